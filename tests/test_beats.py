@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import pywt
+from wfdb.processing import xqrs_detect
+
+from biosignals.signals.beats import cut_beats, median_beat, r_peaks
+
+
+def test_agrees_with_wfdb_on_a_real_ecg():
+    ecg = np.tile(pywt.data.ecg(), 4) / 200.0  # a real lead at 360 Hz, long enough for wfdb to learn from
+    ours, theirs = r_peaks(ecg, 360), xqrs_detect(ecg, 360, verbose=False)
+    assert len(ours) == len(theirs) == 12
+    np.testing.assert_allclose(ours, theirs, atol=0.01 * 360)
+
+
+@pytest.mark.parametrize("scale", [0.001, 1, 1000])
+def test_unit_and_polarity_do_not_matter(scale):
+    ecg = pywt.data.ecg().astype(float)
+    np.testing.assert_array_equal(r_peaks(ecg, 360), r_peaks(-scale * ecg, 360))
+
+
+def test_no_beats_in_a_flat_record():
+    assert len(r_peaks(np.zeros((12, 1000)), 100)) == 0
+    assert np.isnan(median_beat(np.zeros((12, 1000)), np.empty(0, int), 100)).all()
+
+
+def test_only_whole_beats_are_cut():
+    x = np.arange(200.0).reshape(2, 100)
+    beats = cut_beats(x, np.array([5, 50, 98]), sampling_rate=100, before=0.1, after=0.2)
+    assert beats.shape == (1, 2, 30)
+    np.testing.assert_array_equal(beats[0], x[:, 40:70])
+
+
+def test_median_beat_ignores_one_odd_beat_and_starts_from_the_pr_level():
+    beat = np.exp(-0.5 * (np.arange(-50, 50) / 2) ** 2)
+    x = np.tile(beat, 7)[None] + 3.0
+    x[0, 320:380] += 5
+    middle = median_beat(x, np.arange(50, 700, 100), 100)
+    assert middle[0, 30] == pytest.approx(1, abs=1e-3)
+    assert middle[0, :10] == pytest.approx(np.zeros(10), abs=1e-3)

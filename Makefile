@@ -1,0 +1,88 @@
+# `make help` lists the targets. Runs under GNU Make 3.81 and later.
+#
+# A chapter's executed notebook depends on the notebook, the library, its profile and on DATA, so that `make run-all`
+# executes what is stale and nothing else, and goes on where a run that was killed left off.
+
+PROFILE = quick
+DATA =
+SETS =
+
+CHAPTERS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+LIBRARY := $(shell find lib/biosignals -name '*.py')
+RUN := runs/$(PROFILE)
+SHOWN = $(shell cat runs/latest 2>/dev/null || echo book/reference)
+
+# Conda, mamba or micromamba makes the environment where there is one, otherwise venv with the first Python that fits.
+CONDA := $(shell for tool in conda mamba micromamba; do command -v $$tool && break; done)
+PYTHON = $(shell for python in python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' 2>/dev/null \
+	&& echo $$python && break; done)
+ifneq ($(CONDA),)
+ENV := .conda
+CREATE = CONDA_ALWAYS_YES=true MAMBA_ALWAYS_YES=true \
+	$(CONDA) $(if $(findstring micromamba,$(CONDA)),,env) create --prefix ./.conda --file environment.yml
+else
+ENV := .venv
+CREATE = $(or $(PYTHON),$(error No Python 3.11 or 3.12 with venv was found. Install one, or name it: \
+	make env PYTHON=/path/to/python3.12)) -m venv .venv && .venv/bin/python -m pip install --requirement requirements.lock
+endif
+BIN := $(ENV)/bin
+READY := $(ENV)/complete
+
+.PHONY: help env data run-all book lab test bench publish clean FORCE
+
+help:  ## list the targets
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
+env: $(READY)  ## build the environment (every other target does so when it is missing)
+
+data: $(READY)  ## download official releases: SETS="ptb-xl cinc2017" DATA=data
+	$(BIN)/python -m biosignals.data.download $(SETS) --folder "$(or $(DATA),data)"
+
+run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=quick, reference or full; DATA=folder
+	echo $(RUN) > runs/latest
+	$(MAKE) book
+
+book: $(READY)  ## render the newest run, or else the reference run, without executing anything
+	rm -rf book/chapters && mkdir book/chapters
+	cp $(CHAPTERS:notebooks/%=$(SHOWN)/%) book/chapters/
+	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
+
+lab: $(READY)  ## open the chapters in Jupyter Lab
+	$(BIN)/jupyter lab notebooks
+
+test: $(READY)  ## run every test
+	$(BIN)/python -m pytest
+
+bench: $(READY)  ## measure the speed-ups, side by side
+	$(BIN)/python tests/bench.py
+
+publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
+	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
+	$(BIN)/python -m biosignals.results book/reference --readme README.md
+
+clean:  ## remove runs, caches and the rendered book; environment and data stay
+	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache
+
+# The environment's last file says that it is whole: an installation that was cut short starts again.
+$(READY): requirements.lock environment.yml
+	rm -rf $(ENV)
+	$(CREATE)
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	touch $@
+
+# A chapter that reads what another one wrote depends on it here, as $(RUN)/NN_name.ipynb: $(RUN)/MM_name.ipynb
+$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/profiles/$(PROFILE).yml $(RUN)/data.txt \
+		$(LIBRARY) requirements.lock | $(READY)
+	$(BIN)/python notebooks/execute.py $* --profile $(PROFILE) --data "$(DATA)"
+
+$(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
+	$(BIN)/python -m biosignals.results $(RUN)
+
+# The folder that the run reads: a file that changes only when DATA does.
+$(RUN)/data.txt: FORCE | notebooks/profiles/$(PROFILE).yml
+	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "DATA=$(DATA): there is no such folder" >&2; exit 1; }
+	@mkdir -p $(RUN) && { echo "$(DATA)" | cmp -s - $@ || echo "$(DATA)" > $@; }
+
+notebooks/profiles/%.yml:
+	@echo "PROFILE=$*: there is no such profile; choose one of" $(basename $(notdir $(wildcard notebooks/profiles/*.yml))) >&2; exit 1

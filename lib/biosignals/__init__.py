@@ -1,0 +1,1 @@
+"""Deep learning on biosignals: the verbs that the book's chapters use."""

@@ -1,0 +1,113 @@
+"""Execute one chapter headlessly: `python notebooks/execute.py 01_eda --profile quick`.
+
+The executed notebook appears under its name, RUN/01_eda.ipynb, only when it is finished; one that failed stays as
+RUN/01_eda.failed.ipynb to look at.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    os.chdir(ROOT)
+    run = Path(arguments.folder or f"runs/{arguments.profile}")
+    finished, unfinished, failed = (run / f"{arguments.chapter}{end}.ipynb" for end in ("", ".part", ".failed"))
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
+    except (PapermillExecutionError, DeadKernelError) as error:
+        os.replace(unfinished, failed)
+        sys.exit(f"{explain(arguments.chapter, error)}\nLook at the partly executed notebook: {failed}")
+    notebook = nbformat.read(unfinished, as_version=4)
+    nbformat.write(tidy(notebook, private_paths(arguments.data, arguments.folder)), unfinished)
+    os.replace(unfinished, finished)
+    failed.unlink(missing_ok=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Execute one chapter.")
+    parser.add_argument("chapter", choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")))
+    parser.add_argument("--profile", choices=sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml")),
+                        default="quick")  # fmt: skip
+    parser.add_argument("--data", default="", help="folder with real data sets, relative to the project's folder")
+    parser.add_argument("--folder", default="", help="where the run writes (default: runs/PROFILE)")
+    return parser.parse_args()
+
+
+def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
+    """What papermill puts below the chapter's parameters cell."""
+    chosen = yaml.safe_load(Path(f"notebooks/profiles/{profile}.yml").read_text()) or {}
+    return {"profile": profile, "data": data, "folder": folder} | chosen.get(chapter, {})
+
+
+def execute(chapter: str, output: Path, values: dict) -> None:
+    """Run the chapter from the project's root; its progress and what long cells print go to the terminal."""
+    papermill.execute_notebook(
+        f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", cwd=ROOT, start_timeout=300,
+        progress_bar={"desc": f"{chapter} ({values['profile']})"}, stdout_file=sys.stdout, stderr_file=sys.stderr,
+    )  # fmt: skip
+
+
+def explain(chapter: str, error: Exception) -> str:
+    """Chapter, cell and error of a run that failed."""
+    if isinstance(error, PapermillExecutionError):
+        trace = "\n".join(error.traceback)
+        return f"{trace}\n\n{chapter}: cell [{error.exec_count}] failed: {error.ename}: {error.evalue}"
+    return f"{chapter}: the kernel died, perhaps for want of memory: {error}"
+
+
+def tidy(notebook: nbformat.NotebookNode, paths: dict[str, str]) -> nbformat.NotebookNode:
+    """Keep what a reader wants: the parameters in force, the last state of each progress bar, no path of this machine."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        tags = cell.metadata.get("tags", [])
+        if "parameters" in tags:
+            tags.append("remove-cell")
+        if "injected-parameters" in tags:
+            cell.source = without_paths(cell.source, paths)
+        cell.update(without_paths({"outputs": cell.outputs}, paths) if cell.cell_type == "code" else {})
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+    return notebook
+
+
+def without_paths(node, paths: dict[str, str]):
+    """The same text, list or mapping with each of the paths replaced by its name; pictures are left alone."""
+    if isinstance(node, str):
+        for path, name in paths.items():
+            node = node.replace(path, name)
+        return node
+    if isinstance(node, list):
+        return [without_paths(item, paths) for item in node]
+    if isinstance(node, dict):
+        kept = {key: item if key.startswith("image/") else without_paths(item, paths) for key, item in node.items()}
+        return nbformat.from_dict(kept)
+    return node
+
+
+def private_paths(data: str, folder: str) -> dict[str, str]:
+    """Paths that say where things lie on this machine, longest first, and what to write instead."""
+    named = {f"{ROOT}/": "", str(ROOT): ".", sys.prefix: "environment", str(Path.home()): "~"}
+    for path in filter(None, (data, folder)):
+        named |= {str(Path(path).resolve()): Path(path).name}
+        named |= {path: Path(path).name} if path != Path(path).name else {}
+    return dict(sorted(named.items(), key=lambda item: -len(item[0])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data sets: official files in, `Recordings` out."""

@@ -1,0 +1,254 @@
+"""Keeps what was read from a set as an int16 memory map, so that the next time it opens at once.
+
+A cache folder holds
+
+    signals.bin     int16, (recordings, channels, samples), 1 uV a count
+    table.csv       the recordings' table
+    excluded.csv    what was left out and why
+    sources.csv     every file it was made from, with size and time of change
+    manifest.json   shape and column types, sizes and checksums of the files above; written last
+
+It is written under a temporary name and renamed when complete. A folder without a fitting manifest, cut short, or
+made from files that have changed since is not opened but made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pooch
+from tqdm.auto import tqdm
+
+from biosignals.data import waveforms
+from biosignals.data.recordings import Recordings
+
+VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
+BLOCK = 512  # recordings held in memory while a cache is written
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked for; one cache folder per request. `records` None: all."""
+
+    dataset: str
+    root: str
+    sampling_rate: float
+    channels: tuple[str, ...]
+    records: tuple | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a request is to be read.
+
+    table: a row per recording, indexed by record id; column `file` is its path below the root, without extension.
+    samples: length of the longest recording.
+    read: path without extension > int16 (channels, samples), 1 uV a count; raises waveforms.Unreadable.
+    extensions: of the files that make a recording.
+    tables: files below the root that the table was made from.
+    excluded: (record, file, reason) of what was left out already.
+    """
+
+    table: pd.DataFrame
+    samples: int
+    read: Callable[[Path], np.ndarray]
+    extensions: tuple[str, ...]
+    tables: tuple[str, ...]
+    excluded: list[tuple]
+
+
+def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | None = None) -> Recordings:
+    """The recordings of `request`: from their cache below `folder`, or read as `plan()` says and then cached.
+
+    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when nothing is left
+    to use, and whatever `plan` raises.
+    """
+    folder = Path(folder or pooch.os_cache("biosignals"))
+    key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
+    place = folder / f"{request.dataset}-{request.sampling_rate:g}-{key}"
+    kept = open_cache(place, request)
+    if kept is None:
+        with replacing(place) as draft:
+            write(draft, request, plan())
+        kept = open_cache(place, request)
+    if kept is None:
+        raise RuntimeError(f"files in {request.root} changed while they were read: try again")
+    return kept
+
+
+@contextmanager
+def replacing(place: Path) -> Iterator[Path]:
+    """A temporary folder that takes the name `place` when the block ends well and is removed when it does not."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft, old = (place.with_name(f".{place.name}-{secrets.token_hex(4)}") for _ in range(2))
+    draft.mkdir()
+    try:
+        yield draft
+        if place.exists():
+            os.replace(place, old)
+        try:
+            os.replace(draft, place)
+        except OSError:
+            if not place.exists():  # otherwise another process has just put the same there
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def open_cache(place: Path, request: Request) -> Recordings | None:
+    """The recordings kept in folder `place`, or None when they are missing, damaged, cut short or out of date."""
+    try:
+        manifest = json.loads((place / "manifest.json").read_text())
+        if any(describe(place / name) != known for name, known in manifest["files"].items()):
+            return None
+        if not unchanged(request.root, place / "sources.csv"):
+            return None
+        table = read_table(place / "table.csv", manifest["columns"]).set_index(manifest["index"])
+        excluded = read_table(place / "excluded.csv", manifest["excluded"])
+        signals = np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(manifest["shape"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    scale = 1 / waveforms.COUNTS_PER_MILLIVOLT
+    return Recordings(request.dataset, signals, scale, "mV", request.sampling_rate, request.channels, table, excluded)
+
+
+def write(place: Path, request: Request, plan: Plan) -> None:
+    """Reads the recordings of `plan` and writes them to the empty folder `place`."""
+    files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
+    write_sources(place / "sources.csv", request.root, [*plan.tables, *files])
+    found, problems = [], []
+    with open(place / "signals.bin", "wb") as file, progress_bar(request, plan) as progress:
+        for start in range(0, len(plan.table), BLOCK):
+            rows = plan.table["file"].iloc[start : start + BLOCK]
+            signals, facts, unreadable = read_block(rows, request, plan)
+            signals.tofile(file)
+            found.append(facts)
+            problems += unreadable
+            progress.update(len(rows))
+        file.flush()
+        os.fsync(file.fileno())
+    facts = pd.concat(found) if found else pd.DataFrame()
+    refuse_if_useless(request, len(plan.table), len(facts), problems)
+    table = plan.table.loc[facts.index].drop(columns="file").join(facts)
+    excluded = pd.DataFrame(
+        [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)],
+        columns=["record", "file", "reason"],
+    ).astype({"record": table.index.dtype})
+    manifest = {
+        "request": asdict(request),
+        "shape": [len(table), len(request.channels), plan.samples],
+        "index": table.index.name,
+        "columns": write_table(place / "table.csv", table.reset_index()),
+        "excluded": write_table(place / "excluded.csv", excluded),
+    }
+    manifest["files"] = {file.name: describe(file) for file in sorted(place.iterdir())}
+    (place / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
+
+
+def progress_bar(request: Request, plan: Plan) -> tqdm:
+    return tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
+
+
+def read_block(files: pd.Series, request: Request, plan: Plan) -> tuple[np.ndarray, pd.DataFrame, list[tuple]]:
+    """Reads the recordings `files` (record id > path below the root).
+
+    Returns signals int16 (n, channels, samples), a table of their n lengths and flaws, and (record, file, error) of
+    those that could not be read.
+    """
+    signals = np.zeros((len(files), len(request.channels), plan.samples), dtype="<i2")
+    facts, problems = [], []
+    root = Path(request.root)
+    for record, file in files.items():
+        try:
+            counts = plan.read(root / file)
+            invalid = np.count_nonzero(counts == waveforms.INVALID)
+            if invalid:
+                counts = waveforms.fill_missing(counts, request.channels)
+        except waveforms.Unreadable as error:
+            problems.append((record, file, error))
+        else:
+            signals[len(facts), :, : counts.shape[1]] = counts
+            facts.append((record, counts.shape[1], invalid))
+    signals = signals[: len(facts)]
+    table = pd.DataFrame(facts, columns=[files.index.name, "samples", "invalid_samples"]).set_index(files.index.name)
+    return signals, table.assign(**count_flaws(signals, table["samples"].to_numpy(), request.sampling_rate)), problems
+
+
+def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
+    """How many leads of each recording are flat and how many saturated, their padding left aside: int (n,) each."""
+    flaws = {name: np.zeros(len(signals), dtype=np.int64) for name in ("flat_leads", "saturated_leads")}
+    for length in np.unique(lengths):
+        rows = lengths == length
+        own = signals[rows, :, :length]
+        flaws["flat_leads"][rows] = waveforms.flat(own, sampling_rate).sum(axis=1)
+        flaws["saturated_leads"][rows] = waveforms.saturated(own, sampling_rate).sum(axis=1)
+    return flaws
+
+
+def refuse_if_useless(request: Request, planned: int, read: int, problems: list[tuple]) -> None:
+    """ValueError when no recording could be read, or when most of them lack a lead that was asked for."""
+    lacking = [(file, error) for _, file, error in problems if isinstance(error, waveforms.MissingLeads)]
+    if len(lacking) > planned / 2:
+        present = Counter(error.present for _, error in lacking).most_common(1)[0][0]
+        raise ValueError(
+            f"{len(lacking)} of {planned} recordings at {request.sampling_rate:g} Hz in {request.root} lack leads asked"
+            f" for: most hold only {', '.join(present)} ({lacking[0][0]}). Ask for leads={present}, for another"
+            " sampling rate, or for the records that have them."
+        )
+    if not read:
+        reasons = Counter(str(error) for _, _, error in problems).most_common(3)
+        raise ValueError(
+            f"no recording of {request.dataset} in {request.root} can be used ({planned} tried): "
+            + ("; ".join(f"{count} x {reason}" for reason, count in reasons) or "none is listed")
+        )
+
+
+def write_table(path: Path, table: pd.DataFrame) -> dict[str, str]:
+    """Writes `table` without its index as CSV; returns its column types, which CSV does not keep."""
+    table.to_csv(path, index=False)
+    return {name: str(dtype) for name, dtype in table.dtypes.items()}
+
+
+def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """The table in `path`, written by write_table. An empty string comes back as missing."""
+    return pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""], float_precision="round_trip")
+
+
+def describe(file: Path) -> dict:
+    """Size of `file` and, of all but the signals, which would take long, SHA-256."""
+    known = {"size": file.stat().st_size}
+    if file.suffix != ".bin":
+        known["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return known
+
+
+def write_sources(path: Path, root: str, files: list[str]) -> None:
+    """Lists `files` (below `root`) with size and time of last change."""
+    path.write_text("".join(f"{state(root, file)},{file}\n" for file in files))
+
+
+def unchanged(root: str, path: Path) -> bool:
+    """Whether every file listed in `path` has the size and time of change it had."""
+    lines = (line.split(",", 2) for line in path.read_text().splitlines())
+    return all(state(root, file) == f"{size},{time}" for size, time, file in lines)
+
+
+def state(root: str, file: str) -> str:
+    """Size and time of last change (ns) of a file below `root`; "absent," when there is none."""
+    try:
+        found = os.stat(f"{root}/{file}")
+    except OSError:
+        return "absent,"
+    return f"{found.st_size},{found.st_mtime_ns}"

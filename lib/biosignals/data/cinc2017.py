@@ -1,0 +1,103 @@
+"""PhysioNet/CinC Challenge 2017: 8,528 single-lead ECGs (hand-held, about lead I), 300 Hz, 9 to 61 s, four rhythms.
+
+Clifford et al., AF classification from a short single lead ECG recording, Computing in Cardiology 44 (2017). The set
+names no subjects: several recordings may be of one person, so intervals are over recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from biosignals.data import cache as signal_cache
+from biosignals.data import waveforms
+from biosignals.data.recordings import Recordings
+
+LABELS = {"N": "normal", "A": "atrial fibrillation", "O": "other rhythm", "~": "noisy"}
+SAMPLING_RATE = 300
+LONGEST = 300 * 120  # samples; the longest of the set has 61 s
+FOLDER, REFERENCE = "training2017", "REFERENCE.csv"
+GET_IT = 'get the set with make data SETS="cinc2017"'
+
+
+def load(root: Path | str, records: Iterable[str] | None = None, cache: Path | str | None = None) -> Recordings:
+    """The recordings of a CinC 2017 folder `root`: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
+
+    records: the names wanted ("A00001"; None: all in REFERENCE.csv). cache: folder of the memory maps (None: the
+    user's own cache folder).
+
+    The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown), `samples`,
+    `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second), `saturated_leads` (at rest at
+    an extreme beyond 2 mV).
+
+    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing folder
+    or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
+    """
+    root = Path(root)
+    records = None if records is None else tuple(map(str, records))
+    request = signal_cache.Request("cinc2017", str(root.resolve()), float(SAMPLING_RATE), ("I",), records)
+    return signal_cache.recordings(request, lambda: plan(request), cache)
+
+
+def plan(request: signal_cache.Request) -> signal_cache.Plan:
+    """How to read `request`: the table of the recordings to try, and what is left out from the start."""
+    root = Path(request.root)
+    labels = read_reference(root)
+    if request.records is not None:
+        unknown = set(request.records) - set(labels.index)
+        if unknown:
+            raise ValueError(f"{root / FOLDER / REFERENCE} lists no {', '.join(sorted(unknown)[:5])} ({len(unknown)} in all)")
+        labels = labels[list(dict.fromkeys(request.records))]
+    reasons, lengths = find_faults(root, labels)
+    labels = labels[reasons == ""]
+    return signal_cache.Plan(
+        table=pd.DataFrame(
+            {
+                "subject": pd.array([pd.NA] * len(labels), dtype="Int64"),
+                "label": labels,
+                "AFIB": labels == "A",
+                "file": [f"{FOLDER}/{record}" for record in labels.index],
+            }
+        ),
+        samples=int(lengths[reasons == ""].max()) if len(labels) else 0,
+        read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
+        extensions=(".hea", ".mat"),
+        tables=(f"{FOLDER}/{REFERENCE}",),
+        excluded=[(record, f"{FOLDER}/{record}", reason) for record, reason in reasons[reasons != ""].items()],
+    )
+
+
+def read_reference(root: Path | str) -> pd.Series:
+    """REFERENCE.csv: label of each recording, indexed by record. FileNotFoundError, or ValueError if it is no such list."""
+    path = Path(root) / FOLDER / REFERENCE
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"folder {path.parent} does not exist: {GET_IT}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {GET_IT}")
+    try:
+        table = pd.read_csv(path, header=None, names=["record", "label"], dtype=str, keep_default_na=False, index_col=False)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
+    if table.empty or (table == "").any(axis=None) or table["record"].duplicated().any():
+        raise ValueError(f"{path} is not a list of different records with one label each: {GET_IT} again")
+    return table.set_index("record")["label"]
+
+
+def find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Why each record cannot be used, judged by label and header (empty where it can), and its samples."""
+    reasons, lengths = pd.Series("", index=labels.index, dtype=object), pd.Series(0, index=labels.index)
+    for record, label in labels.items():
+        try:
+            if label not in LABELS:
+                raise waveforms.Unreadable(f"unknown label {label!r} ({REFERENCE}): it must be one of {' '.join(LABELS)}")
+            if not waveforms.is_inside(record) or "/" in record:
+                raise waveforms.Unreadable(f"record name is no file name ({REFERENCE}): refused")
+            lengths[record] = waveforms.read_header(root / FOLDER / f"{record}.hea").samples
+            if not 1 <= lengths[record] <= LONGEST:
+                raise waveforms.Unreadable(f"header announces {lengths[record]} samples, expected 1 to {LONGEST}")
+        except waveforms.Unreadable as error:
+            reasons[record] = str(error)
+    return reasons, lengths

@@ -1,0 +1,93 @@
+"""The one shared type: recordings of one data set, their signals and what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+
+def no_exclusions() -> pd.DataFrame:
+    """An empty list of exclusions: columns record, file, reason."""
+    return pd.DataFrame({"record": [], "file": [], "reason": []}, dtype=object)
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of one set, with the same channels and sampling rate.
+
+    dataset: name of the set, "ptb-xl" or "cinc2017".
+    signals: (N, channels, samples), int16 (usually a memory map) or float32; a shorter recording is padded
+        with zeros at its end, `table.samples` says how many samples are its own.
+    scale: unit per count (0.001 for int16 at 1000 counts per mV), 1.0 for float32.
+    unit: "mV" or "uV".
+    sampling_rate: in Hz.
+    channels: names, in the order of the second axis of `signals`.
+    table: a row per recording, indexed by record id; always `subject` (NA where unknown) and `samples`.
+    excluded: what was left out and why: columns record, file, reason.
+    """
+
+    dataset: str
+    signals: np.ndarray
+    scale: float
+    unit: str
+    sampling_rate: float
+    channels: tuple[str, ...]
+    table: pd.DataFrame
+    excluded: pd.DataFrame = field(default_factory=no_exclusions)
+
+    def __post_init__(self):
+        if self.signals.ndim != 3:
+            raise ValueError(f"signals must be (recordings, channels, samples), not {self.signals.shape}")
+        if self.signals.shape[:2] != (len(self.table), len(self.channels)):
+            raise ValueError(
+                f"signals {self.signals.shape} do not match {len(self.table)} table rows and {len(self.channels)} channels"
+            )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, rows) -> Recordings:
+        """The recordings of `rows`, a boolean mask or integer positions.
+
+        A run of neighbouring rows stays a view (of the memory map); any other choice copies the signals.
+        """
+        rows = positions(rows, len(self))
+        return replace(self, signals=self.signals[as_slice(rows)], table=self.table.iloc[rows])
+
+    def lead(self, *names: str) -> Recordings:
+        """The same recordings with only the channels `names`, in that order. KeyError when one is missing."""
+        missing = [name for name in names if name not in self.channels]
+        if missing or not names:
+            raise KeyError(f"{self.dataset} has no channel {', '.join(missing) or '(none named)'}; it has {', '.join(self.channels)}")
+        columns = np.array([self.channels.index(name) for name in names])
+        return replace(self, signals=self.signals[:, as_slice(columns)], channels=tuple(names))
+
+    def physical(self, rows=None) -> np.ndarray:
+        """Signals of `rows` (default: all) in `unit`: float32 (n, channels, samples)."""
+        signals = self.signals if rows is None else self.signals[as_slice(positions(rows, len(self)))]
+        return np.multiply(signals, np.float32(self.scale), dtype=np.float32)
+
+
+def positions(rows, length: int) -> np.ndarray:
+    """Integer positions (n,) of `rows`, a boolean mask of `length` or integers; IndexError if they do not fit."""
+    rows = np.atleast_1d(np.asarray(rows))
+    if rows.dtype == bool:
+        if rows.shape != (length,):
+            raise IndexError(f"a mask of {rows.size} does not fit {length} recordings")
+        return np.flatnonzero(rows)
+    if rows.size == 0:
+        return np.empty(0, dtype=np.intp)
+    if not np.issubdtype(rows.dtype, np.integer) or rows.ndim != 1:
+        raise IndexError(f"rows must be a boolean mask or integer positions, not {rows.dtype} of {rows.ndim} dimensions")
+    if rows.min() < -length or rows.max() >= length:
+        raise IndexError(f"row {rows.min() if rows.min() < -length else rows.max()} is outside of {length} recordings")
+    return np.where(rows < 0, rows + length, rows)
+
+
+def as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """A slice for a run of neighbouring positions, so that indexing makes a view; the positions otherwise."""
+    if rows.size and np.array_equal(rows, np.arange(rows[0], rows[0] + rows.size)):
+        return slice(int(rows[0]), int(rows[0]) + rows.size)
+    return rows

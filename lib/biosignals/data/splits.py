@@ -1,0 +1,96 @@
+"""Splits of a table of recordings by subject, which refuse to leak.
+
+All return integer positions of rows. A recording of an unknown subject (NA) counts as a subject of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+
+def by_fold(
+    table: pd.DataFrame,
+    train: Iterable[int] = range(1, 9),
+    validation: Iterable[int] = (9,),
+    test: Iterable[int] = (10,),
+) -> dict[str, np.ndarray]:
+    """Rows of the folds of each split: {"train", "validation", "test"} > positions.
+
+    ValueError for an empty fold or a subject in two splits.
+    """
+    wanted = {"train": train, "validation": validation, "test": test}
+    rows = {name: rows_of(table, folds) for name, folds in wanted.items()}
+    check_disjoint(table, *rows.values())
+    return rows
+
+
+def groups(
+    table: pd.DataFrame, folds: Iterable[Iterable[int]] = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For out-of-fold predictions: per group of folds, (rows of the other groups, rows of this group).
+
+    Folds in no group (the test fold) are in neither. ValueError for an empty fold or a subject in two groups.
+    """
+    rows = [rows_of(table, group) for group in folds]
+    check_disjoint(table, *rows)
+    return [(np.sort(np.concatenate(rows[:i] + rows[i + 1 :])), rows[i]) for i in range(len(rows))]
+
+
+def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
+    """Rows of each split so that no subject is in two: subjects are shuffled and dealt out by `shares` (sum 1).
+
+    subjects: one per row. ValueError when the shares do not sum to 1 or a split stays empty.
+    """
+    if not np.isclose(sum(shares.values()), 1) or min(shares.values()) <= 0:
+        raise ValueError(f"shares must be positive and sum to 1, not {dict(shares)}")
+    codes = subject_codes(pd.Series(list(subjects)))
+    order = np.random.default_rng(seed).permutation(codes.max() + 1)
+    ends = np.rint(np.cumsum(list(shares.values())) * len(order)).astype(int)
+    rows = {
+        name: np.flatnonzero(np.isin(codes, chosen))
+        for name, chosen in zip(shares, np.split(order, ends[:-1]), strict=True)
+    }
+    empty = [name for name, chosen in rows.items() if not chosen.size]
+    if empty:
+        raise ValueError(f"{len(order)} subjects are too few for a {empty[0]} split of {shares[empty[0]]:.0%}")
+    return rows
+
+
+def rows_of(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
+    """Positions of the rows in `folds`. ValueError naming a fold that has none."""
+    folds = list(folds)
+    if "fold" not in table:
+        raise ValueError("the table has no column fold: split it with by_subject")
+    empty = [fold for fold in folds if not (table["fold"] == fold).any()]
+    if empty or not folds:
+        present = ", ".join(map(str, sorted(table["fold"].unique())))
+        raise ValueError(f"fold {', '.join(map(str, empty)) or '(none named)'} has no recordings; folds present: {present}")
+    return np.flatnonzero(table["fold"].isin(folds))
+
+
+def check_disjoint(table: pd.DataFrame, *rows: np.ndarray) -> None:
+    """ValueError when one of the splits `rows` is empty or a subject (column `subject`) is in two of them."""
+    codes = subject_codes(table["subject"])
+    seen = np.full(codes.max(initial=-1) + 1, -1)  # split that each subject was met in
+    for split, chosen in enumerate(rows):
+        if not len(chosen):
+            raise ValueError(f"split {split + 1} of {len(rows)} is empty")
+        leaked = (seen[codes[chosen]] != -1) & (seen[codes[chosen]] != split)
+        if leaked.any():
+            row = np.asarray(chosen)[leaked][0]
+            raise ValueError(
+                f"subject {table['subject'].iloc[row]} is in split {seen[codes[row]] + 1} and in split {split + 1}:"
+                " recordings of one person must stay together"
+            )
+        seen[codes[chosen]] = split
+
+
+def subject_codes(subjects: pd.Series) -> np.ndarray:
+    """A number from 0 for each subject, a new one for every unknown subject (NA): int (n,)."""
+    codes = pd.factorize(subjects)[0]
+    unknown = codes == -1
+    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(unknown.sum())
+    return codes

@@ -1,0 +1,83 @@
+"""Filters for signals of shape (..., samples): each takes something away, wanted or not."""
+
+import math
+
+import numpy as np
+import pywt
+from scipy import ndimage, signal
+
+
+def bandpass(
+    x: np.ndarray, low: float | None, high: float | None, sampling_rate: float, order: int = 2, zero_phase: bool = True
+) -> np.ndarray:
+    """Keep what lies between `low` and `high` Hz with a Butterworth filter; None leaves that side open.
+
+    x: (..., samples). `zero_phase` filters forwards and backwards: no delay, twice the order, but not causal.
+    The causal filter starts as if the first value had always been there. Raises ValueError for edges that the
+    sampling rate cannot hold.
+    """
+    edges = [edge for edge in (low, high) if edge is not None]
+    if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
+        raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
+    kind = "bandpass" if len(edges) == 2 else "lowpass" if low is None else "highpass"
+    sections = signal.butter(order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos")
+    return apply_sections(sections, x, zero_phase)
+
+
+def notch(x: np.ndarray, frequency: float, sampling_rate: float, quality: float = 30) -> np.ndarray:
+    """Take out one frequency (mains hum: 50 or 60 Hz), in a band frequency / quality wide, without delay.
+
+    x: (..., samples). Raises ValueError when the sampling rate cannot hold the frequency.
+    """
+    if not 0 < frequency < sampling_rate / 2:
+        raise ValueError(f"{frequency} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
+    return apply_sections(signal.tf2sos(*signal.iirnotch(frequency, quality, sampling_rate)), x, zero_phase=True)
+
+
+def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:
+    """Run second-order sections over the last axis, keeping float32 as it is."""
+    x = np.asarray(x)
+    if zero_phase:
+        return signal.sosfiltfilt(sections, x, axis=-1).astype(x.dtype if x.dtype.kind == "f" else float)
+    start = signal.sosfilt_zi(sections)
+    start = start.reshape(len(sections), *[1] * (x.ndim - 1), 2) * x[..., :1]
+    return signal.sosfilt(sections, x, axis=-1, zi=start)[0].astype(x.dtype if x.dtype.kind == "f" else float)
+
+
+def remove_baseline(x: np.ndarray, sampling_rate: float, widths: tuple[float, float] = (0.2, 0.6)) -> np.ndarray:
+    """Subtract the slow wander under an ECG: a median over 0.2 s drops the QRS, one over 0.6 s then drops P and T.
+
+    x: (..., samples); `widths` in seconds. After de Chazal et al. (2004).
+    """
+    baseline = np.asarray(x)
+    for width in widths:
+        samples = 2 * round(width * sampling_rate / 2) + 1
+        baseline = ndimage.median_filter(baseline, size=(*[1] * (baseline.ndim - 1), samples), mode="nearest")
+    return x - baseline
+
+
+def denoise_wavelet(x: np.ndarray, wavelet: str = "sym8", levels: int = 4, strength: float = 1.0) -> np.ndarray:
+    """Shrink small wavelet coefficients, which are mostly noise, towards zero and keep the large ones.
+
+    x: (..., samples), same shape and dtype back. The noise of each signal is read from the median of its finest
+    coefficients, the threshold is `strength` times sigma * sqrt(2 log samples), soft (Donoho and Johnstone 1994).
+    """
+    x = np.asarray(x)
+    approximation, *details = pywt.wavedec(x, wavelet, level=levels, axis=-1)
+    sigma = np.median(np.abs(details[-1]), axis=-1, keepdims=True) / 0.6745
+    threshold = strength * sigma * np.sqrt(2 * np.log(x.shape[-1]))
+    details = [np.sign(d) * np.maximum(np.abs(d) - threshold, 0) for d in details]
+    return pywt.waverec([approximation, *details], wavelet, axis=-1)[..., : x.shape[-1]].astype(x.dtype)
+
+
+def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray:
+    """Change the sampling rate, with the low-pass filter that keeps higher frequencies from folding back.
+
+    x: (..., samples) to (..., ceil(samples * new_rate / sampling_rate)). The rates must be whole numbers of Hz.
+    """
+    if sampling_rate != int(sampling_rate) or new_rate != int(new_rate) or new_rate <= 0:
+        raise ValueError(f"rates must be whole numbers of Hz above zero, not {sampling_rate} and {new_rate}")
+    common = math.gcd(int(sampling_rate), int(new_rate))
+    x = np.asarray(x)
+    up, down = int(new_rate) // common, int(sampling_rate) // common
+    return signal.resample_poly(x, up, down, axis=-1, padtype="line").astype(x.dtype if x.dtype.kind == "f" else float)

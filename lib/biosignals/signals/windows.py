@@ -1,0 +1,38 @@
+"""Shorter pieces of long signals: crops at chosen places, windows at regular ones."""
+
+import numpy as np
+
+
+def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
+    """Take one piece of every recording, each from its own start.
+
+    x: (N, channels, samples); starts: (N,) integers. Returns a copy, (N, channels, length).
+    Raises IndexError when a crop would reach past the recording.
+    """
+    starts = np.asarray(starts)
+    if starts.min() < 0 or starts.max() + length > x.shape[-1]:
+        raise IndexError(f"crops of {length} from {starts.min()} to {starts.max()} do not fit in {x.shape[-1]} samples")
+    return np.stack([record[:, start:start + length] for record, start in zip(x, starts)])
+
+
+def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
+    """Cut every recording into windows that start each `step` samples; the end that fills no window is left out.
+
+    x: (N, channels, samples). Returns (N, windows, channels, length): a read-only view, which takes no memory.
+    Raises ValueError when no window fits.
+    """
+    if not 0 < length <= x.shape[-1] or step < 1:
+        raise ValueError(f"windows of {length} samples each {step} do not fit in {x.shape[-1]} samples")
+    return np.lib.stride_tricks.sliding_window_view(x, length, axis=-1)[..., ::step, :].swapaxes(1, 2)
+
+
+def standardise(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """Shift and scale to mean 0 and standard deviation 1 over `axis`; what is flat becomes zero.
+
+    x: (N, channels, samples). axis -1: each lead by itself; (-2, -1): each record, its leads kept in proportion.
+    Computed in float64, returned as float32: float16 recordings would overflow in the sum.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    centred = x - x.mean(axis=axis, keepdims=True)
+    spread = x.std(axis=axis, keepdims=True)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9).astype(np.float32)

@@ -1,0 +1,68 @@
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from biosignals import plots
+from biosignals.data.ptbxl import LEADS
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    plots.use_style()
+    yield
+    plt.close("all")
+
+
+def test_a_page_keeps_the_cardiologists_scale():
+    x = np.zeros((12, 1000))
+    x[1, 400] = 1.0  # lead II: one millivolt at four seconds
+    ax = plots.ecg_page(x, 100, LEADS, "title")
+    rhythm_strip = ax.lines[-1].get_xydata()
+    time, height = rhythm_strip[rhythm_strip[:, 1].argmax()]
+    assert time == 4 * 25
+    assert height - np.median(rhythm_strip[:, 1]) == 10
+    assert ax.get_aspect() == 1
+    texts = [text.get_text() for text in ax.texts]
+    assert sorted(set(texts)) == sorted(plots.lead_label(lead) for lead in LEADS)
+    assert texts.count("II") == 2
+
+
+def test_a_page_finds_leads_by_name():
+    x = np.arange(12.0)[:, None] / 10 + np.zeros((12, 1000))
+    first = plots.ecg_page(x, 100, LEADS)
+    second = plots.ecg_page(x[::-1], 100, LEADS[::-1])
+    for one, other in zip(first.lines, second.lines):
+        np.testing.assert_array_equal(one.get_ydata(), other.get_ydata())
+
+
+def test_strips_of_different_length():
+    ax = plots.strips([np.zeros(3000), np.zeros(900)], 300, ["N", "A"], seconds=8)
+    assert [line.get_xdata()[-1] for line in ax.lines[1::2]] == pytest.approx([200, 75], abs=0.2)
+
+
+def test_beats_draw_every_lead_and_class():
+    shapes = {name: np.full((12, 80), i) for i, name in enumerate(("NORM", "MI"))}
+    axes = plots.beats(shapes, np.arange(80) / 100 - 0.3, LEADS)
+    assert axes.shape == (3, 4)
+    assert {ax.get_title(loc="left") for ax in axes.flat} == {plots.lead_label(lead) for lead in LEADS}
+    assert all([line.get_label() for line in ax.lines] == ["NORM", "MI"] for ax in axes.flat)
+
+
+def test_intervals_span_low_to_high():
+    scores = pd.DataFrame({"model": ["a", "b"], "value": [0.5, 0.7], "low": [0.4, 0.6], "high": [0.7, 0.75]})
+    ax = plots.intervals(scores, "model")
+    ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.4, 0.7], [0.6, 0.75]])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_note_and_caption_say_what_data_is_shown():
+    _, ax = plt.subplots()
+    plots.note(ax, "PTB-XL, excerpt, n = 2,630")
+    assert ax.figure.get_supxlabel() == "PTB-XL, excerpt, n = 2,630"
+    html = plots.table(pd.DataFrame({"n": [12345]}), "PTB-XL, simulated").to_html()
+    assert "PTB-XL, simulated" in html and "12,345" in html

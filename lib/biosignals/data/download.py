@@ -1,0 +1,408 @@
+"""Downloads the official releases of the public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
+
+A set is put together in `FOLDER/NAME.incomplete`. Only when every file is there and verified does that folder
+get its final name, so `FOLDER/NAME` is always whole. An interrupted download goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pooch
+import requests
+from tqdm.auto import tqdm
+
+from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
+from biosignals.data.catalogue import CATALOGUE, SERVERS, Release
+
+MARKER = "DOWNLOADED.json"
+ATTEMPTS = 5  # without a byte of progress, before a file is given up
+BACKOFF = 2.0  # seconds before the second attempt, doubled for each further one
+WORKERS = 4  # files at a time: PTB-XL is 87,000 small ones
+CHUNK = 1 << 16  # bytes; what a broken connection can cost
+LARGEST_LIST = 64 << 20  # bytes; the longest list of files and checksums, PTB-XL's, has less than 10 MB
+
+INTERRUPTIONS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+class DownloadError(RuntimeError):
+    """A download that failed; the message names the file and the remedy."""
+
+
+class Missing(DownloadError):
+    """A file that the server does not have."""
+
+
+class Interrupted(Exception):
+    """A transfer that stopped and is worth another attempt."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a release: its path below the set's folder and where to get it."""
+
+    path: str
+    urls: tuple[str, ...]  # tried in this order
+    checksum: str | None  # "sha256:..." or "md5:...", as published
+    size: int | None = None
+
+
+def describe(name: str, release: Release) -> str:
+    """Two lines about a set: what it is, size, licence and page."""
+    size = "size told when the download starts"
+    if release.size:
+        size = f"about {release.size / 1e9:.1f} GB to download, {release.disk / 1e9:.1f} GB on disk"
+    return f"{name:9} {release.title}\n          {size}; licence {release.licence}; {release.page}"
+
+
+def fetch(
+    names: Iterable[str],
+    folder: str | Path,
+    catalogue: Mapping[str, Release] = CATALOGUE,
+    servers: Mapping[str, str] = SERVERS,
+) -> list[Path]:
+    """Downloads, verifies and unpacks sets into folder/name and returns these folders.
+
+    A set that is already whole is skipped, one that lost or changed files is repaired, and a folder that this
+    function did not make is left alone. Raises ValueError for an unknown name and DownloadError (ArchiveError)
+    for whatever keeps a set (an archive) from being whole.
+    """
+    names = list(dict.fromkeys(names))
+    if unknown := [name for name in names if name not in catalogue]:
+        raise ValueError(f"unknown data set {', '.join(unknown)}: choose from {', '.join(catalogue)}")
+    for name in names:
+        print(describe(name, catalogue[name]))
+    with requests.Session() as session:
+        return [_fetch_set(name, catalogue[name], Path(folder), servers, session) for name in names]
+
+
+def _fetch_set(name: str, release: Release, folder: Path, servers: Mapping[str, str], session) -> Path:
+    target, incoming = folder / name, folder / f"{name}.incomplete"
+    if target.exists():
+        if _is_whole(target):
+            print(f"{target}: already complete")
+            return target
+        _reopen(target, incoming)
+    incoming.mkdir(parents=True, exist_ok=True)
+
+    files = _list_files(release, incoming, servers, session)
+    done = {file for file in tqdm(files, f"{name}: what is here") if _is_there(incoming, file)}
+    _require_space(incoming, max(release.disk or 0, sum(file.size or 0 for file in files)))
+    _fetch_files(name, release, files, done, incoming, session)
+    unverified = [file.path for file in files if file.checksum is None]
+    for path in unverified:
+        print(f"{name}: {path} has no published checksum; its size and an archive's own CRC were checked")
+    if release.archives:
+        _unpack_all([incoming / file.path for file in files], incoming)
+
+    count, size = _contents(incoming)
+    about = {"title": release.title, "page": release.page, "licence": release.licence}
+    marker = about | {"files": count, "bytes": size, "without_checksum": unverified}
+    (incoming / MARKER).write_text(json.dumps(marker, indent=1))
+    os.replace(incoming, target)
+    return target
+
+
+def _fetch_files(name: str, release: Release, files: list, done: set, incoming: Path, session) -> None:
+    """Downloads what is not done, a few files at a time; the first failure stops the rest."""
+    total = release.size if any(file.size is None for file in files) else sum(file.size for file in files)
+    pool, stop = ThreadPoolExecutor(WORKERS), threading.Event()
+    with tqdm(total=total, desc=name, unit="B", unit_scale=True, smoothing=0.05) as bar:
+        bar.update(sum(file.size or _size(incoming / file.path) for file in done))
+
+        def progress(count: int) -> None:
+            bar.update(count)
+            if stop.is_set():
+                raise DownloadError("stopped, because another file failed")
+
+        def one(file: RemoteFile) -> None:
+            path = safe_path(incoming, file.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            download(file.urls, path, file.checksum, session, progress)
+
+        try:
+            for _ in pool.map(one, [file for file in files if file not in done]):
+                pass
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+# What the publishers offer
+
+
+def _list_files(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+    try:
+        files = PUBLISHERS[release.publisher](release, incoming, servers, session)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DownloadError(
+            f"{release.page}: cannot read the publisher's list of files: {error!r}"
+        ) from error
+    if not files:
+        raise DownloadError(f"{release.page}: the publisher lists no files. Run again later.")
+    return files
+
+
+def _physionet(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+    (project,) = release.records
+    checksums = {}
+    try:
+        text = _read_list(f"{servers['physionet']}/{project}/SHA256SUMS.txt", incoming, session)
+        for line in text.splitlines():
+            digest, path = line.split(maxsplit=1)
+            checksums[path] = f"sha256:{digest}"
+        (incoming / "SHA256SUMS.txt").write_text(text)
+    except Missing:
+        if not release.only:  # some challenges come without a list of checksums
+            raise
+    bases = [f"{servers[server]}/{project}" for server in ("physionet mirror", "physionet")]
+    return [
+        RemoteFile(path, tuple(f"{base}/{quote(path)}" for base in bases), checksums.get(path))
+        for path in release.only or checksums
+    ]
+
+
+def _figshare(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+    listed = []
+    for article in release.records:
+        url = f"{servers['figshare']}/{article}/files?page_size=1000"
+        listed += json.loads(_read_list(url, incoming, session))
+    return [
+        RemoteFile(one["name"], (one["download_url"],), f"md5:{one['computed_md5']}", int(one["size"]))
+        for one in listed
+    ]
+
+
+def _zenodo(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+    (record,) = release.records
+    listed = json.loads(_read_list(f"{servers['zenodo']}/{record}", incoming, session))["files"]
+    names = [release.rename.get(one["key"], one["key"]) for one in listed]
+    return [
+        RemoteFile(name, (one["links"]["self"],), one["checksum"], int(one["size"]))
+        for name, one in zip(names, listed, strict=True)
+    ]
+
+
+PUBLISHERS = {"physionet": _physionet, "figshare": _figshare, "zenodo": _zenodo}
+
+
+def _read_list(url: str, incoming: Path, session) -> str:
+    path = incoming / "list-of-files"
+    for old in (path, _part(path), _note(path)):
+        old.unlink(missing_ok=True)
+    download([url], path, session=session)
+    if _size(path) > LARGEST_LIST:
+        raise DownloadError(f"{url}: the list of files has more than {LARGEST_LIST} bytes and is not read")
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    return text
+
+
+# One file
+
+
+def download(
+    urls: Iterable[str], path: Path, checksum: str | None = None, session=requests, progress=None
+) -> None:
+    """Downloads one file to path, from the first of the urls that has it, and verifies its checksum.
+
+    Bytes gather in path + ".part", with the server's ETag (or date) and size beside them; the next call goes on from
+    there while the server still offers the same file. progress is called with numbers of bytes. Raises
+    DownloadError.
+    """
+    error = None
+    for url in urls:
+        try:
+            return _download_from(url, path, checksum, session, progress or (lambda count: None))
+        except DownloadError as failed:
+            error = failed
+    raise error
+
+
+def _download_from(url: str, path: Path, checksum: str | None, session, progress) -> None:
+    part = _part(path)
+    failures = shown = 0
+    try:
+        while True:
+            before = _size(part)
+            try:
+                for size in _transfer(url, part, session):
+                    progress(size - shown)
+                    shown = size
+                break
+            except (Interrupted, *INTERRUPTIONS) as error:
+                failures = 1 if _size(part) > before else failures + 1
+                if failures >= ATTEMPTS:
+                    raise DownloadError(f"{url}: {error}. Run again later to go on.") from error
+                time.sleep(BACKOFF * 2 ** (failures - 1))
+        if checksum and not _matches(part, checksum):
+            part.unlink()
+            _note(path).unlink()
+            raise DownloadError(
+                f"{url}: its checksum is not the published {checksum}, so {path} was not kept. "
+                "Run again; if it stays so, the file changed at the publisher or on the way."
+            )
+    except (DownloadError, requests.RequestException) as error:
+        progress(-shown)
+        raise error if isinstance(error, DownloadError) else DownloadError(f"{url}: {error}") from error
+    os.replace(part, path)
+    _note(path).unlink()
+
+
+def _transfer(url: str, part: Path, session) -> Iterator[int]:
+    """Writes what is missing of one file to part and yields the size so far."""
+    note = part.with_name(part.name + ".json")
+    known = _read_note(note) if part.is_file() else None
+    have = _size(part) if known else 0
+    if known and known["size"] == have:
+        yield have
+        return
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with session.get(url, headers=headers, stream=True, timeout=(20, 60)) as response:
+        status = response.status_code
+        if status in (408, 425, 429) or status >= 500:
+            raise Interrupted(f"the server answers {status} {response.reason}")
+        if status not in (200, 206, 416):
+            missing = Missing if status in (403, 404, 410) else DownloadError
+            raise missing(f"{url}: the server answers {status} {response.reason}. Was the file moved?")
+        resumed = status == 206
+        length = response.headers.get("Content-Length")
+        size = (have if resumed else 0) + int(length) if length else None
+        version = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        offered = {"version": version, "size": size}
+        starts_here = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if status == 416 or resumed and not (starts_here and offered == known):
+            part.unlink(missing_ok=True)
+            raise Interrupted("the file changed on the server")
+        if not resumed:
+            part.unlink(missing_ok=True)
+            note.write_text(json.dumps(offered))
+        with open(part, "ab") as out:
+            for chunk in response.iter_content(CHUNK):
+                out.write(chunk)
+                yield out.tell()
+    if size is not None and _size(part) != size:
+        raise Interrupted(f"the connection closed after {_size(part)} of {size} bytes")
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".part.json")
+
+
+def _read_note(note: Path) -> dict | None:
+    try:
+        return json.loads(note.read_text())
+    except (OSError, ValueError):  # cut short by a kill: the file starts over
+        return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _matches(path: Path, checksum: str) -> bool:
+    algorithm, _, digest = checksum.partition(":")
+    return pooch.file_hash(str(path), alg=algorithm) == digest.lower()
+
+
+# A set's folder
+
+
+def _is_whole(target: Path) -> bool:
+    if not (target / MARKER).is_file():
+        raise DownloadError(
+            f"{target} is not from this command and is left alone. Move it away or choose another folder."
+        )
+    marker = json.loads((target / MARKER).read_text())
+    return (marker["files"], marker["bytes"]) == _contents(target)
+
+
+def _reopen(target: Path, incoming: Path) -> None:
+    print(f"{target}: files changed since the download; checking each and getting what is missing")
+    shutil.rmtree(incoming, ignore_errors=True)
+    (target / MARKER).unlink()
+    os.replace(target, incoming)
+
+
+def _is_there(incoming: Path, file: RemoteFile) -> bool:
+    path = safe_path(incoming, file.path)
+    if path.is_file():
+        return file.checksum is None or _matches(path, file.checksum)
+    return _unpacked(path).is_dir()
+
+
+def _unpack_all(paths: list[Path], incoming: Path) -> None:
+    """Unpacks each archive beside itself; when all are there, moves what they hold into the set's folder."""
+    for path in paths:
+        if path.is_file() and is_archive(path):
+            shutil.rmtree(_unpacked(path), ignore_errors=True)
+            unpack(path, _unpacked(path))
+            path.unlink()
+    for unpacked in filter(Path.is_dir, map(_unpacked, paths)):
+        for entry in unpacked.iterdir():
+            place = incoming / entry.name
+            if place.is_dir():
+                shutil.rmtree(place)
+            os.replace(entry, place)
+        unpacked.rmdir()
+
+
+def _unpacked(archive: Path) -> Path:
+    return archive.with_name(archive.name + ".unpacked")
+
+
+def _contents(folder: Path) -> tuple[int, int]:
+    """Number of files below a folder and their bytes, the marker apart."""
+    sizes = [
+        os.path.getsize(os.path.join(place, name))
+        for place, _, names in os.walk(folder)
+        for name in names
+        if os.path.join(place, name) != str(folder / MARKER)
+    ]
+    return len(sizes), sum(sizes)
+
+
+def _require_space(incoming: Path, needed: float) -> None:
+    missing = needed - _contents(incoming)[1] - shutil.disk_usage(incoming).free
+    if missing > 0:
+        raise DownloadError(
+            f"{incoming}: {missing / 1e9:.1f} GB more of free disk space are needed. "
+            "Make room or choose another folder, then run again."
+        )
+
+
+def main(arguments: list[str] | None = None, catalogue=CATALOGUE, servers=SERVERS) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Download the official releases of public data sets.")
+    parser.add_argument("names", nargs="*", metavar="SET", help="none: list the sets with size and licence")
+    parser.add_argument("--folder", default="data", help="where a folder per set is made (default: data)")
+    options = parser.parse_args(arguments)
+    if not options.names:
+        print("\n".join(describe(name, release) for name, release in catalogue.items()))
+        return 0
+    try:
+        fetch(options.names, options.folder, catalogue, servers)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+    except (DownloadError, ArchiveError, ValueError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,416 @@
+"""Downloads against a small server on loopback: whole, interrupted, changed, damaged and hostile."""
+
+import hashlib
+import http.server
+import io
+import json
+import re
+import threading
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from biosignals.data import download
+from biosignals.data.catalogue import CATALOGUE, Release
+from biosignals.data.download import DownloadError, fetch, main
+
+CONTENT = bytes(range(256)) * 2000
+
+
+def sha256(content):
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves web.files; web.breaks says after how many bytes the next answers break off."""
+
+    def do_GET(self):
+        web = self.server.web
+        path = self.path.partition("?")[0]
+        requested = self.headers.get("Range")
+        web.requests.append((path, requested))
+        if web.failures:
+            return self.send_error(web.failures.pop(0))
+        if path not in web.files:
+            return self.send_error(404)
+        content = web.files[path]
+        start = int(re.fullmatch(r"bytes=(\d+)-", requested)[1]) if requested and web.ranges else 0
+        if start >= len(content) and requested and web.ranges:
+            return self.send_error(416)
+        self.send_response(206 if requested and web.ranges else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
+        if requested and web.ranges:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        end = start + web.breaks.pop(0) if web.breaks and len(content) > 10_000 else len(content)
+        self.wfile.write(content[start:end])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def web(monkeypatch):
+    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web = SimpleNamespace(files={}, ranges=True, breaks=[], failures=[], requests=[])
+    web.url = f"http://127.0.0.1:{server.server_address[1]}"
+    web.servers = {
+        "physionet": f"{web.url}/files",
+        "physionet mirror": f"{web.url}/mirror",
+        "figshare": f"{web.url}/figshare",
+        "zenodo": f"{web.url}/zenodo",
+    }
+    server.web = web
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield web
+    server.shutdown()
+    server.server_close()
+
+
+def make_zip(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def publish_physionet(web, files, at="files", listed=True):
+    web.files |= {f"/{at}/set/1.0/{name}": content for name, content in files.items()}
+    if listed:
+        lines = [f"{hashlib.sha256(content).hexdigest()} {name}\n" for name, content in files.items()]
+        web.files["/files/set/1.0/SHA256SUMS.txt"] = "".join(lines).encode()
+
+
+def publish_figshare(web, article, files):
+    web.files |= {f"/ndownloader/{name}": content for name, content in files.items()}
+    web.files[f"/figshare/{article}/files"] = json.dumps(
+        [
+            {
+                "name": name,
+                "size": len(content),
+                "computed_md5": hashlib.md5(content).hexdigest(),
+                "download_url": f"{web.url}/ndownloader/{name}",
+            }
+            for name, content in files.items()
+        ]
+    ).encode()
+
+
+def release(publisher="physionet", records=("set/1.0",), **options):
+    values = {
+        "title": "A set",
+        "licence": "CC0 1.0",
+        "page": "https://example.org/set",
+        "size": 1e6,
+        "disk": 1e6,
+    }
+    return {"set": Release(publisher=publisher, records=records, **(values | options))}
+
+
+def fetch_set(web, folder, catalogue=None):
+    return fetch(["set"], folder, catalogue or release(), web.servers)[0]
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# One file
+
+
+def test_a_file_arrives_whole(web, tmp_path):
+    web.files["/file"] = CONTENT
+    counts = []
+    download.download([f"{web.url}/file"], tmp_path / "file", sha256(CONTENT), progress=counts.append)
+    assert contents(tmp_path) == {"file": CONTENT}
+    assert sum(counts) == len(CONTENT)
+
+
+def test_a_broken_connection_is_resumed_where_it_broke(web, tmp_path):
+    web.files["/file"] = CONTENT
+    web.breaks = [200_000, 100_000]
+    counts = []
+    download.download([f"{web.url}/file"], tmp_path / "file", sha256(CONTENT), progress=counts.append)
+    assert contents(tmp_path) == {"file": CONTENT}
+    starts = [int(requested[6:-1]) if requested else 0 for _, requested in web.requests]
+    assert len(starts) == 3 and 0 == starts[0] < starts[1] <= 200_000 and starts[1] < starts[2] <= 300_000
+    assert sum(counts) == len(CONTENT)
+
+
+def test_the_next_call_resumes_what_a_call_could_not_finish(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    web.files["/file"] = CONTENT
+    web.breaks = [200_000]
+    url = [f"{web.url}/file"]
+    with pytest.raises(DownloadError, match=r"/file.*Run again"):
+        download.download(url, tmp_path / "file", sha256(CONTENT))
+    assert not (tmp_path / "file").exists()
+    download.download(url, tmp_path / "file", sha256(CONTENT))
+    assert contents(tmp_path) == {"file": CONTENT}
+    assert web.requests[-1][1] != web.requests[0][1] is None
+
+
+def interrupted(web, tmp_path, content):
+    """Leaves the first 200,000 bytes of content as an interrupted download of /file."""
+    (tmp_path / "file.part").write_bytes(content[:200_000])
+    note = {"version": f'"{hashlib.md5(content).hexdigest()}"', "size": len(content)}
+    (tmp_path / "file.part.json").write_text(json.dumps(note))
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("changed", [True, False])
+def test_an_interrupted_file_ends_up_as_the_server_has_it_now(web, tmp_path, ranges, changed):
+    web.ranges = ranges
+    web.files["/file"] = CONTENT[::-1] if changed else CONTENT
+    interrupted(web, tmp_path, CONTENT)
+    download.download([f"{web.url}/file"], tmp_path / "file")
+    assert contents(tmp_path) == {"file": web.files["/file"]}
+
+
+def test_an_interrupted_file_that_shrank_on_the_server_starts_over(web, tmp_path):
+    web.files["/file"] = b"short"
+    interrupted(web, tmp_path, CONTENT)
+    download.download([f"{web.url}/file"], tmp_path / "file")
+    assert contents(tmp_path) == {"file": b"short"}
+
+
+def test_a_part_without_a_readable_note_starts_over(web, tmp_path):
+    web.files["/file"] = CONTENT
+    (tmp_path / "file.part").write_bytes(b"who knows")
+    (tmp_path / "file.part.json").write_text('{"version": ')
+    download.download([f"{web.url}/file"], tmp_path / "file")
+    assert contents(tmp_path) == {"file": CONTENT}
+
+
+def test_a_wrong_checksum_leaves_nothing_and_names_file_and_remedy(web, tmp_path):
+    web.files["/file"] = CONTENT
+    counts = []
+    with pytest.raises(DownloadError, match=r"/file.*checksum.*Run again"):
+        download.download([f"{web.url}/file"], tmp_path / "file", sha256(b"other"), progress=counts.append)
+    assert contents(tmp_path) == {}
+    assert sum(counts) == 0
+
+
+def test_a_busy_server_is_asked_again(web, tmp_path):
+    web.files["/file"] = CONTENT
+    web.failures = [503, 429, 500]
+    download.download([f"{web.url}/file"], tmp_path / "file", sha256(CONTENT))
+    assert contents(tmp_path) == {"file": CONTENT}
+
+
+def test_a_server_that_stays_busy_is_given_up(web, tmp_path):
+    web.failures = [503] * 100
+    with pytest.raises(DownloadError, match=r"/file.*503.*Run again"):
+        download.download([f"{web.url}/file"], tmp_path / "file")
+    assert len(web.requests) == download.ATTEMPTS
+
+
+def test_a_missing_file_is_not_asked_for_again(web, tmp_path):
+    with pytest.raises(DownloadError, match=r"/file.*404"):
+        download.download([f"{web.url}/file"], tmp_path / "file")
+    assert len(web.requests) == 1
+
+
+@pytest.mark.parametrize("on_mirror", [None, CONTENT[::-1]])
+def test_the_second_address_serves_what_the_first_has_not_or_has_wrong(web, tmp_path, on_mirror):
+    web.files["/file"] = CONTENT
+    if on_mirror:
+        web.files["/mirror/file"] = on_mirror
+    urls = [f"{web.url}/mirror/file", f"{web.url}/file"]
+    download.download(urls, tmp_path / "file", sha256(CONTENT))
+    assert contents(tmp_path) == {"file": CONTENT}
+
+
+# Sets
+
+
+def test_physionet_set_with_files_from_mirror_and_origin(web, tmp_path, capsys):
+    files = {"RECORDS": b"a/one+", "a/one+.edf": CONTENT}
+    publish_physionet(web, files)
+    web.files["/mirror/set/1.0/a/one%2B.edf"] = CONTENT
+    target = fetch_set(web, tmp_path / "data")
+
+    assert target == tmp_path / "data" / "set"
+    found = contents(target)
+    assert {name: found[name] for name in files} == files
+    assert set(found) == {*files, "SHA256SUMS.txt", download.MARKER}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["set"]
+    out = capsys.readouterr().out
+    assert "licence CC0 1.0" in out and "about 0.0 GB" in out
+
+
+def test_a_complete_set_is_not_downloaded_again(web, tmp_path):
+    publish_physionet(web, {"a": CONTENT})
+    fetch_set(web, tmp_path)
+    web.requests.clear()
+    fetch_set(web, tmp_path)
+    assert web.requests == []
+
+
+def test_a_set_that_lost_or_changed_a_file_is_repaired(web, tmp_path):
+    files = {"a": CONTENT, "b": b"small", "c": b"other"}
+    publish_physionet(web, files)
+    target = fetch_set(web, tmp_path)
+    whole = contents(target)
+    (target / "b").unlink()
+    (target / "c").write_bytes(b"longer than before")
+    web.requests.clear()
+
+    fetch_set(web, tmp_path)
+    assert contents(target) == whole
+    assert not any(path.endswith("/a") for path, _ in web.requests)
+
+
+def test_a_failure_leaves_no_set_and_the_next_run_goes_on(web, tmp_path):
+    publish_physionet(web, {"a": CONTENT, "b": b"fine"})
+    del web.files["/files/set/1.0/b"]
+    with pytest.raises(DownloadError, match="/files/set/1.0/b"):
+        fetch_set(web, tmp_path)
+    assert not (tmp_path / "set").exists()
+
+    web.files["/files/set/1.0/b"] = b"fine"
+    web.requests.clear()
+    target = fetch_set(web, tmp_path)
+    assert contents(target)["a"] == CONTENT and contents(target)["b"] == b"fine"
+    assert not (tmp_path / "set.incomplete").exists()
+
+
+def test_a_folder_of_someone_else_is_left_alone(web, tmp_path):
+    publish_physionet(web, {"a": CONTENT})
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a").write_bytes(b"mine")
+    with pytest.raises(DownloadError, match="left alone"):
+        fetch_set(web, tmp_path)
+    assert contents(tmp_path) == {"set/a": b"mine"}
+
+
+def test_an_archive_is_unpacked_into_the_set(web, tmp_path, capsys):
+    archive = make_zip({"training/A1.mat": CONTENT, "training/REFERENCE.csv": b"A1,N"})
+    publish_physionet(web, {"training.zip": archive, "REFERENCE-v3.csv": b"A1,A"}, at="mirror", listed=False)
+    web.files["/mirror/set/1.0/unwanted.zip"] = b""
+    target = fetch_set(web, tmp_path, release(only=("training.zip", "REFERENCE-v3.csv"), archives=True))
+    found = contents(target)
+    marker = json.loads(found.pop(download.MARKER))
+    assert found == {
+        "training/A1.mat": CONTENT,
+        "training/REFERENCE.csv": b"A1,N",
+        "REFERENCE-v3.csv": b"A1,A",
+    }
+    assert marker["without_checksum"] == ["training.zip", "REFERENCE-v3.csv"]
+    assert "training.zip has no published checksum" in capsys.readouterr().out
+
+
+def test_an_unpack_that_was_killed_is_done_again(web, tmp_path):
+    members = {"records/A1.h5": CONTENT, "records/A2.h5": b"two"}
+    publish_figshare(web, "17", {"records.zip": make_zip(members)})
+    half = tmp_path / "set.incomplete" / "records.zip.unpacked.part" / "records"
+    half.mkdir(parents=True)
+    (half / "A1.h5").write_bytes(CONTENT[:10])
+    target = fetch_set(web, tmp_path, release("figshare", ("17",), archives=True))
+    found = contents(target)
+    del found[download.MARKER]
+    assert found == members
+
+
+def test_an_archive_with_a_way_out_is_refused(web, tmp_path):
+    publish_figshare(web, "17", {"records.zip": make_zip({"../../escaped": b"x"})})
+    with pytest.raises(ValueError, match=r"records.zip.*escaped.*not a safe file name"):
+        fetch_set(web, tmp_path / "data", release("figshare", ("17",), archives=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert not (tmp_path / "data" / "set").exists()
+
+
+def test_figshare_articles_are_joined_and_their_md5_is_verified(web, tmp_path):
+    publish_figshare(web, "1", {"metadata.csv": b"ECG_ID"})
+    publish_figshare(web, "2", {"code.csv": b"Code"})
+    target = fetch_set(web, tmp_path, release("figshare", ("1", "2"), size=None, disk=None))
+    assert contents(target)["metadata.csv"] == b"ECG_ID" and contents(target)["code.csv"] == b"Code"
+
+    web.files["/ndownloader/code.csv"] = b"Edoc"
+    with pytest.raises(DownloadError, match=r"code.csv.*md5"):
+        fetch_set(web, tmp_path / "again", release("figshare", ("1", "2")))
+
+
+def test_zenodo_record_with_a_renamed_file(web, tmp_path):
+    web.files["/content/A"] = b"1,0"
+    digest = hashlib.md5(b"1,0").hexdigest()
+    one = {
+        "key": "A_fixed.csv",
+        "size": 3,
+        "checksum": f"md5:{digest}",
+        "links": {"self": f"{web.url}/content/A"},
+    }
+    web.files["/zenodo/49"] = json.dumps({"files": [one]}).encode()
+    target = fetch_set(web, tmp_path, release("zenodo", ("49",), rename={"A_fixed.csv": "A.csv"}))
+    assert contents(target)["A.csv"] == b"1,0"
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/absolute", "a/../../b"])
+def test_a_list_that_points_outside_the_folder_is_refused(web, tmp_path, name):
+    line = f"{hashlib.sha256(b'x').hexdigest()} {name}\n"
+    web.files["/files/set/1.0/SHA256SUMS.txt"] = line.encode()
+    with pytest.raises(ValueError, match="not a safe file name"):
+        fetch_set(web, tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>maintenance</html>", b"\xff\xfe"])
+def test_an_unusable_list_of_files_is_an_error(web, tmp_path, text):
+    web.files["/files/set/1.0/SHA256SUMS.txt"] = text
+    with pytest.raises(DownloadError, match="https://example.org/set"):
+        fetch_set(web, tmp_path)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_list_that_cannot_be_had_for_now_does_not_pass_for_missing(web, tmp_path):
+    publish_physionet(web, {"training.zip": make_zip({"a": b"1"})}, listed=True)
+    web.failures = [503] * 100
+    with pytest.raises(DownloadError, match="SHA256SUMS.txt.*503"):
+        fetch_set(web, tmp_path, release(only=("training.zip",), archives=True))
+
+
+def test_a_full_disk_is_noticed_before_the_download(web, tmp_path, monkeypatch):
+    publish_physionet(web, {"a": CONTENT})
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e9))
+    with pytest.raises(DownloadError, match=r"41\.6 GB more"):
+        fetch_set(web, tmp_path, release(disk=42.6e9))
+    assert not any(path.endswith("/a") for path, _ in web.requests)
+
+
+# The command
+
+
+def test_an_unknown_name_lists_the_valid_ones(tmp_path, capsys):
+    with pytest.raises(ValueError, match="mit-bih: choose from ptb-xl, cinc2017, sph"):
+        fetch(["ptb-xl", "mit-bih"], tmp_path)
+    assert main(["mit-bih", "--folder", str(tmp_path)]) == 1
+    assert "choose from" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_names_the_command_lists_the_sets_with_size_and_licence(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for name, one in CATALOGUE.items():
+        assert name in out and one.licence in out and one.page in out
+    assert "42.6 GB" in out
+
+
+def test_the_command_says_what_failed(web, tmp_path, capsys):
+    command = ["set", "--folder", str(tmp_path)]
+    assert main(command, release(), web.servers) == 1
+    assert "SHA256SUMS.txt" in capsys.readouterr().err
+    publish_physionet(web, {"a": CONTENT})
+    assert main(command, release(), web.servers) == 0
+    assert (tmp_path / "set" / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_set_of_the_catalogue_is_well_formed(name):
+    one = CATALOGUE[name]
+    assert one.publisher in download.PUBLISHERS and one.records
+    assert one.page.startswith("https://") and one.licence
+    assert (one.size is None) == (one.disk is None)

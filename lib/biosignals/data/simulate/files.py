@@ -1,0 +1,47 @@
+"""Files whole or not at all, and WFDB headers."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+VERSION = 1  # of the simulator: raise it whenever the same seed gives other recordings
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file so that it is never seen half-written; text is UTF-8 with its own line ends."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, path)
+
+
+def begin(root: Path) -> None:
+    """Make the folder of a simulated release; FileExistsError where something is, so that no real data is touched."""
+    root.mkdir(parents=True, exist_ok=True)
+    if any(root.iterdir()):
+        raise FileExistsError(f"{root} is not empty: simulate into a new folder, or remove this one first")
+
+
+def finish(root: Path, records: int, seed: int) -> None:
+    """Say last, when all is written, that the release is simulated."""
+    write(root / "SIMULATED.json", json.dumps({"records": records, "seed": seed, "version": VERSION}) + "\n")
+
+
+def write_wfdb(path: Path, counts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:
+    """Write `path`.dat and `path`.hea: int16 counts (leads, samples), WFDB format 16, 1000 counts per mV."""
+    counts = np.ascontiguousarray(counts.T, dtype="<i2")
+    checksums = counts.sum(axis=0, dtype=np.int64) % 65536
+    signals = (
+        f"{path.name}.dat 16 1000.0(0)/mV 16 0 {first} {checksum} 0 {lead}\n"
+        for lead, first, checksum in zip(leads, counts[0], checksums)
+    )
+    write(path.with_name(path.name + ".dat"), counts.tobytes())
+    header = f"{path.name} {len(leads)} {sampling_rate} {len(counts)}\n"
+    write(path.with_name(path.name + ".hea"), header + "".join(signals))
+
+
+def to_counts(millivolts: np.ndarray) -> np.ndarray:
+    """int16 counts of 1 microvolt, held at the converter's limits."""
+    return np.clip(np.rint(millivolts * 1000), -32767, 32767).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Downloads the official releases of the public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
+"""Downloads official releases of public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
 
 A set is put together in `FOLDER/NAME.incomplete`. Only when every file is there and verified does that folder
 get its final name, so `FOLDER/NAME` is always whole. An interrupted download goes on where it stopped.
@@ -73,8 +73,8 @@ def fetch(
     """Downloads, verifies and unpacks sets into folder/name and returns these folders.
 
     A set that is already whole is skipped, one that lost or changed files is repaired, and a folder that this
-    function did not make is left alone. Raises ValueError for an unknown name and DownloadError (ArchiveError)
-    for whatever keeps a set (an archive) from being whole.
+    function did not make is left alone. Raises ValueError for an unknown name, DownloadError for what keeps a
+    set from being whole, ArchiveError for an archive or a file name that is not safe.
     """
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if name not in catalogue]:
@@ -115,6 +115,7 @@ def _fetch_set(name: str, release: Release, folder: Path, servers: Mapping[str, 
 def _fetch_files(name: str, release: Release, files: list, done: set, incoming: Path, session) -> None:
     """Downloads what is not done, a few files at a time; the first failure stops the rest."""
     total = release.size if any(file.size is None for file in files) else sum(file.size for file in files)
+    print(f"{name}: {len(files)} files, {total / 1e9:.2f} GB, {len(done)} files already here")
     pool, stop = ThreadPoolExecutor(WORKERS), threading.Event()
     with tqdm(total=total, desc=name, unit="B", unit_scale=True, smoothing=0.05) as bar:
         bar.update(sum(file.size or _size(incoming / file.path) for file in done))
@@ -215,9 +216,9 @@ def download(
 ) -> None:
     """Downloads one file to path, from the first of the urls that has it, and verifies its checksum.
 
-    Bytes gather in path + ".part", with the server's ETag (or date) and size beside them; the next call goes on from
-    there while the server still offers the same file. progress is called with numbers of bytes. Raises
-    DownloadError.
+    Bytes gather in path + ".part", with the server's ETag (or date) and size beside them; the next call goes
+    on from there while the server still offers the same file. progress is called with numbers of bytes.
+    Raises DownloadError.
     """
     error = None
     for url in urls:
@@ -251,9 +252,11 @@ def _download_from(url: str, path: Path, checksum: str | None, session, progress
                 f"{url}: its checksum is not the published {checksum}, so {path} was not kept. "
                 "Run again; if it stays so, the file changed at the publisher or on the way."
             )
-    except (DownloadError, requests.RequestException) as error:
+    except DownloadError:
         progress(-shown)
-        raise error if isinstance(error, DownloadError) else DownloadError(f"{url}: {error}") from error
+        raise
+    except requests.RequestException as error:
+        raise DownloadError(f"{url}: {error}") from error
     os.replace(part, path)
     _note(path).unlink()
 

@@ -3,10 +3,10 @@
 A cache folder holds
 
     signals.bin     int16, (recordings, channels, samples), 1 uV a count
-    table.csv       the recordings' table
-    excluded.csv    what was left out and why
+    table.json      the recordings' table
+    excluded.json   what was left out and why
     sources.csv     every file it was made from, with size and time of change
-    manifest.json   shape and column types, sizes and checksums of the files above; written last
+    manifest.json   shape of the signals, sizes and checksums of the files above; written last
 
 It is written under a temporary name and renamed when complete. A folder without a fitting manifest, cut short, or
 made from files that have changed since is not opened but made again.
@@ -34,7 +34,7 @@ from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings
 
 VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
-BLOCK = 512  # recordings held in memory while a cache is written
+BLOCK = 64  # recordings read at a time
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Plan:
 
     table: pd.DataFrame
     samples: int
-    read: Callable[[Path], np.ndarray]
+    read: Callable[[str], np.ndarray]
     extensions: tuple[str, ...]
     tables: tuple[str, ...]
     excluded: list[tuple]
@@ -115,8 +115,8 @@ def open_cache(place: Path, request: Request) -> Recordings | None:
             return None
         if not unchanged(request.root, place / "sources.csv"):
             return None
-        table = read_table(place / "table.csv", manifest["columns"]).set_index(manifest["index"])
-        excluded = read_table(place / "excluded.csv", manifest["excluded"])
+        table = read_table(place / "table.json").set_index(manifest["index"])
+        excluded = read_table(place / "excluded.json")
         signals = np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(manifest["shape"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -128,30 +128,28 @@ def write(place: Path, request: Request, plan: Plan) -> None:
     """Reads the recordings of `plan` and writes them to the empty folder `place`."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
     write_sources(place / "sources.csv", request.root, [*plan.tables, *files])
-    found, problems = [], []
+    facts, problems = [], []
     with open(place / "signals.bin", "wb") as file, progress_bar(request, plan) as progress:
         for start in range(0, len(plan.table), BLOCK):
-            rows = plan.table["file"].iloc[start : start + BLOCK]
-            signals, facts, unreadable = read_block(rows, request, plan)
+            block = plan.table["file"].iloc[start : start + BLOCK]
+            signals, known, unreadable = read_block(block, request, plan)
             signals.tofile(file)
-            found.append(facts)
+            facts.append(known)
             problems += unreadable
-            progress.update(len(rows))
+            progress.update(len(block))
         file.flush()
         os.fsync(file.fileno())
-    facts = pd.concat(found) if found else pd.DataFrame()
-    refuse_if_useless(request, len(plan.table), len(facts), problems)
-    table = plan.table.loc[facts.index].drop(columns="file").join(facts)
-    excluded = pd.DataFrame(
-        [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)],
-        columns=["record", "file", "reason"],
-    ).astype({"record": table.index.dtype})
+    refuse_if_useless(request, len(plan.table), problems)
+    facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
+    table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts)
+    excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"]).astype({"record": table.index.dtype})
+    write_table(place / "table.json", table.reset_index())
+    write_table(place / "excluded.json", excluded)
     manifest = {
         "request": asdict(request),
         "shape": [len(table), len(request.channels), plan.samples],
         "index": table.index.name,
-        "columns": write_table(place / "table.csv", table.reset_index()),
-        "excluded": write_table(place / "excluded.csv", excluded),
     }
     manifest["files"] = {file.name: describe(file) for file in sorted(place.iterdir())}
     (place / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
@@ -161,29 +159,32 @@ def progress_bar(request: Request, plan: Plan) -> tqdm:
     return tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
 
 
-def read_block(files: pd.Series, request: Request, plan: Plan) -> tuple[np.ndarray, pd.DataFrame, list[tuple]]:
+def read_block(files: pd.Series, request: Request, plan: Plan) -> tuple[np.ndarray, dict, list[tuple]]:
     """Reads the recordings `files` (record id > path below the root).
 
-    Returns signals int16 (n, channels, samples), a table of their n lengths and flaws, and (record, file, error) of
-    those that could not be read.
+    Returns signals int16 (n, channels, samples), what is known of these n (name > values), and (record, file, error)
+    of those that could not be read.
     """
     signals = np.zeros((len(files), len(request.channels), plan.samples), dtype="<i2")
-    facts, problems = [], []
-    root = Path(request.root)
+    read, lengths, invalid, problems = [], [], [], []
     for record, file in files.items():
         try:
-            counts = plan.read(root / file)
-            invalid = np.count_nonzero(counts == waveforms.INVALID)
-            if invalid:
+            counts = plan.read(f"{request.root}/{file}")
+            missing = 0
+            if counts.min() == waveforms.INVALID:
+                missing = np.count_nonzero(counts == waveforms.INVALID)
                 counts = waveforms.fill_missing(counts, request.channels)
         except waveforms.Unreadable as error:
             problems.append((record, file, error))
-        else:
-            signals[len(facts), :, : counts.shape[1]] = counts
-            facts.append((record, counts.shape[1], invalid))
-    signals = signals[: len(facts)]
-    table = pd.DataFrame(facts, columns=[files.index.name, "samples", "invalid_samples"]).set_index(files.index.name)
-    return signals, table.assign(**count_flaws(signals, table["samples"].to_numpy(), request.sampling_rate)), problems
+            continue
+        signals[len(read), :, : counts.shape[1]] = counts
+        read.append(record)
+        lengths.append(counts.shape[1])
+        invalid.append(missing)
+    signals, lengths = signals[: len(read)], np.array(lengths, dtype=np.int64)
+    known = {"record": np.array(read, dtype=files.index.dtype), "samples": lengths}
+    known["invalid_samples"] = np.array(invalid, dtype=np.int64)
+    return signals, known | count_flaws(signals, lengths, request.sampling_rate), problems
 
 
 def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
@@ -197,7 +198,7 @@ def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) 
     return flaws
 
 
-def refuse_if_useless(request: Request, planned: int, read: int, problems: list[tuple]) -> None:
+def refuse_if_useless(request: Request, planned: int, problems: list[tuple]) -> None:
     """ValueError when no recording could be read, or when most of them lack a lead that was asked for."""
     lacking = [(file, error) for _, file, error in problems if isinstance(error, waveforms.MissingLeads)]
     if len(lacking) > planned / 2:
@@ -207,7 +208,7 @@ def refuse_if_useless(request: Request, planned: int, read: int, problems: list[
             f" for: most hold only {', '.join(present)} ({lacking[0][0]}). Ask for leads={present}, for another"
             " sampling rate, or for the records that have them."
         )
-    if not read:
+    if len(problems) == planned:
         reasons = Counter(str(error) for _, _, error in problems).most_common(3)
         raise ValueError(
             f"no recording of {request.dataset} in {request.root} can be used ({planned} tried): "
@@ -215,15 +216,16 @@ def refuse_if_useless(request: Request, planned: int, read: int, problems: list[
         )
 
 
-def write_table(path: Path, table: pd.DataFrame) -> dict[str, str]:
-    """Writes `table` without its index as CSV; returns its column types, which CSV does not keep."""
-    table.to_csv(path, index=False)
-    return {name: str(dtype) for name, dtype in table.dtypes.items()}
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes `table` without its index: JSON, column name > type and values."""
+    columns = {name: {"dtype": str(column.dtype), "values": column.tolist()} for name, column in table.items()}
+    path.write_text(json.dumps(columns, default=lambda missing: None))  # only pd.NA is not known to JSON
 
 
-def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """The table in `path`, written by write_table. An empty string comes back as missing."""
-    return pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""], float_precision="round_trip")
+def read_table(path: Path) -> pd.DataFrame:
+    """The table that write_table wrote to `path`."""
+    columns = json.loads(path.read_text())
+    return pd.DataFrame({name: pd.Series(column["values"], dtype=column["dtype"]) for name, column in columns.items()})
 
 
 def describe(file: Path) -> dict:

@@ -95,7 +95,7 @@ def find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
                 raise waveforms.Unreadable(f"unknown label {label!r} ({REFERENCE}): it must be one of {' '.join(LABELS)}")
             if not waveforms.is_inside(record) or "/" in record:
                 raise waveforms.Unreadable(f"record name is no file name ({REFERENCE}): refused")
-            lengths[record] = waveforms.read_header(root / FOLDER / f"{record}.hea").samples
+            lengths[record] = waveforms.read_header(f"{root}/{FOLDER}/{record}.hea").samples
             if not 1 <= lengths[record] <= LONGEST:
                 raise waveforms.Unreadable(f"header announces {lengths[record]} samples, expected 1 to {LONGEST}")
         except waveforms.Unreadable as error:

@@ -1,0 +1,133 @@
+"""The record that every chapter writes, and the tables made from it: the scoreboard, the README's and the pages'."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+KEYS = (
+    "chapter", "task", "model", "condition", "dataset", "kind", "split", "seed", "n_train", "n_test", "subjects",
+    "metric", "value", "low", "high", "versus", "delta", "delta_low", "delta_high", "runtime", "batch", "latency_ms",
+    "p95_ms", "params", "bytes", "macs", "seconds", "versions", "commit",
+)  # fmt: skip
+REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "metric", "value")
+KINDS = ("real", "excerpt", "simulated", "derived")
+SPLITS = ("train", "validation", "out-of-fold", "test")
+
+
+def record(**values) -> dict:
+    """One result with all keys, those not given null; `condition` is empty for the plain case.
+
+    Raises ValueError for an unknown key, a missing required one, or a word outside of the vocabulary.
+    """
+    unknown = sorted(set(values) - set(KEYS))
+    missing = [key for key in REQUIRED if values.get(key) is None]
+    if unknown or missing:
+        raise ValueError(f"a record with unknown keys {unknown} and without the required {missing}")
+    if values["kind"] not in KINDS or values["split"] not in SPLITS:
+        raise ValueError(f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}")
+    filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
+    return {key: _plain(filled[key]) for key in KEYS}
+
+
+def write(path: Path, records: Iterable[dict]) -> None:
+    """Write a list of records as JSON, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    rows = ",\n".join(json.dumps(row, allow_nan=False) for row in records)
+    unfinished.write_text(f"[\n{rows}\n]\n")
+    os.replace(unfinished, path)
+
+
+def read(*paths: Path) -> pd.DataFrame:
+    """The records of several files in one table. Raises ValueError, naming the file, for one that holds no records."""
+    rows = []
+    for path in map(Path, paths):
+        try:
+            found = json.loads(path.read_text())
+            rows += [{key: row[key] for key in KEYS} for row in found]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no list of result records ({error}); run its chapter again") from error
+    return pd.DataFrame(rows, columns=list(KEYS))
+
+
+def merge(run: Path) -> Path:
+    """Collect the records of all chapters of a run, RUN/results/*.json, in RUN/results.json."""
+    rows = [row for path in sorted(Path(run).glob("results/*.json")) for row in json.loads(path.read_text())]
+    write(Path(run) / "results.json", rows)
+    return Path(run) / "results.json"
+
+
+def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
+    """Scores with their intervals, a row per model in the plain case, best first, a column per split."""
+    rows = records.query("task == @task and metric == @metric and condition == '' and split != 'train'")
+    rows = rows[rows.groupby(["model", "split"]).seed.transform(lambda seeds: seeds.isna() | seeds.notna().all())]
+    table = rows.assign(score=rows.apply(interval_text, axis=1)).pivot_table(
+        index="model", columns="split", values="score", aggfunc="first"
+    )
+    best = rows.sort_values("value").groupby(["split", "model"]).value.last().unstack("split")
+    table.insert(0, "parameters", rows.groupby("model").params.first().map(lambda n: f"{n:,.0f}" if n == n else ""))
+    return table.loc[best.sort_values(list(best.columns)[0], ascending=False).index].fillna("")
+
+
+def interval_text(row: pd.Series) -> str:
+    """A score as ".915 [.905-.924]"; without an interval just the score."""
+    if row.low is None or math.isnan(row.low):
+        return short(row.value)
+    return f"{short(row.value)} [{short(row.low)}-{short(row.high)}]"
+
+
+def short(value: float, digits: int = 3) -> str:
+    """A share without its leading zero: .915."""
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
+
+
+def update_readme(readme: Path, records: pd.DataFrame) -> None:
+    """Put the score table between README's <!-- scores --> marks."""
+    text = Path(readme).read_text()
+    before, rest = text.split("<!-- scores -->")
+    after = rest.split("<!-- /scores -->")[1]
+    unfinished = Path(readme).with_suffix(".part")
+    unfinished.write_text(f"{before}<!-- scores -->\n{readme_table(records)}\n<!-- /scores -->{after}")
+    os.replace(unfinished, readme)
+
+
+def readme_table(records: pd.DataFrame) -> str:
+    """The README's table in Markdown, with the data named above it."""
+    rows = records.query("task == 'superclass'")
+    data = ", ".join(f"{dataset} ({kind})" for dataset, kind in rows[["dataset", "kind"]].drop_duplicates().values)
+    counts = rows.query("metric == 'macro_auroc'").groupby("split").n_test.max()
+    sizes = ", ".join(f"{split} n = {count:,}" for split, count in counts.items())
+    return f"Macro AUROC [95 % interval] over five superclasses. Data: {data}; {sizes}.\n\n{score_table(records).to_markdown()}"
+
+
+def _plain(value):
+    """Python numbers in place of NumPy's; null for NaN."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _versions() -> str:
+    packages = ("torch", "lightning", "scikit-learn")
+    return f"python {platform.python_version()}, " + ", ".join(f"{name} {version(name).split('+')[0]}" for name in packages)
+
+
+def _commit() -> str | None:
+    """The checked-out commit, null outside of a checkout."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+if __name__ == "__main__":
+    print(merge(Path(sys.argv[1])))

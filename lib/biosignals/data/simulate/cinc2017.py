@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from biosignals.data.simulate import files, heart, noise
 
 SAMPLING_RATE = 300
-COUNTS = {"N": 5050, "A": 738, "O": 2456, "~": 284}  # records of the full set: normal, fibrillation, other, noisy
+COUNTS = {"N": 5050, "A": 738, "O": 2456, "~": 284}  # the full set: normal, fibrillation, other, noisy
 
 # What "other" holds: disease or rhythm, and its share.
 OTHER = {"premature atrial": 0.22, "premature ventricular": 0.20, "slow": 0.10, "fast": 0.14, "flutter": 0.05,
@@ -56,7 +56,9 @@ def _record(rng: Generator, label: str) -> np.ndarray:
     elif label == "O":
         own, rhythm = _other(rng, own, seconds)
     else:
-        rhythm = heart.sinus(rng, seconds, np.exp(rng.normal(np.log(72), 0.15)), 0.03 * np.exp(rng.normal(0, 0.5)))
+        rhythm = heart.sinus(
+            rng, seconds, np.exp(rng.normal(np.log(72), 0.15)), 0.03 * np.exp(rng.normal(0, 0.5))
+        )
 
     beats = heart.leads(heart.electrodes(own, rhythm, samples, SAMPLING_RATE, rng))[0]
     trouble = np.exp(rng.normal(0, 0.8)) * (8 if label == "~" else 1)
@@ -68,7 +70,9 @@ def _record(rng: Generator, label: str) -> np.ndarray:
 
 def _duration(rng: Generator) -> float:
     """Most recordings last 30 s, some 60 s, the others anything between 9 and 61 s."""
-    return float(rng.choice([30.0, 60.0, rng.uniform(9, 30), rng.uniform(30, 61)], p=[0.73, 0.12, 0.13, 0.02]))
+    return float(
+        rng.choice([30.0, 60.0, rng.uniform(9, 30), rng.uniform(30, 61)], p=[0.73, 0.12, 0.13, 0.02])
+    )
 
 
 def _other(rng: Generator, own: heart.Heart, seconds: float) -> tuple[heart.Heart, heart.Rhythm]:

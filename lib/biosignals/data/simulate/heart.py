@@ -36,7 +36,7 @@ DOWER = np.array(
 
 # The twelve leads as differences of electrode potentials: limb leads, augmented leads, V against the mean limb.
 LEAD_FROM_ELECTRODES = np.zeros((12, 9))
-LEAD_FROM_ELECTRODES[:6, :3] = [[-1, 1, 0], [-1, 0, 1], [0, -1, 1], [1, -0.5, -0.5], [-0.5, 1, -0.5], [-0.5, -0.5, 1]]
+LEAD_FROM_ELECTRODES[:6, :3] = [[-1, 1, 0], [-1, 0, 1], [0, -1, 1], [1, -.5, -.5], [-.5, 1, -.5], [-.5, -.5, 1]]  # fmt: skip
 LEAD_FROM_ELECTRODES[6:, :3] = -1 / 3
 LEAD_FROM_ELECTRODES[6:, 3:] = np.eye(6)
 
@@ -143,27 +143,38 @@ def healthy(rng: Generator, age: float = 55, male: bool = True) -> Heart:
 
     def vary(waves: Waves, scale, rotation) -> Waves:
         n = len(waves.centre)
-        moment = waves.moment * np.exp(rng.normal(0, 0.18, (n, 1))) + rng.normal(0, 0.03, (n, 3)) * np.abs(scale)
+        moment = waves.moment * np.exp(rng.normal(0, 0.18, (n, 1))) + rng.normal(0, 0.03, (n, 3)) * np.abs(
+            scale
+        )
         width = np.exp(rng.normal(0, 0.08, n))
         return Waves(scale * moment @ rotation.T, waves.centre, waves.rise * width, waves.fall * width)
 
-    atria = vary(_waves((0.045, 0.10, -0.06, -14, 18, 18), (0.065, 0.055, 0.05, 14, 20, 20)), 1.0, _rotation(0))
+    atria = vary(
+        _waves((0.045, 0.10, -0.06, -14, 18, 18), (0.065, 0.055, 0.05, 14, 20, 20)), 1.0, _rotation(0)
+    )
     ventricles = vary(
         _waves(
-            (-0.14, -0.06, -0.30, -25, 8, 8),
-            (1.00, 0.72, 0.08, 0, 10, 10),
-            (0.35, 0.15, 0.62, 16, 10, 11),
-            (-0.22, -0.22, 0.16, 35, 9, 10),
+            (-0.14, -0.06, -0.36, -23, 6.5, 7.0),
+            (1.10, 0.62, 0.12, 0, 8.5, 8.5),
+            (0.32, 0.15, 0.88, 16, 8.5, 9.5),
+            (-0.22, -0.22, 0.16, 34, 7.5, 9.0),
         ),
         voltage,
         turn,
     )
+    for _ in range(3):  # fine notches of one's own
+        notch = 0.05 * voltage * rng.normal(0, 1, 3)
+        ventricles = _add(ventricles, notch, rng.uniform(-0.025, 0.035), rng.uniform(0.003, 0.005))
     ventricles = _slow(ventricles, np.exp(rng.normal(0.03 if male else -0.03, 0.07)))
-    recovery = _waves((0.03, 0.015, -0.05, 100, 25, 70), (0.34, 0.24, -0.20, 275, 55, 36))
-    recovery = vary(recovery, t_wave * np.sqrt(voltage), recovery_turn @ _rotation(0.5 * np.degrees(_axis(turn))))
+    recovery = _waves((0.03, 0.015, -0.05, 100, 25, 70), (0.40, 0.17, -0.28, 275, 55, 36))
+    recovery = vary(
+        recovery, t_wave * np.sqrt(voltage), recovery_turn @ _rotation(0.4 * np.degrees(_axis(turn)))
+    )
     recovery = _slow(recovery, np.exp(rng.normal(0 if male else 0.03, 0.05)))
 
-    return Heart(atria, ventricles, recovery, _ectopic_beat(rng, voltage), _torso(rng), rng.normal(0.150, 0.014))
+    return Heart(
+        atria, ventricles, recovery, _ectopic_beat(rng, voltage), _torso(rng), rng.normal(0.150, 0.014)
+    )
 
 
 def _axis(rotation: np.ndarray) -> float:
@@ -195,14 +206,16 @@ def _torso(rng: Generator) -> np.ndarray:
 # --- diseases ------------------------------------------------------------------------------------------------
 
 
-def infarct(heart: Heart, severity: float, rng: Generator, toward, injury: float | None = None) -> Heart:
+def infarct(heart: Heart, severity: float, rng: Generator, toward) -> Heart:
     """Dead wall: its early forces are lost (Q waves); ST rises while fresh, T turns away once old."""
     toward = _unit(np.asarray(toward) + rng.normal(0, 0.12, 3))
     size, fresh = _size(heart), rng.beta(0.6, 1.8)
     lost = severity * np.array([0.9, 0.55, 0.35, 0.2])[:, None]
     moment = heart.ventricles.moment.copy()
     moment[:4] -= lost * np.maximum(moment[:4] @ toward, 0)[:, None] * toward
-    ventricles = _add(heart.ventricles._replace(moment=moment), -0.55 * severity * size * toward, -0.020, 0.011)
+    ventricles = _add(
+        heart.ventricles._replace(moment=moment), -0.55 * severity * size * toward, -0.020, 0.011
+    )
 
     st, t = heart.recovery.moment[:2]
     recovery = _change(heart.recovery, ST, st + (0.04 + 0.30 * fresh) * severity * size * toward)
@@ -210,7 +223,7 @@ def infarct(heart: Heart, severity: float, rng: Generator, toward, injury: float
     return replace(heart, ventricles=ventricles, recovery=recovery)
 
 
-def ischemia(heart: Heart, severity: float, rng: Generator, toward=SUBENDOCARDIUM, st=0.16, t=0.50) -> Heart:
+def ischemia(heart: Heart, severity: float, rng: Generator, toward=SUBENDOCARDIUM, st=0.16, t=0.60) -> Heart:
     """Wall short of oxygen: ST falls (st, mV) and T flattens, then turns over (t, mV), in the leads that face it."""
     toward = _unit(np.asarray(toward) + rng.normal(0, 0.15, 3))
     away = -severity * _size(heart) * toward
@@ -297,7 +310,9 @@ def preexcitation(heart: Heart, severity: float, rng: Generator) -> Heart:
     delta = 0.55 * severity * _size(heart) * _unit((0.5, 0.2, -0.6) + rng.normal(0, 0.5, 3))
     ventricles = _add(heart.ventricles, delta, -0.036, 0.018, 0.014)
     recovery = _change(heart.recovery, T, heart.recovery.moment[T] - 0.4 * delta)
-    return replace(heart, ventricles=ventricles, recovery=recovery, conduction=heart.conduction - 0.045 * severity)
+    return replace(
+        heart, ventricles=ventricles, recovery=recovery, conduction=heart.conduction - 0.045 * severity
+    )
 
 
 def left_ventricular_hypertrophy(heart: Heart, severity: float, rng: Generator) -> Heart:
@@ -345,7 +360,7 @@ def _infarct(toward) -> Callable:
     return partial(infarct, toward=toward)
 
 
-def _ischemia(toward, st: float = 0.16, t: float = 0.50) -> Callable:
+def _ischemia(toward, st: float = 0.16, t: float = 0.60) -> Callable:
     return partial(ischemia, toward=toward, st=st, t=t)
 
 
@@ -466,7 +481,11 @@ def blocked(rng: Generator, duration: float, rate: float, complete: bool) -> Rhy
         return replace(sinus(rng, duration, rng.uniform(32, 45), variation=0.01), atria=own.beats)
     kept = np.arange(len(own.beats)) % rng.integers(2, 5) != 0
     return replace(
-        own, beats=own.beats[kept], premature=own.premature[kept], ectopic=own.ectopic[kept], cycle=own.cycle[kept]
+        own,
+        beats=own.beats[kept],
+        premature=own.premature[kept],
+        ectopic=own.ectopic[kept],
+        cycle=own.cycle[kept],
     )
 
 
@@ -486,7 +505,9 @@ def pace(heart: Heart) -> Heart:
 # --- leads ---------------------------------------------------------------------------------------------------
 
 
-def _superpose(waves: Waves, times: np.ndarray, stretch, gain, samples: int, sampling_rate: float) -> np.ndarray:
+def _superpose(
+    waves: Waves, times: np.ndarray, stretch, gain, samples: int, sampling_rate: float
+) -> np.ndarray:
     """The dipole (samples, 3) of waves repeated at the given times (s), each slower by `stretch`, larger by `gain`."""
     stretch, gain = np.broadcast_to(stretch, times.shape), np.broadcast_to(gain, times.shape)
     start = (waves.centre - 4 * waves.rise).min() * (stretch.max() if len(times) else 1)
@@ -519,14 +540,20 @@ def _fibrillatory_waves(rhythm: Rhythm, samples: int, sampling_rate: float, rng:
     return (size * saw).T * (0.25, 0.8, -0.75)
 
 
-def electrodes(heart: Heart, rhythm: Rhythm, samples: int, sampling_rate: float, rng: Generator) -> np.ndarray:
+def electrodes(
+    heart: Heart, rhythm: Rhythm, samples: int, sampling_rate: float, rng: Generator
+) -> np.ndarray:
     """Potentials (9, samples), float64 in mV, that the heart in its rhythm brings to the electrodes; no noise."""
     normal = ~rhythm.ectopic
     breathing = 2 * np.pi * rng.uniform(0.18, 0.33)
     depth, phase = rng.uniform(0.0, 0.06), rng.uniform(0, 7)
-    gain = (1 + depth * np.sin(breathing * rhythm.beats + phase)) * np.exp(rng.normal(0, 0.015, len(rhythm.beats)))
+    gain = (1 + depth * np.sin(breathing * rhythm.beats + phase)) * np.exp(
+        rng.normal(0, 0.015, len(rhythm.beats))
+    )
     cycle = 0.65 * rhythm.cycle.mean() + 0.35 * rhythm.cycle
-    stretch = np.clip(cycle, 0.3, 1.8) ** 0.42  # recovery shortens at high rates, between Bazett's and Fridericia's
+    stretch = (
+        np.clip(cycle, 0.3, 1.8) ** 0.42
+    )  # recovery shortens at high rates, between Bazett's and Fridericia's
 
     def dipole(waves, times, stretch=1.0, gain=1.0):
         return _superpose(waves, times, stretch, gain, samples, sampling_rate)

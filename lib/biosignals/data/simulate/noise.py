@@ -21,7 +21,9 @@ def wander(rng: Generator, channels: int, samples: int, sampling_rate: float) ->
     return weights / np.sqrt((frequencies**-1.0).sum()) @ waves
 
 
-def mains(rng: Generator, channels: int, samples: int, sampling_rate: float, frequency: float = 50.0) -> np.ndarray:
+def mains(
+    rng: Generator, channels: int, samples: int, sampling_rate: float, frequency: float = 50.0
+) -> np.ndarray:
     """Hum and its third harmonic, each electrode with its own size and phase, (channels, samples), about 1."""
     phase = 2 * np.pi * frequency * (1 + rng.normal(0, 2e-4)) * np.arange(samples) / sampling_rate
     weights = rng.normal(0, 1, (channels, 4)) * (1, 1, 0.25, 0.25)
@@ -55,7 +57,7 @@ def disturb(
     total = (contact * drift)[:, None] * wander(rng, *size)
     total += (contact * hum)[:, None] * mains(rng, *size)
     total += (contact * tremor)[:, None] * muscle(rng, *size)
-    total += 0.0015 * rng.standard_normal((channels, samples), dtype=np.float32)
+    total += 0.001 * rng.standard_normal((channels, samples), dtype=np.float32)
     return total
 
 

@@ -5,6 +5,7 @@ together as diseases do. Where it passes a threshold the disease is there, more 
 with some error and writes the statements down, so that mild disease is sometimes called normal, and the other way round.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ COLUMNS = (
     "electrodes_problems", "extra_beats", "pacemaker", "strat_fold", "filename_lr", "filename_hr",
 )  # fmt: skip
 SECONDS, HIGH, LOW = 10, 500, 100
+ANTI_ALIAS = signal.firwin(151, 43, fs=HIGH)  # 50 dB down at 50 Hz
 
 # Share of records, effect of 17 years of age and of male sex on the liability (in standard deviations).
 GROUPS = ("MI", "STTC", "CD", "HYP", "AFIB")
@@ -30,11 +32,11 @@ BY_AGE = np.array([0.50, 0.36, 0.28, 0.23, 0.50])
 BY_MALE = np.array([0.33, -0.05, 0.29, 0.16, 0.12])
 CORRELATION = np.array(
     [
-        [1.00, 0.05, 0.20, 0.10, 0.05],
-        [0.05, 1.00, 0.00, 0.50, 0.50],
+        [1.00, 0.05, 0.20, 0.10, 0.12],
+        [0.05, 1.00, 0.00, 0.50, 0.58],
         [0.20, 0.00, 1.00, 0.15, 0.05],
-        [0.10, 0.50, 0.15, 1.00, 0.10],
-        [0.05, 0.50, 0.05, 0.10, 1.00],
+        [0.10, 0.50, 0.15, 1.00, 0.15],
+        [0.12, 0.58, 0.05, 0.15, 1.00],
     ]
 )
 AGES = ([0, 0.01, 0.09, 0.17, 0.296, 0.505, 0.724, 0.893, 0.987, 1], [3, 16, 30, 40, 50, 60, 70, 80, 90, 97])
@@ -47,7 +49,14 @@ EXCLUSIVE = (
     {"1AVB", "2AVB", "3AVB"},
     {"EL", "LNGQT", "DIG"},
 )
-NEEDS_P_WAVE = {"1AVB": "LAFB", "2AVB": "LAFB", "3AVB": "LAFB", "WPW": "IVCD", "LAO/LAE": "LVH", "RAO/RAE": "LVH"}
+NEEDS_P_WAVE = {
+    "1AVB": "LAFB",
+    "2AVB": "LAFB",
+    "3AVB": "LAFB",
+    "WPW": "IVCD",
+    "LAO/LAE": "LVH",
+    "RAO/RAE": "LVH",
+}
 
 # Rhythms other than sinus rhythm and fibrillation: share of records.
 RARE_RHYTHMS = {"PACE": 0.0125, "SVARR": 0.007, "BIGU": 0.0037, "AFLT": 0.0033, "SVTAC": 0.0012, "PSVT": 0.0011,
@@ -87,12 +96,16 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
         (root / name).mkdir(parents=True)
 
     rows = []
-    for position, person in enumerate(tqdm(people.to_dict("records"), desc="simulating PTB-XL", unit="record")):
+    for position, person in enumerate(
+        tqdm(people.to_dict("records"), desc="simulating PTB-XL", unit="record")
+    ):
         rng = np.random.default_rng([seed, 1, position])
         anatomy = np.random.default_rng([seed, 2, int(person["patient_id"])])
         millivolts, findings = _record(rng, anatomy, person)
         files.write_wfdb(root / person["filename_hr"], files.to_counts(millivolts), HIGH, heart.LEADS)
-        files.write_wfdb(root / person["filename_lr"], files.to_counts(_decimate(millivolts)), LOW, heart.LEADS)
+        files.write_wfdb(
+            root / person["filename_lr"], files.to_counts(_decimate(millivolts)), LOW, heart.LEADS
+        )
         rows.append(findings)
 
     found = pd.DataFrame(rows, index=people.index)
@@ -111,8 +124,8 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
 def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
     """One row per recording, in order of time: the patient, the circumstances, a liability per group of diseases."""
     ids = np.sort(rng.choice(records + records // 500, records, replace=False)) + 1
-    seconds = np.sort(rng.uniform(0, 6050, records)) * 86400  # November 1984 to June 2001
-    dates = pd.Timestamp("1984-11-09 09:00:00") + pd.to_timedelta(seconds.astype(int), unit="s")
+    days = np.sort(rng.integers(0, 6050, records) + np.clip(rng.normal(0.47, 0.12, records), 0, 0.999))
+    dates = pd.Timestamp("1984-11-09") + pd.to_timedelta((days * 86400).astype(int), unit="s")  # to June 2001
 
     new = rng.random(records) > 0.135  # the others come again
     new[0] = True
@@ -120,7 +133,7 @@ def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
     patient = np.where(new, known - 1, (rng.random(records) * known).astype(int))
     patients = int(new.sum())
     first = np.flatnonzero(new)[patient]
-    age = np.interp(rng.random(patients), *AGES)[patient] + (seconds - seconds[first]) / (365.25 * 86400)
+    age = np.interp(rng.random(patients), *AGES)[patient] + (days - days[first]) / 365.25
     male = (rng.random(patients) < 0.52)[patient]
 
     mixing = np.linalg.cholesky(CORRELATION)
@@ -133,7 +146,9 @@ def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
     height = np.where(male, 174, 162) + rng.normal(0, 7.5, patients)[patient]
     weight = 26 * (height / 100) ** 2 * np.exp(rng.normal(0, 0.16, patients))[patient]
     era = np.linspace(0, 1, records)
-    devices = np.array(["CS-12   E", "CS-12", "CS100    3", "AT-6 C 5.5", "AT-6     6", "AT-6 C", "AT-60    3"])
+    devices = np.array(
+        ["CS-12   E", "CS-12", "CS100    3", "AT-6 C 5.5", "AT-6     6", "AT-6 C", "AT-60    3"]
+    )
     return pd.DataFrame(
         {
             "patient_id": rng.permutation(max(22000, patients + 1))[patient].astype(float),
@@ -141,11 +156,15 @@ def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
             "sex": np.where(male, 0, 1),
             "height": _sometimes(rng, np.round(height), 0.32),
             "weight": _sometimes(rng, np.round(weight), 0.45),
-            "nurse": _sometimes(rng, rng.choice(12, records, p=[0.38, 0.26, 0.07, *[0.29 / 9] * 9]).astype(float), 0.93),
+            "nurse": _sometimes(
+                rng, rng.choice(12, records, p=[0.38, 0.26, 0.07, *[0.29 / 9] * 9]).astype(float), 0.93
+            ),
             "site": rng.choice([0.0, 1, 2, 3, 4, 5], records, p=[0.42, 0.31, 0.21, 0.04, 0.01, 0.01]),
             "device": devices[np.clip(era * 7 + rng.normal(0, 1, records), 0, 6).astype(int)],
             "recording_date": dates.strftime("%Y-%m-%d %H:%M:%S"),
-            "validated_by": _sometimes(rng, rng.choice(5, records, p=[0.53, 0.38, 0.04, 0.03, 0.02]).astype(float), 0.56),
+            "validated_by": _sometimes(
+                rng, rng.choice(5, records, p=[0.53, 0.38, 0.04, 0.03, 0.02]).astype(float), 0.56
+            ),
             "second_opinion": rng.random(records) < 0.032,
             "initial_autogenerated_report": rng.random(records) < 0.27,
             "validated_by_human": rng.random(records) < 0.72,
@@ -200,15 +219,20 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
     groups = sorted({statements.BY_CODE[code].superclass for code in diagnoses})
     mild_block = groups == ["CD"] and severity[2] < 0.5 and rng.random() < 0.3
     if rhythm_code in NORMAL_RHYTHMS and (not groups or mild_block):
-        diagnoses = {"NORM": 100.0 if severity[:4].max() < 0.3 else rng.choice([100.0, 80.0, 50.0])} | diagnoses
+        diagnoses = {
+            "NORM": 100.0 if severity[:4].max() < 0.3 else rng.choice([100.0, 80.0, 50.0])
+        } | diagnoses
         groups = ["NORM", *groups]
     forms = _forms(rng, groups, diagnoses, own, rhythm, millivolts)
     alone = 100.0 if not (diagnoses or rhythm_code in NORMAL_RHYTHMS) else 0.0
-    scp_codes = {str(code): float(value) for code, value in (diagnoses | forms).items()} | {str(rhythm_code): alone}
+    scp_codes = {str(code): float(value) for code, value in (diagnoses | forms).items()} | {
+        str(rhythm_code): alone
+    }
     return millivolts, {
         "groups": " ".join(groups),
         "scp_codes": str(scp_codes),
-        "report": ". ".join(statements.BY_CODE[code].description.lower() for code in reversed(scp_codes)) + ".",
+        "report": ". ".join(statements.BY_CODE[code].description.lower() for code in reversed(scp_codes))
+        + ".",
         "heart_axis": _axis_name(heart.axis(own)) if rng.random() < 0.57 else None,
         **_stages(rng, "MI" in groups),
         **disturbances,
@@ -219,12 +243,20 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
 
 def _choose(anatomy: Generator, group: str, fibrillating: bool) -> list[str]:
     """One or two statements of a group, as often as in the full release."""
-    of_group = [s for s in statements.STATEMENTS if s.superclass == group]
-    counts = np.array([s.count for s in of_group], float)
-    first, second = (of_group[i].code for i in anatomy.choice(len(of_group), 2, replace=False, p=counts / counts.sum()))
-    both = anatomy.random() < SECOND[group] and not any({first, second} <= exclusive for exclusive in EXCLUSIVE)
+    codes, shares = _of_group(group)
+    first, second = (codes[i] for i in anatomy.choice(len(codes), 2, replace=False, p=shares))
+    both = anatomy.random() < SECOND[group] and not any(
+        {first, second} <= exclusive for exclusive in EXCLUSIVE
+    )
     chosen = [first, second] if both else [first]
     return list(dict.fromkeys(NEEDS_P_WAVE.get(code, code) for code in chosen)) if fibrillating else chosen
+
+
+@cache
+def _of_group(group: str) -> tuple[list[str], np.ndarray]:
+    """The statements of a superclass and the share of each."""
+    counts = {s.code: s.count for s in statements.STATEMENTS if s.superclass == group}
+    return list(counts), np.array(list(counts.values())) / sum(counts.values())
 
 
 def _likelihood(rng: Generator, certainty: float) -> float:
@@ -238,7 +270,7 @@ def _rhythm(rng: Generator, age: float, diagnoses: dict, fibrillating: bool) -> 
     """The rhythm of one recording and its statement."""
     if fibrillating:
         return "AFIB", heart.fibrillation(rng, SECONDS, np.exp(rng.normal(np.log(84), 0.22)))
-    rate = np.exp(rng.normal(np.log(69), 0.18))
+    rate = np.exp(rng.normal(np.log(70), 0.19))
     for code in ("2AVB", "3AVB"):
         if code in diagnoses:
             return "SR", heart.blocked(rng, SECONDS, rate, complete=code == "3AVB")
@@ -259,7 +291,7 @@ def _rhythm(rng: Generator, age: float, diagnoses: dict, fibrillating: bool) -> 
     rhythm = heart.sinus(rng, SECONDS, rate, variation, premature, ventricular=rng.random() < 0.7)
     if rate > 100:
         return "STACH", rhythm
-    if rate < 52:
+    if rate < 50:
         return "SBRAD", rhythm
     return ("SARRH" if variation > 0.075 else "SR"), rhythm
 
@@ -267,7 +299,8 @@ def _rhythm(rng: Generator, age: float, diagnoses: dict, fibrillating: bool) -> 
 def _trace(rng: Generator, own: heart.Heart, rhythm: heart.Rhythm) -> tuple[np.ndarray, dict]:
     """The twelve leads in mV with everything that disturbs them, and what the technician noted of it."""
     samples = SECONDS * HIGH
-    drift, tremor = (np.full(9, median * np.exp(rng.normal(0, 0.6))) for median in (0.016, 0.004))
+    drift = np.repeat([0.018, 0.018, 0.045], [2, 1, 6]) * np.exp(rng.normal(0, 0.6))
+    tremor = np.repeat([0.008, 0.004, 0.003], [2, 1, 6]) * np.exp(rng.normal(0, 0.6))  # arms, leg, chest
     hum = np.full(9, rng.choice([0.0005, 0.004], p=[0.7, 0.3]) * np.exp(rng.normal(0, 0.7)))
     burst = np.zeros(9)
     notes = dict.fromkeys(("baseline_drift", "static_noise", "burst_noise", "electrodes_problems"))
@@ -276,7 +309,10 @@ def _trace(rng: Generator, own: heart.Heart, rhythm: heart.Rhythm) -> tuple[np.n
         drift[where] = np.exp(rng.normal(np.log(0.15), 0.6))
     if rng.random() < 0.149:
         notes["static_noise"], where = _pick(rng, NOISE_PLACES)
-        tremor[where], hum[where] = np.exp(rng.normal(np.log(0.022), 0.4)), np.exp(rng.normal(np.log(0.008), 0.8))
+        tremor[where], hum[where] = (
+            np.exp(rng.normal(np.log(0.022), 0.4)),
+            np.exp(rng.normal(np.log(0.008), 0.8)),
+        )
     if rng.random() < 0.028:
         notes["burst_noise"], where = _pick(rng, BURST_PLACES)
         burst[where] = np.exp(rng.normal(np.log(0.08), 0.6))
@@ -299,15 +335,19 @@ def _pick(rng: Generator, options: tuple):
 
 def _decimate(millivolts: np.ndarray) -> np.ndarray:
     """500 to 100 Hz with a linear-phase filter that lets nothing of the mains through."""
-    window = signal.firwin(151, 43, fs=HIGH)
-    return signal.resample_poly(millivolts, 1, HIGH // LOW, axis=1, window=window, padtype="line")
+    return signal.resample_poly(millivolts, 1, HIGH // LOW, axis=1, window=ANTI_ALIAS, padtype="line")
 
 
 # --- what the reader writes ----------------------------------------------------------------------------------
 
 
 def _forms(
-    rng: Generator, groups: list, diagnoses: dict, own: heart.Heart, rhythm: heart.Rhythm, millivolts: np.ndarray
+    rng: Generator,
+    groups: list,
+    diagnoses: dict,
+    own: heart.Heart,
+    rhythm: heart.Rhythm,
+    millivolts: np.ndarray,
 ) -> dict[str, float]:
     """Statements about the wave's form: some read off the recording, some as often as readers add them."""
     forms = {code: 0.0 for code, group, share in FORMS if group in groups and rng.random() < share}

@@ -23,7 +23,9 @@ def main() -> None:
     arguments = parse_arguments()
     os.chdir(ROOT)
     run = Path(arguments.folder or f"runs/{arguments.profile}")
-    finished, unfinished, failed = (run / f"{arguments.chapter}{end}.ipynb" for end in ("", ".part", ".failed"))
+    finished, unfinished, failed = (
+        run / f"{arguments.chapter}{end}.ipynb" for end in ("", ".part", ".failed")
+    )
     run.mkdir(parents=True, exist_ok=True)
     try:
         execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
@@ -38,10 +40,14 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Execute one chapter.")
-    parser.add_argument("chapter", choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")))
+    parser.add_argument(
+        "chapter", choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))
+    )
     parser.add_argument("--profile", choices=sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml")),
                         default="quick")  # fmt: skip
-    parser.add_argument("--data", default="", help="folder with real data sets, relative to the project's folder")
+    parser.add_argument(
+        "--data", default="", help="folder with real data sets, relative to the project's folder"
+    )
     parser.add_argument("--folder", default="", help="where the run writes (default: runs/PROFILE)")
     return parser.parse_args()
 
@@ -57,6 +63,7 @@ def execute(chapter: str, output: Path, values: dict) -> None:
     papermill.execute_notebook(
         f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", cwd=ROOT, start_timeout=300,
         progress_bar={"desc": f"{chapter} ({values['profile']})"}, stdout_file=sys.stdout, stderr_file=sys.stderr,
+        coalesce_streams=True,  # of a progress bar, the notebook keeps the last state
     )  # fmt: skip
 
 
@@ -69,7 +76,7 @@ def explain(chapter: str, error: Exception) -> str:
 
 
 def tidy(notebook: nbformat.NotebookNode, paths: dict[str, str]) -> nbformat.NotebookNode:
-    """Keep what a reader wants: the parameters in force, the last state of each progress bar, no path of this machine."""
+    """Keep what a reader wants: the parameters in force, no timings of papermill's, no path of this machine."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
@@ -78,26 +85,26 @@ def tidy(notebook: nbformat.NotebookNode, paths: dict[str, str]) -> nbformat.Not
         if "parameters" in tags:
             tags.append("remove-cell")
         if "injected-parameters" in tags:
-            cell.source = without_paths(cell.source, paths)
-        cell.update(without_paths({"outputs": cell.outputs}, paths) if cell.cell_type == "code" else {})
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+            cell.source = readable(cell.source, paths)
+        if cell.cell_type == "code":
+            cell.outputs = readable(cell.outputs, paths)
     return notebook
 
 
-def without_paths(node, paths: dict[str, str]):
-    """The same text, list or mapping with each of the paths replaced by its name; pictures are left alone."""
-    if isinstance(node, str):
-        for path, name in paths.items():
-            node = node.replace(path, name)
-        return node
+def readable(node, paths: dict[str, str]):
+    """Text, or what is inside of a list or mapping, without this machine's paths; pictures stay as they are."""
     if isinstance(node, list):
-        return [without_paths(item, paths) for item in node]
+        return [readable(item, paths) for item in node]
     if isinstance(node, dict):
-        kept = {key: item if key.startswith("image/") else without_paths(item, paths) for key, item in node.items()}
-        return nbformat.from_dict(kept)
-    return node
+        items = {
+            key: item if key.startswith("image/") else readable(item, paths) for key, item in node.items()
+        }
+        return nbformat.from_dict(items)
+    if not isinstance(node, str):
+        return node
+    for path, name in paths.items():
+        node = node.replace(path, name)
+    return re.sub(r"\S*/ipykernel_\d+/\d+\.py", "cell", node)
 
 
 def private_paths(data: str, folder: str) -> dict[str, str]:

@@ -15,7 +15,11 @@ TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
     "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC",
 }  # fmt: skip
-KINDS = {"real": "all of its recordings", "excerpt": "an excerpt of its recordings", "simulated": "simulated recordings"}
+KINDS = {
+    "real": "all of its recordings",
+    "excerpt": "an excerpt of its recordings",
+    "simulated": "simulated recordings",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
             return folder
-    raise FileNotFoundError(f"{start} is not inside the project: start Jupyter in the project's folder or in notebooks/")
+    raise FileNotFoundError(
+        f"{start} is not inside the project: start Jupyter in the project's folder or in notebooks/"
+    )
 
 
 def banner(workspace: Workspace, *sources: tuple[Source, int]) -> None:

@@ -1,0 +1,212 @@
+"""notebooks/execute.py on small chapters made here, and the Makefile's rules around it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with the real Makefile and execute.py, and two small chapters."""
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "environment.yml",
+        "notebooks/execute.py",
+    ):
+        write(tmp_path / name, (ROOT / name).read_text())
+    write(tmp_path / "notebooks/profiles/quick.yml", "01_first: {length: 3}\n")
+    write(tmp_path / "notebooks/profiles/tiny.yml", "01_first: {length: 1}\n")
+    write(tmp_path / "lib/biosignals/__init__.py", "")
+    (tmp_path / "real").mkdir()
+    add_chapter(tmp_path, "01_first", "print('length', length)")
+    add_chapter(tmp_path, "02_second", "print('second')")
+    return tmp_path
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def add_chapter(project: Path, stem: str, *cells: str) -> None:
+    parameters = 'profile = "quick"\ndata = ""\nfolder = ""\nlength = 2'
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)]
+    )
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, project / f"notebooks/{stem}.ipynb")
+
+
+def execute(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return run(project.parent, sys.executable, project / "notebooks/execute.py", *arguments)
+
+
+def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def printed(notebook: Path) -> str:
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+# One chapter, executed by papermill
+
+
+def test_a_chapter_gets_its_profiles_parameters_and_shows_its_progress(project):
+    result = execute(project, "01_first", "--profile", "tiny")
+    assert result.returncode == 0, result.stderr
+    assert "01_first (tiny)" in result.stderr and "100%" in result.stderr
+    assert "length 1" in result.stdout
+    assert printed(project / "runs/tiny/01_first.ipynb") == "length 1\n"
+    assert [path.name for path in project.glob("runs/tiny/*")] == ["01_first.ipynb"]
+
+
+def test_an_executed_chapter_names_no_place_on_this_machine(project):
+    add_chapter(
+        project,
+        "01_first",
+        "import os, sys\nprint(os.getcwd(), data, os.path.abspath(data), sys.prefix)",
+        "import warnings\nwarnings.warn('careful')",
+        "from pathlib import Path\nPath('lib').resolve(), Path.home()",
+    )
+    outside = project.parent / "recordings"
+    outside.mkdir()
+    result = execute(project, "01_first", "--data", "../recordings", "--folder", str(project / "elsewhere"))
+    assert result.returncode == 0, result.stderr
+    text = (project / "elsewhere/01_first.ipynb").read_text()
+    for place in (project, project.parent, outside, sys.prefix, Path.home(), "../recordings", "/ipykernel_"):
+        assert str(place) not in text
+    assert 'data = \\"recordings\\"' in text and "careful" in text
+
+
+def test_a_progress_bar_leaves_its_last_state(project):
+    add_chapter(project, "01_first", "for i in range(3): print(f'\\rstep {i}', end='', flush=True)\nprint()")
+    assert execute(project, "01_first").returncode == 0
+    assert printed(project / "runs/quick/01_first.ipynb") == "step 2\n"
+
+
+def test_a_failing_cell_is_named_and_the_notebook_left_to_look_at(project):
+    add_chapter(project, "02_second", "print('so far so good')", "raise ValueError('no such lead: V9')")
+    result = execute(project, "02_second")
+    assert result.returncode != 0
+    assert "02_second: cell [4] failed: ValueError: no such lead: V9" in result.stderr
+    assert not (project / "runs/quick/02_second.ipynb").exists()
+    assert "so far so good" in printed(project / "runs/quick/02_second.failed.ipynb")
+
+    add_chapter(project, "02_second", "print('repaired')")
+    assert execute(project, "02_second").returncode == 0
+    assert not (project / "runs/quick/02_second.failed.ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_reported(project):
+    add_chapter(project, "01_first", "import os\nos._exit(1)")
+    result = execute(project, "01_first")
+    assert result.returncode != 0 and "01_first: the kernel died" in result.stderr
+    assert (project / "runs/quick/01_first.failed.ipynb").exists()
+
+
+# The Makefile's rules, with a stand-in for Python that only writes the files that the real one would
+
+FAKE_PYTHON = """#!/bin/sh
+case "$*" in
+    "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"install --requirement"*) echo install >> log; test ! -e broken ;;
+    *execute.py*) test ! -e "broken-$2" && touch "runs/$4/$2.ipynb" ;;
+    "-m biosignals.results"*) touch "$3/results.json" ;;
+esac
+"""
+
+
+@pytest.fixture
+def fake(project):
+    write(project / "fake/python", FAKE_PYTHON, mode=0o755)
+    return project
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return run(project, "make", "CONDA=", "PYTHON=fake/python", *arguments)
+
+
+def executed(project: Path, *arguments: str) -> list[str]:
+    """The chapters that make executes."""
+    return re.findall(r"execute.py (\w+)", make(project, "runs/quick/results.json", *arguments).stdout)
+
+
+def test_a_rerun_executes_what_is_stale_and_nothing_else(fake):
+    assert sorted(executed(fake, "-j2")) == ["01_first", "02_second"]
+    assert executed(fake) == []
+    os.utime(fake / "notebooks/02_second.ipynb")
+    assert executed(fake) == ["02_second"]
+    assert executed(fake, "DATA=real") == ["01_first", "02_second"]
+    assert executed(fake, "DATA=real") == []
+    os.utime(fake / "lib/biosignals/__init__.py")
+    assert executed(fake, "DATA=real") == ["01_first", "02_second"]
+
+
+def test_a_run_that_was_stopped_goes_on_after_the_last_finished_chapter(fake):
+    (fake / "broken-02_second").touch()
+    assert executed(fake) == ["01_first", "02_second"]
+    assert not (fake / "runs/quick/results.json").exists()
+    (fake / "broken-02_second").unlink()
+    assert executed(fake) == ["02_second"]
+    assert (fake / "runs/quick/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("PROFILE=best", "PROFILE=best: there is no such profile; choose one of quick tiny"),
+        ("DATA=nowhere", "DATA=nowhere: there is no such folder"),
+    ],
+)
+def test_a_wrong_profile_or_folder_is_named(fake, argument, message):
+    result = make(fake, "run-all", argument)
+    assert result.returncode != 0
+    assert message in " ".join(result.stderr.split())
+
+
+def test_an_installation_cut_short_is_started_again(fake):
+    (fake / "broken").touch()
+    assert make(fake, "env").returncode != 0
+    (fake / "broken").unlink()
+    assert make(fake, "env").returncode == 0
+    assert make(fake, "env").returncode == 0
+    assert (fake / "log").read_text().splitlines() == ["install", "install"]
+
+
+@pytest.mark.parametrize("tool", ["conda", "mamba", "micromamba"])
+def test_conda_makes_the_environment_where_there_is_one(fake, tool):
+    write(
+        fake / f"fake/{tool}",
+        '#!/bin/sh\necho "$@" > log; mkdir -p .conda/bin; cp fake/python .conda/bin',
+        0o755,
+    )
+    result = run(fake, "env", f"PATH={fake}/fake:{os.defpath}", "make", "env")
+    assert result.returncode == 0, result.stderr
+    create = "create" if tool == "micromamba" else "env create"
+    assert (fake / "log").read_text() == f"{create} --prefix ./.conda --file environment.yml\n"
+    assert not (fake / ".venv").exists()
+
+
+def test_without_a_fitting_python_the_remedy_is_named(project):
+    result = run(project, "make", "env", "CONDA=", "PYTHON=")
+    assert result.returncode != 0
+    assert "No Python 3.11 or 3.12 with venv was found" in result.stderr
+
+
+def test_help_lists_the_targets(project):
+    listed = re.findall(r"^make (\S+)", run(project, "make", "help").stdout, re.MULTILINE)
+    assert {"help", "env", "data", "run-all", "book", "lab", "test", "bench", "clean"} <= set(listed)

@@ -61,9 +61,8 @@ def _record(rng: Generator, label: str) -> np.ndarray:
         )
 
     beats = heart.leads(heart.electrodes(own, rhythm, samples, SAMPLING_RATE, rng))[0]
-    trouble = np.exp(rng.normal(0, 0.8)) * (8 if label == "~" else 1)
-    total = beats * np.exp(rng.normal(0.25, 0.25)) + _hands(rng, samples, trouble)
-    if rng.random() < 0.12:  # held the wrong way round
+    total = beats * np.exp(rng.normal(0.25, 0.25)) + _hands(rng, samples, noisy=label == "~")
+    if rng.random() < 0.2:  # held the wrong way round
         total = -total
     return _recorder(total)
 
@@ -93,12 +92,17 @@ def _other(rng: Generator, own: heart.Heart, seconds: float) -> tuple[heart.Hear
     return heart.afflict(own, what, rng.uniform(0.3, 1.0), rng), heart.sinus(rng, seconds, rate)
 
 
-def _hands(rng: Generator, samples: int, trouble: float) -> np.ndarray:
-    """What two hands on two electrodes add: drift, hum, tremor and bursts of it, (samples,) in mV."""
+def _hands(rng: Generator, samples: int, noisy: bool) -> np.ndarray:
+    """What two hands on two electrodes add, (samples,) in mV: drift, hum, tremor, slips, and a start that settles."""
     size = (rng, 1, samples, SAMPLING_RATE)
-    steady = noise.disturb(*size, drift=0.06 * trouble, hum=0.004 * trouble, tremor=0.008 * trouble)[0]
-    grips = noise.bursts(rng, samples, SAMPLING_RATE)
-    return steady + trouble * grips * (0.01 * noise.muscle(*size)[0] + 0.08 * noise.movement(*size)[0])
+    restless = np.exp(rng.normal(0, 0.7)) * (4 if noisy else 1)
+    total = noise.disturb(*size, drift=0.15 * restless, hum=0.001 * restless, tremor=0.006 * restless)[0]
+    grip = noise.bursts(rng, samples, SAMPLING_RATE)
+    total += restless * (0.015 + 0.12 * grip) * noise.movement(*size)[0]
+    total += restless * 0.01 * grip * noise.muscle(*size)[0]
+    if rng.random() < 0.5:
+        total += rng.normal(0, 0.8) * np.exp(-np.arange(samples) / SAMPLING_RATE / rng.uniform(0.2, 1.0))
+    return total
 
 
 def _recorder(millivolts: np.ndarray) -> np.ndarray:

@@ -29,9 +29,9 @@ def finish(root: Path, records: int, seed: int) -> None:
     write(root / "SIMULATED.json", json.dumps({"records": records, "seed": seed, "version": VERSION}) + "\n")
 
 
-def write_wfdb(path: Path, counts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:
-    """Write `path`.dat and `path`.hea: int16 counts (leads, samples), WFDB format 16, 1000 counts per mV."""
-    counts = np.ascontiguousarray(counts.T, dtype="<i2")
+def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:
+    """Write `path`.dat and `path`.hea from (leads, samples) in mV: WFDB format 16, 1000 counts per mV."""
+    counts = np.ascontiguousarray(to_counts(millivolts).T, dtype="<i2")
     checksums = counts.sum(axis=0, dtype=np.int64) % 65536
     signals = (
         f"{path.name}.dat 16 1000.0(0)/mV 16 0 {first} {checksum} 0 {lead}\n"

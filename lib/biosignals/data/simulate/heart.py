@@ -534,9 +534,9 @@ def _fibrillatory_waves(rhythm: Rhythm, samples: int, sampling_rate: float, rng:
     disorder = rhythm.fibrillation_disorder
     frequency = rhythm.fibrillation_rate * (1 + 0.15 * disorder * wander[0])
     phase = 2 * np.pi * np.cumsum(frequency) / sampling_rate + rng.uniform(0, 7)
-    lag = disorder * 0.8 * wander[1:]
+    lag = disorder * 1.5 * wander[1:]
     saw = sum(np.sin(k * (phase + lag)) / k**1.3 for k in (1, 2, 3))
-    size = rhythm.fibrillation * (1 + 0.3 * disorder * wander[1])
+    size = rhythm.fibrillation * (1 + 0.35 * disorder * wander[1])
     return (size * saw).T * (0.25, 0.8, -0.75)
 
 

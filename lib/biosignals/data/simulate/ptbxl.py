@@ -96,16 +96,13 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
         (root / name).mkdir(parents=True)
 
     rows = []
-    for position, person in enumerate(
-        tqdm(people.to_dict("records"), desc="simulating PTB-XL", unit="record")
-    ):
+    bar = tqdm(people.to_dict("records"), desc="simulating PTB-XL", unit="record")
+    for position, person in enumerate(bar):
         rng = np.random.default_rng([seed, 1, position])
         anatomy = np.random.default_rng([seed, 2, int(person["patient_id"])])
         millivolts, findings = _record(rng, anatomy, person)
-        files.write_wfdb(root / person["filename_hr"], files.to_counts(millivolts), HIGH, heart.LEADS)
-        files.write_wfdb(
-            root / person["filename_lr"], files.to_counts(_decimate(millivolts)), LOW, heart.LEADS
-        )
+        files.write_wfdb(root / person["filename_hr"], millivolts, HIGH, heart.LEADS)
+        files.write_wfdb(root / person["filename_lr"], _decimate(millivolts), LOW, heart.LEADS)
         rows.append(findings)
 
     found = pd.DataFrame(rows, index=people.index)
@@ -152,7 +149,8 @@ def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "patient_id": rng.permutation(max(22000, patients + 1))[patient].astype(float),
-            "age": np.where(age >= 90, 300.0, np.floor(age)),
+            "years": age,
+            "age": _sometimes(rng, np.where(age >= 90, 300.0, np.floor(age)), 0.998),
             "sex": np.where(male, 0, 1),
             "height": _sometimes(rng, np.round(height), 0.32),
             "weight": _sometimes(rng, np.round(weight), 0.45),
@@ -200,7 +198,7 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
     seen = excess + rng.normal(0, 0.2, len(GROUPS))
     fibrillating = excess[-1] > 0
 
-    own = heart.healthy(anatomy, min(person["age"], 92), person["sex"] == 0)
+    own = heart.healthy(anatomy, person["years"], person["sex"] == 0)
     codes = {group: _choose(anatomy, group, fibrillating) for group in GROUPS[:-1]}
     for group, strength in zip(codes, severity):
         for code in codes[group] if strength else ():
@@ -211,7 +209,7 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
         for group, certainty in zip(codes, seen)
         for code in (codes[group] if certainty > 0 else ())
     }
-    rhythm_code, rhythm = _rhythm(rng, person["age"], diagnoses, fibrillating)
+    rhythm_code, rhythm = _rhythm(rng, person["years"], diagnoses, fibrillating)
     if rhythm.paced:
         own, diagnoses = heart.pace(own), {}
     millivolts, disturbances = _trace(rng, own, rhythm)
@@ -219,20 +217,19 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
     groups = sorted({statements.BY_CODE[code].superclass for code in diagnoses})
     mild_block = groups == ["CD"] and severity[2] < 0.5 and rng.random() < 0.3
     if rhythm_code in NORMAL_RHYTHMS and (not groups or mild_block):
-        diagnoses = {
-            "NORM": 100.0 if severity[:4].max() < 0.3 else rng.choice([100.0, 80.0, 50.0])
-        } | diagnoses
+        sure = severity[:4].max() < 0.3
+        diagnoses = {"NORM": 100.0 if sure else rng.choice([100.0, 80.0, 50.0]), **diagnoses}
         groups = ["NORM", *groups]
-    forms = _forms(rng, groups, diagnoses, own, rhythm, millivolts)
-    alone = 100.0 if not (diagnoses or rhythm_code in NORMAL_RHYTHMS) else 0.0
-    scp_codes = {str(code): float(value) for code, value in (diagnoses | forms).items()} | {
-        str(rhythm_code): alone
+    only_rhythm = not (diagnoses or rhythm_code in NORMAL_RHYTHMS)
+    found = {
+        **diagnoses,
+        **_forms(rng, groups, diagnoses, own, rhythm),
+        rhythm_code: 100.0 if only_rhythm else 0.0,
     }
     return millivolts, {
         "groups": " ".join(groups),
-        "scp_codes": str(scp_codes),
-        "report": ". ".join(statements.BY_CODE[code].description.lower() for code in reversed(scp_codes))
-        + ".",
+        "scp_codes": str({str(code): float(likelihood) for code, likelihood in found.items()}),
+        "report": " ".join(statements.BY_CODE[code].description.lower() + "." for code in reversed(found)),
         "heart_axis": _axis_name(heart.axis(own)) if rng.random() < 0.57 else None,
         **_stages(rng, "MI" in groups),
         **disturbances,
@@ -245,11 +242,11 @@ def _choose(anatomy: Generator, group: str, fibrillating: bool) -> list[str]:
     """One or two statements of a group, as often as in the full release."""
     codes, shares = _of_group(group)
     first, second = (codes[i] for i in anatomy.choice(len(codes), 2, replace=False, p=shares))
-    both = anatomy.random() < SECOND[group] and not any(
-        {first, second} <= exclusive for exclusive in EXCLUSIVE
-    )
-    chosen = [first, second] if both else [first]
-    return list(dict.fromkeys(NEEDS_P_WAVE.get(code, code) for code in chosen)) if fibrillating else chosen
+    apart = any({first, second} <= exclusive for exclusive in EXCLUSIVE)
+    chosen = [first, second] if anatomy.random() < SECOND[group] and not apart else [first]
+    if fibrillating:
+        chosen = list(dict.fromkeys(NEEDS_P_WAVE.get(code, code) for code in chosen))
+    return chosen
 
 
 @cache
@@ -268,17 +265,20 @@ def _likelihood(rng: Generator, certainty: float) -> float:
 
 def _rhythm(rng: Generator, age: float, diagnoses: dict, fibrillating: bool) -> tuple[str, heart.Rhythm]:
     """The rhythm of one recording and its statement."""
+    mistaken = rng.random()  # fibrillation and its likes are taken for each other now and then
     if fibrillating:
-        return "AFIB", heart.fibrillation(rng, SECONDS, np.exp(rng.normal(np.log(84), 0.22)))
+        rhythm = heart.fibrillation(rng, SECONDS, np.exp(rng.normal(np.log(84), 0.22)))
+        return ("AFIB" if mistaken > 0.03 else "SVARR"), rhythm
     rate = np.exp(rng.normal(np.log(70), 0.19))
     for code in ("2AVB", "3AVB"):
         if code in diagnoses:
             return "SR", heart.blocked(rng, SECONDS, rate, complete=code == "3AVB")
-    rare = rng.choice([*RARE_RHYTHMS, "SR"], p=[*RARE_RHYTHMS.values(), 1 - sum(RARE_RHYTHMS.values())])
+    rare_shares = np.array(list(RARE_RHYTHMS.values())) * np.interp(age, [30, 60, 90], [0.2, 0.9, 2.2])
+    rare = rng.choice([*RARE_RHYTHMS, "SR"], p=[*rare_shares, 1 - rare_shares.sum()])
     if rare == "PACE":
         return rare, heart.paced(rng, SECONDS, rng.uniform(60, 80))
     if rare == "AFLT":
-        return rare, heart.flutter(rng, SECONDS)
+        return ("AFLT" if mistaken > 0.2 else "AFIB"), heart.flutter(rng, SECONDS)
     if rare == "SVARR":
         return rare, heart.sinus(rng, SECONDS, rate, 0.09, premature=0.25, ventricular=False)
     if rare in ("BIGU", "TRIGU"):
@@ -342,12 +342,7 @@ def _decimate(millivolts: np.ndarray) -> np.ndarray:
 
 
 def _forms(
-    rng: Generator,
-    groups: list,
-    diagnoses: dict,
-    own: heart.Heart,
-    rhythm: heart.Rhythm,
-    millivolts: np.ndarray,
+    rng: Generator, groups: list, diagnoses: dict, own: heart.Heart, rhythm: heart.Rhythm
 ) -> dict[str, float]:
     """Statements about the wave's form: some read off the recording, some as often as readers add them."""
     forms = {code: 0.0 for code, group, share in FORMS if group in groups and rng.random() < share}

@@ -1,6 +1,6 @@
 """Scores with intervals over subjects, paired differences, thresholds and calibration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,32 +56,51 @@ def interval(
 ) -> Interval:
     """`metric` with its 95 % percentile bootstrap over subjects (records, where `subjects` numbers records).
 
-    Raises ValueError for an empty set of records and for probabilities that are not finite.
+    targets (n, classes), probabilities (n, classes) or, for several fits of one model, (seeds, n, classes): then the
+    mean of their scores, so that the interval speaks of the model and not of one lucky seed. Raises ValueError for an
+    empty set of records, shapes that do not fit and probabilities that are not finite.
     """
-    weights = _weights(targets, probabilities, subjects, resamples)
-    return _summary(metric(targets, probabilities, weights))
+    weights = _weights(targets, subjects, resamples)
+    return _summary(_mean_score(metric, targets, probabilities, weights))
 
 
 def difference(
     metric: Metric, targets: np.ndarray, probabilities: np.ndarray, versus: np.ndarray, subjects: np.ndarray,
     resamples: int = 1000,
 ) -> Interval:  # fmt: skip
-    """How much `probabilities` score above `versus`, paired: both on the same resampled subjects.
+    """How much `probabilities` score above `versus`, paired: both on the same resampled subjects. Else as `interval`."""
+    weights = _weights(targets, subjects, resamples)
+    ours, theirs = (_mean_score(metric, targets, p, weights) for p in (probabilities, versus))
+    return _summary(ours - theirs)
 
-    Several fits of a model, (seeds, n, classes), count by the mean of their scores, so that the interval speaks of the
-    model and not of one lucky seed.
+
+def scores(targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray) -> list[dict]:
+    """Macro AUROC, Brier score and calibration error, each as {metric, value, low, high}; arguments as `interval`."""
+    metrics = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
+    return [
+        {"metric": name, **vars(interval(metric, targets, probabilities, subjects))} for name, metric in metrics.items()
+    ]
+
+
+def by_group(
+    groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray
+) -> pd.DataFrame:
+    """Macro AUROC with its interval in every group of every column of `groups` (a row per record), unknown left out.
+
+    Returns a row per group: by, group, records, value, low, high.
     """
-    ours, theirs = (np.asarray(p).reshape(-1, *targets.shape) for p in (probabilities, versus))
-    weights = _weights(targets, np.concatenate([ours, theirs]), subjects, resamples)
-    return _summary(_mean(metric, targets, ours, weights) - _mean(metric, targets, theirs, weights))
+    rows = []
+    for by in groups:
+        for group in sorted(groups[by].dropna().unique()):
+            members = (groups[by] == group).to_numpy()
+            score = interval(macro_auroc, targets[members], probabilities[members], subjects[members])
+            rows.append({"by": by, "group": group, "records": int(members.sum()), **vars(score)})
+    return pd.DataFrame(rows)
 
 
-def mean_interval(
-    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray, resamples: int = 1000
-) -> Interval:
-    """The mean score of several fits, probabilities (seeds, n, classes), with its interval over subjects."""
-    weights = _weights(targets, probabilities, subjects, resamples)
-    return _summary(_mean(metric, targets, np.asarray(probabilities), weights))
+def youden_thresholds(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """`youden_threshold` of each class, (classes,), from targets and probabilities (n, classes)."""
+    return np.array([youden_threshold(t, p) for t, p in zip(targets.T, probabilities.T, strict=True)])
 
 
 def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
@@ -90,9 +109,9 @@ def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
 
-def confusion(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray, classes: tuple) -> pd.DataFrame:
-    """Counts and rates per class at `thresholds` (classes,): sensitivity, specificity, precision, F1."""
-    truth, found = targets.astype(bool), probabilities >= thresholds
+def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Counts and rates per class of decisions `found` against `targets`, both (n, classes) of 0 and 1."""
+    truth, found = targets.astype(bool), found.astype(bool)
     counts = pd.DataFrame(
         {
             "true positive": (truth & found).sum(0), "false negative": (truth & ~found).sum(0),
@@ -104,6 +123,13 @@ def confusion(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.nda
     return counts.assign(
         sensitivity=tp / (tp + fn), specificity=tn / (tn + fp), precision=tp / (tp + fp), f1=2 * tp / (2 * tp + fp + fn)
     )
+
+
+def answers_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Of the records with one label alone (row), the share for which each class (column) was decided."""
+    alone = targets.sum(1) == 1
+    shares = [found[alone & (targets[:, i] > 0)].mean(0) for i in range(len(classes))]
+    return pd.DataFrame(shares, index=list(classes), columns=list(classes))
 
 
 def mistakes(targets: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
@@ -129,12 +155,10 @@ def _auroc(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> 
         return (positives * wins).sum(1) / pairs
 
 
-def _weights(targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:
+def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:
     """How often each record counts: a row of ones, then a row per bootstrap resample of whole subjects."""
     if not len(targets):
         raise ValueError("no records to score")
-    if not np.isfinite(probabilities).all():
-        raise ValueError("probabilities hold NaN or infinity")
     codes, _ = pd.factorize(np.asarray(subjects), use_na_sentinel=False)
     if len(codes) != len(targets):
         raise ValueError(f"{len(codes)} subjects for {len(targets)} records")
@@ -143,8 +167,11 @@ def _weights(targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarra
     return np.vstack([np.ones(count), draws])[:, codes]
 
 
-def _mean(metric: Metric, targets: np.ndarray, fits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.mean([metric(targets, probabilities, weights) for probabilities in fits], axis=0)
+def _mean_score(metric: Metric, targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    if np.shape(probabilities)[-2:] != targets.shape or not np.isfinite(probabilities).all():
+        raise ValueError(f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}")
+    fits = np.reshape(probabilities, (-1, *targets.shape))
+    return np.mean([metric(targets, fit, weights) for fit in fits], axis=0)
 
 
 def _summary(values: np.ndarray) -> Interval:

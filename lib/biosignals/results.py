@@ -1,11 +1,11 @@
 """The record that every chapter writes, and the tables made from it: the scoreboard, the README's and the pages'."""
 
+import argparse
 import json
 import math
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -129,5 +129,16 @@ def _commit() -> str | None:
         return None
 
 
+def main() -> None:
+    """Merge a run's records; with --readme, put its score table into that file too."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("run", type=Path, help="folder with results/*.json or results.json")
+    parser.add_argument("--readme", type=Path, help="file with <!-- scores --> marks to fill")
+    arguments = parser.parse_args()
+    merged = merge(arguments.run) if (arguments.run / "results").is_dir() else arguments.run / "results.json"
+    if arguments.readme:
+        update_readme(arguments.readme, read(merged))
+
+
 if __name__ == "__main__":
-    print(merge(Path(sys.argv[1])))
+    main()

@@ -44,8 +44,8 @@ run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=
 	$(MAKE) book
 
 book: $(READY)  ## render the newest run, or else the reference run, without executing anything
-	rm -rf book/chapters && mkdir book/chapters
-	cp $(CHAPTERS:notebooks/%=$(SHOWN)/%) book/chapters/
+	rm -rf book/_build book/chapters && mkdir book/chapters
+	@cp $(CHAPTERS:notebooks/%=$(SHOWN)/%) book/chapters/ || { echo "$(SHOWN) is not a whole run: make run-all" >&2; exit 1; }
 	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
 
 lab: $(READY)  ## open the chapters in Jupyter Lab
@@ -59,7 +59,7 @@ bench: $(READY)  ## measure the speed-ups, side by side
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
-	$(BIN)/python -m biosignals.results book/reference --readme README.md
+	$(BIN)/python -c "from biosignals import results as r; r.update_readme('README.md', r.read('book/reference/results.json'))"
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay
 	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache

@@ -15,11 +15,6 @@ TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
     "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC",
 }  # fmt: skip
-KINDS = {
-    "real": "all of its recordings",
-    "excerpt": "an excerpt of its recordings",
-    "simulated": "simulated recordings",
-}
 
 
 @dataclass(frozen=True)
@@ -64,11 +59,12 @@ def banner(workspace: Workspace, *sources: tuple[Source, int]) -> None:
 
 def describe_run(workspace: Workspace, *sources: tuple[Source, int]) -> str:
     """The banner's Markdown text."""
-    run = f"**Run `{workspace.profile}`**, {date.today():%-d %B %Y}, on {hardware()}."
-    data = [f"{TITLES[source.dataset]}: {KINDS[source.kind]}, n = {n:,}." for source, n in sources]
+    name = "The reference run" if workspace.profile == "reference" else f"Run `{workspace.profile}`"
+    sentences = [f"**{name}**, {date.today():%-d %B %Y}, on {hardware()}."]
+    sentences += [f"{TITLES[source.dataset]}: {source.kind}, n = {count:,}." for source, count in sources]
     if any(source.kind == "simulated" for source, _ in sources):
-        data.append("**What was measured on simulated recordings means nothing clinical.**")
-    return "> " + " ".join([run, *data])
+        sentences.append("*What is measured on simulated recordings means nothing clinical.*")
+    return "> " + " ".join(sentences)
 
 
 def hardware() -> str:

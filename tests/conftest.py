@@ -1,0 +1,40 @@
+"""What several test files share: one run of every chapter on the tiny profile."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the chapters: its folder, and of each chapter the error (empty if it went well)."""
+
+    folder: Path
+    errors: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Run:
+    """Every chapter through papermill on the tiny profile, as `make run-all` does it, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("run")
+    errors = {}
+    for chapter in CHAPTERS:
+        command = [
+            sys.executable,
+            ROOT / "notebooks/execute.py",
+            chapter,
+            "--profile",
+            "tiny",
+            "--folder",
+            folder,
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        errors[chapter] = result.stderr[-5000:] if result.returncode else ""
+    subprocess.run([sys.executable, "-m", "biosignals.results", folder], check=True)
+    return Run(folder, errors)

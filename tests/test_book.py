@@ -1,0 +1,153 @@
+"""The book: it builds without a warning, its links lead somewhere, its results keep to the vocabulary."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from biosignals import results
+from conftest import CHAPTERS, ROOT
+
+
+@pytest.fixture(scope="session")
+def pages(tiny_run, tmp_path_factory) -> Path:
+    """The folder of the pages that `make book` renders from the tiny run; warnings are errors."""
+    project = tmp_path_factory.mktemp("project")
+    for name in ("Makefile", "_config.yml", "requirements.lock", "environment.yml"):
+        shutil.copy(ROOT / name, project)
+    shutil.copytree(ROOT / "book", project / "book", ignore=shutil.ignore_patterns("_build", "chapters"))
+    shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    (project / "lib/biosignals").mkdir(parents=True)
+    (project / "runs").mkdir()
+    (project / "runs/latest").write_text(f"{tiny_run.folder}\n")
+    (project / "ready").touch()
+    command = ["make", "book", f"BIN={Path(sys.executable).parent}", "READY=ready"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
+    return project / "book/_build/html"
+
+
+class Links(HTMLParser):
+    """Collects what a page points to and the anchors that it has."""
+
+    def __init__(self, page: Path):
+        super().__init__()
+        self.targets, self.anchors = set(), set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.add(attributes.get("id"))
+        if tag in ("a", "img", "link", "script"):
+            self.targets.add(attributes.get("href") or attributes.get("src") or "")
+
+
+def test_every_link_of_every_page_leads_somewhere(pages):
+    links = {page: Links(page) for page in pages.glob("book/**/*.html")}
+    assert {f"{chapter}.html" for chapter in CHAPTERS} <= {page.name for page in links}
+    broken = []
+    for page, found in links.items():
+        for target in found.targets:
+            parts = urlsplit(target)
+            other = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            if parts.scheme or parts.netloc:
+                continue
+            if not other.exists() or (
+                other in links and parts.fragment and parts.fragment not in links[other].anchors
+            ):
+                broken.append((page.name, target))
+    assert not broken
+
+
+def test_each_chapters_page_says_which_run_it_shows(pages):
+    for chapter in CHAPTERS:
+        text = re.sub(r"<[^>]+>", "", (pages / f"book/chapters/{chapter}.html").read_text())
+        assert re.search(r"Run tiny, \d+ \w+ \d{4}, on \d+ \S+ cores.*simulated, n = \d+", text)
+
+
+def test_no_page_shows_an_error_or_calls_home(pages):
+    for page in pages.glob("book/**/*.html"):
+        text = page.read_text()
+        assert "Traceback (most recent call last)" not in text
+        assert not re.search(r"google-analytics|gtag\(|plausible|matomo", text)
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+    listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    assert [f"book/chapters/{chapter}" for chapter in CHAPTERS] == [
+        file for file in listed if "/chapters/" in file
+    ]
+    assert all((ROOT / f"{file}.md").exists() for file in listed if "/chapters/" not in file)
+
+
+def test_what_the_readme_and_the_contributors_page_link_to_is_there():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#\s:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+VOCABULARY = {
+    "task": {"superclass", "af", "af-external", "seizure", "neonatal-seizure", "pulse-shape", "identification"},
+    "dataset": {"ptb-xl", "cinc2017", "sph", "chb-mit", "helsinki", "wf-ppg", "bidmc"},
+    "kind": {"real", "excerpt", "simulated", "derived"},
+    "split": {"train", "validation", "out-of-fold", "test"},
+    "metric": {
+        "macro_auroc", "auroc", "auprc", "macro_f1", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
+        "precision", "f1", "event_f1", "event_sensitivity", "false_alarms_per_day", "delay_s", "kappa", "eer", "brier", "ece",
+    },
+}  # fmt: skip
+KEYS = [
+    "chapter", "task", "model", "condition", "dataset", "kind", "split", "seed", "n_train", "n_test", "subjects",
+    "metric", "value", "low", "high", "versus", "delta", "delta_low", "delta_high", "runtime", "batch", "latency_ms",
+    "p95_ms", "params", "bytes", "macs", "seconds", "versions", "commit",
+]  # fmt: skip
+
+
+def check_results(path: Path) -> None:
+    records = json.loads(path.read_text())
+    assert records
+    for record in records:
+        assert list(record) == KEYS
+        assert record["chapter"] in CHAPTERS
+        for key, words in VOCABULARY.items():
+            assert record[key] in words
+        assert re.fullmatch(r"(\S+=\S+( \S+=\S+)*)?", record["condition"])
+        assert record["low"] is None or record["low"] <= record["value"] <= record["high"]
+
+
+def test_results_keep_to_the_vocabulary(tiny_run):
+    check_results(tiny_run.folder / "results.json")
+    records = json.loads((tiny_run.folder / "results.json").read_text())
+    assert {record["kind"] for record in records} <= {"simulated", "derived"}
+
+
+reference = pytest.mark.skipif(
+    not (ROOT / "book/reference/results.json").exists(), reason="there is no reference run yet"
+)
+
+
+@reference
+def test_the_reference_run_is_whole_small_and_names_no_place():
+    check_results(ROOT / "book/reference/results.json")
+    sizes = {path: path.stat().st_size for path in (ROOT / "book/reference").rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 15e6
+    for chapter in CHAPTERS:
+        executed = ROOT / f"book/reference/{chapter}.ipynb"
+        assert sizes[executed] < 1.5e6
+        assert not re.search(r"/home/|/Users/|/root/|\.\./", executed.read_text())
+
+
+@reference
+def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
+    readme = tmp_path / "README.md"
+    shutil.copy(ROOT / "README.md", readme)
+    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"))
+    assert readme.read_text() == (ROOT / "README.md").read_text()

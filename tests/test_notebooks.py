@@ -1,0 +1,138 @@
+"""The chapters: stored clean, short cells with text between, no logic; and each runs through papermill."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+from papermill.parameterize import parameterize_notebook
+
+from conftest import CHAPTERS, ROOT
+
+LONGEST_CELL = 14  # lines of code
+LONGEST_FUNCTION = 6  # lines: a shorthand for the cells below it; anything longer is the library's
+MOST_CODE_IN_A_ROW = 3  # code cells without a word between
+
+chapters = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+def read(chapter: str) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / f"notebooks/{chapter}.ipynb", as_version=4)
+
+
+def code_cells(chapter: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(chapter).cells if cell.cell_type == "code"]
+
+
+def code(chapter: str) -> ast.Module:
+    return ast.parse("\n".join(cell.source for cell in code_cells(chapter)))
+
+
+def profile(name: str) -> dict:
+    return yaml.safe_load((ROOT / f"notebooks/profiles/{name}.yml").read_text()) or {}
+
+
+def parameters(chapter: str) -> dict:
+    """The defaults in the chapter's parameters cell."""
+    (cell,) = (cell for cell in code_cells(chapter) if "parameters" in cell.metadata.get("tags", []))
+    statements = ast.parse(cell.source).body
+    assert all(isinstance(statement, ast.Assign) for statement in statements)
+    return {statement.targets[0].id: ast.literal_eval(statement.value) for statement in statements}
+
+
+@chapters
+def test_stored_without_outputs(chapter):
+    for cell in code_cells(chapter):
+        assert not cell.outputs and cell.execution_count is None
+    assert read(chapter).metadata.kernelspec.name == "python3"
+    assert "papermill" not in read(chapter).metadata
+
+
+@chapters
+def test_cells_are_short_with_text_between(chapter):
+    long = [cell.source for cell in code_cells(chapter) if len(cell.source.splitlines()) > LONGEST_CELL]
+    assert not long, "\n---\n".join(long)
+    kinds = "".join("c" if cell.cell_type == "code" else "t" for cell in read(chapter).cells)
+    after_setup = kinds[kinds.index("c", kinds.index("ct")) :]
+    assert "c" * (MOST_CODE_IN_A_ROW + 1) not in after_setup
+
+
+@chapters
+def test_cells_hold_no_logic(chapter):
+    tree = code(chapter)
+    assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert not [f.name for f in functions if f.end_lineno - f.lineno + 1 > LONGEST_FUNCTION]
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.While | ast.Try)]
+
+
+@chapters
+def test_every_import_is_used(chapter):
+    tree = code(chapter)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {(alias.asname or alias.name).split(".")[0] for node in imports for alias in node.names}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert names <= used, names - used
+
+
+@chapters
+def test_stored_parameters_are_those_of_the_quick_profile(chapter):
+    assert parameters(chapter) == {"profile": "quick", "data": "", "folder": ""} | profile("quick").get(
+        chapter, {}
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks/profiles").glob("*.yml")))
+def test_profiles_name_only_chapters_and_parameters_that_exist(name):
+    for chapter, values in profile(name).items():
+        assert chapter in CHAPTERS
+        assert set(values) <= set(parameters(chapter)) - {"profile", "data", "folder"}
+
+
+@chapters
+def test_text_names_no_place_outside_the_project(chapter):
+    text = "\n".join(cell.source for cell in read(chapter).cells)
+    assert not re.search(r"\.\./\.\.|/home/|/Users/|/root/|/tmp/|C:\\", text)
+
+
+@chapters
+def test_starts_from_the_notebooks_folder_too(chapter, tmp_path):
+    """As in Jupyter opened there: everything up to the cell that shows the run."""
+    notebook = read(chapter)
+    last = next(i for i, cell in enumerate(notebook.cells) if "banner(" in cell.source)
+    notebook.cells = notebook.cells[: last + 1]
+    values = profile("tiny").get(chapter, {}) | {"profile": "tiny", "folder": str(tmp_path)}
+    nbformat.write(parameterize_notebook(notebook, values), tmp_path / "start.ipynb")
+    result = papermill.execute_notebook(
+        tmp_path / "start.ipynb",
+        tmp_path / "started.ipynb",
+        cwd=ROOT / "notebooks",
+        progress_bar=False,
+        kernel_name="python3",
+    )
+    shown = [
+        output.data.get("text/markdown", "")
+        for cell in result.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+    assert any("**Run `tiny`**" in text for text in shown)
+
+
+@chapters
+def test_runs_through_papermill(chapter, tiny_run):
+    assert not tiny_run.errors[chapter], tiny_run.errors[chapter]
+    assert (tiny_run.folder / f"{chapter}.ipynb").exists()
+
+
+@chapters
+def test_prints_no_warning_and_names_no_place(chapter, tiny_run):
+    text = (tiny_run.folder / f"{chapter}.ipynb").read_text()
+    for place in (ROOT, Path.home(), tiny_run.folder):
+        assert f"{place}/" not in text
+    notebook = nbformat.reads(text, as_version=4)
+    errors = [o.text for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+    assert not [text for text in errors if re.search(r"Warning|Error|Traceback", text)]

@@ -1,4 +1,4 @@
-"""Simulated recordings in the official layouts: nothing in their files tells them from real ones but SIMULATED.json."""
+"""Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones."""
 
 from biosignals.data.simulate import cinc2017, ptbxl
 

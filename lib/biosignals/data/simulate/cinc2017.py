@@ -1,4 +1,4 @@
-"""A simulated training set of the PhysioNet/CinC Challenge 2017 in the official layout (Clifford et al. 2017)."""
+"""A simulated PhysioNet/CinC Challenge 2017 training set in the official layout (Clifford et al. 2017)."""
 
 from pathlib import Path
 
@@ -20,9 +20,9 @@ OTHER = {"premature atrial": 0.22, "premature ventricular": 0.20, "slow": 0.10, 
 def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write `training2017/` with `A00001.mat`, `A00001.hea`, ... and `REFERENCE.csv`, classes N, A, O and ~.
 
-    Signals are lead I of a handheld recorder: 300 Hz, int16, 1000 counts per mV, 9-61 s. The same seed gives the
-    same bytes. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError
-    for fewer than one record.
+    Signals are lead I of a handheld recorder: 300 Hz, int16, 1000 counts per mV, 9-61 s. The same seed gives
+    the same bytes. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty,
+    ValueError for fewer than one record.
     """
     if records < 1:
         raise ValueError(f"records must be at least 1, got {records}")
@@ -93,7 +93,7 @@ def _other(rng: Generator, own: heart.Heart, seconds: float) -> tuple[heart.Hear
 
 
 def _hands(rng: Generator, samples: int, noisy: bool) -> np.ndarray:
-    """What two hands on two electrodes add, (samples,) in mV: drift, hum, tremor, slips, and a start that settles."""
+    """What two hands on two electrodes add, (samples,) in mV: drift, hum, tremor, slips, a settling start."""
     size = (rng, 1, samples, SAMPLING_RATE)
     restless = np.exp(rng.normal(0, 0.7)) * (4 if noisy else 1)
     total = noise.disturb(*size, drift=0.15 * restless, hum=0.001 * restless, tremor=0.006 * restless)[0]

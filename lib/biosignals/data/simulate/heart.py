@@ -1,10 +1,10 @@
 """Electrocardiograms from a moving heart dipole.
 
-The heart is one electric dipole whose three components (x to the patient's left, y to the feet, z to the back; mV) are
-sums of Gaussian-shaped waves: P from the atria, Q, R and S from the ventricles, ST and T from their recovery
-(McSharry et al. 2003, IEEE Trans Biomed Eng 50:289, in three dimensions). Nine electrodes see it through the
-torso (Dower et al. 1980, J Electrocardiol 13:211) and the twelve leads are differences of their potentials, so
-III = II - I and AVR = -(I + II) / 2 hold by construction, with noise as well as without.
+The heart is one electric dipole whose three components (x to the patient's left, y to the feet, z to the
+back; mV) are sums of Gaussian-shaped waves: P from the atria, Q, R and S from the ventricles, ST and T from
+their recovery (McSharry et al. 2003, IEEE Trans Biomed Eng 50:289, in three dimensions). Nine electrodes see it
+through the torso (Dower et al. 1980, J Electrocardiol 13:211) and the twelve leads are differences of their
+potentials, so III = II - I and AVR = -(I + II) / 2 hold by construction, with noise as well as without.
 
 A disease changes the waves, in proportion to its severity (0 none, 1 marked).
 """
@@ -34,9 +34,10 @@ DOWER = np.array(
     ]
 )
 
-# The twelve leads as differences of electrode potentials: limb leads, augmented leads, V against the mean limb.
+# The twelve leads as differences of electrode potentials: limb, augmented, V against the mean of the limbs.
 LEAD_FROM_ELECTRODES = np.zeros((12, 9))
-LEAD_FROM_ELECTRODES[:6, :3] = [[-1, 1, 0], [-1, 0, 1], [0, -1, 1], [1, -.5, -.5], [-.5, 1, -.5], [-.5, -.5, 1]]  # fmt: skip
+LEAD_FROM_ELECTRODES[:3, :3] = [[-1, 1, 0], [-1, 0, 1], [0, -1, 1]]
+LEAD_FROM_ELECTRODES[3:6, :3] = 1.5 * np.eye(3) - 0.5
 LEAD_FROM_ELECTRODES[6:, :3] = -1 / 3
 LEAD_FROM_ELECTRODES[6:, 3:] = np.eye(6)
 
@@ -87,7 +88,7 @@ class Rhythm:
     paced: bool = False
 
 
-# --- waves ---------------------------------------------------------------------------------------------------
+# --- waves ------------------------------------------------------------------------------------------------
 
 
 def _waves(*rows) -> Waves:
@@ -119,7 +120,7 @@ def _unit(vector) -> np.ndarray:
 
 
 def _rotation(frontal: float, horizontal: float = 0.0) -> np.ndarray:
-    """Rotation in degrees: in the frontal plane towards the feet, in the horizontal plane towards the back."""
+    """Rotation in degrees: in the frontal plane towards the feet, in the horizontal towards the back."""
     a, b = np.radians([frontal, horizontal])
     in_frontal = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     in_horizontal = np.array([[np.cos(b), 0, -np.sin(b)], [0, 1, 0], [np.sin(b), 0, np.cos(b)]])
@@ -131,11 +132,11 @@ def _size(heart: Heart) -> float:
     return float(np.linalg.norm(heart.ventricles.moment[WALL])) / 1.25
 
 
-# --- a healthy heart -----------------------------------------------------------------------------------------
+# --- a healthy heart --------------------------------------------------------------------------------------
 
 
 def healthy(rng: Generator, age: float = 55, male: bool = True) -> Heart:
-    """A healthy heart of its own axis, voltage, shape and torso; age turns it to the left and lowers the T wave."""
+    """A healthy heart of its own axis, voltage, shape and torso; age turns it left and lowers the T wave."""
     voltage = np.exp(rng.normal(0.05 if male else -0.05, 0.22))
     turn = _rotation(rng.normal(0, 20) - 0.45 * (age - 50), rng.normal(0, 12))
     recovery_turn = _rotation(rng.normal(0, 14), rng.normal(0, 14))
@@ -203,7 +204,7 @@ def _torso(rng: Generator) -> np.ndarray:
     return np.vstack([right_arm, right_arm + lead_i, right_arm + lead_ii, views[2:]])
 
 
-# --- diseases ------------------------------------------------------------------------------------------------
+# --- diseases ---------------------------------------------------------------------------------------------
 
 
 def infarct(heart: Heart, severity: float, rng: Generator, toward) -> Heart:
@@ -224,7 +225,7 @@ def infarct(heart: Heart, severity: float, rng: Generator, toward) -> Heart:
 
 
 def ischemia(heart: Heart, severity: float, rng: Generator, toward=SUBENDOCARDIUM, st=0.16, t=0.60) -> Heart:
-    """Wall short of oxygen: ST falls (st, mV) and T flattens, then turns over (t, mV), in the leads that face it."""
+    """Wall short of oxygen: ST falls (st, mV), T flattens, then turns over (t, mV), in leads that face it."""
     toward = _unit(np.asarray(toward) + rng.normal(0, 0.15, 3))
     away = -severity * _size(heart) * toward
     recovery = _change(heart.recovery, ST, heart.recovery.moment[ST] + st * away)
@@ -271,7 +272,7 @@ def right_bundle_block(heart: Heart, severity: float, rng: Generator) -> Heart:
 
 
 def left_bundle_block(heart: Heart, severity: float, rng: Generator) -> Heart:
-    """The left ventricle follows late and slowly: no septal force, wide QRS to the left and back, T opposite."""
+    """The left ventricle follows late: no septal force, wide QRS to the left and back, T opposite."""
     size = _size(heart)
     late = severity * size * np.array([0.75, 0.20, 0.70])
     septum = (1 - severity) * heart.ventricles.moment[SEPTUM] + severity * size * np.array([0.25, 0.10, 0.12])
@@ -285,7 +286,7 @@ def left_bundle_block(heart: Heart, severity: float, rng: Generator) -> Heart:
 
 
 def fascicular_block(heart: Heart, severity: float, rng: Generator, turn=-75.0) -> Heart:
-    """One half of the left bundle is blocked: the late forces turn (degrees), upwards for the anterior half."""
+    """Half of the left bundle is blocked: late forces turn (degrees), upwards for the anterior half."""
     moment = heart.ventricles.moment.copy()
     moment[WALL] = _rotation(0.75 * severity * turn) @ moment[WALL]
     moment[[POSTERIOR_WALL, BASE]] = moment[[POSTERIOR_WALL, BASE]] @ _rotation(1.2 * severity * turn).T
@@ -316,7 +317,7 @@ def preexcitation(heart: Heart, severity: float, rng: Generator) -> Heart:
 
 
 def left_ventricular_hypertrophy(heart: Heart, severity: float, rng: Generator) -> Heart:
-    """Thick left wall: more voltage to the left and back, slightly wider QRS, strain (ST and T the other way)."""
+    """Thick left wall: more voltage to the left and back, slightly wide QRS, strain (ST, T the other way)."""
     moment = heart.ventricles.moment.copy()
     moment[[WALL, POSTERIOR_WALL]] *= 1 + 0.75 * severity
     moment[POSTERIOR_WALL] += severity * np.array([0.20, 0.0, 0.35])
@@ -411,19 +412,19 @@ DISEASES: dict[str, Callable[[Heart, float, Generator], Heart]] = {
 
 
 def afflict(heart: Heart, code: str, severity: float, rng: Generator) -> Heart:
-    """The heart with the disease that an SCP-ECG statement names; a statement about the rhythm leaves it alone."""
+    """The heart with the disease an SCP-ECG statement names; a statement about rhythm leaves it alone."""
     return DISEASES[code](heart, severity, rng) if code in DISEASES else heart
 
 
-# --- rhythm --------------------------------------------------------------------------------------------------
+# --- rhythm -----------------------------------------------------------------------------------------------
 
 
 def sinus(rng: Generator, duration: float, rate: float, variation=0.03, premature=0.0, ventricular=True,
           every: int = 0) -> Rhythm:  # fmt: skip
     """Sinus rhythm that breathes.
 
-    rate: per minute. variation: relative swing of the beat-to-beat interval. premature: share of premature beats,
-    from a ventricle or from the atria; every: 2 for bigeminy, 3 for trigeminy.
+    rate: per minute. variation: relative swing of the beat-to-beat interval. premature: share of premature
+    beats, from a ventricle or from the atria; every: 2 for bigeminy, 3 for trigeminy.
     """
     mean = 60 / rate
     n = int(duration / (0.5 * mean)) + 6
@@ -443,7 +444,7 @@ def sinus(rng: Generator, duration: float, rate: float, variation=0.03, prematur
 
 
 def fibrillation(rng: Generator, duration: float, rate: float) -> Rhythm:
-    """Atrial fibrillation: no P wave, fibrillatory waves of 4-9 Hz, beats at no regular time (rate per minute)."""
+    """Atrial fibrillation (rate per minute): no P wave, fibrillatory waves of 4-9 Hz, irregular beats."""
     mean = 60 / rate
     shortest = min(0.33, 0.6 * mean)
     n = int(duration / mean * 1.5) + 8
@@ -469,7 +470,7 @@ def flutter(rng: Generator, duration: float) -> Rhythm:
 
 
 def paced(rng: Generator, duration: float, rate: float = 70) -> Rhythm:
-    """Ventricles driven by a pacemaker at a steady rate (per minute); the heart's waves should be those of `pace`."""
+    """Ventricles driven by a pacemaker at a steady rate (per minute), for a heart changed by `pace`."""
     own = sinus(rng, duration, rate, variation=0.001)
     return replace(own, atria=own.beats if rng.random() < 0.4 else np.empty(0), paced=True)
 
@@ -495,20 +496,20 @@ def without_atria(rhythm: Rhythm) -> Rhythm:
 
 
 def pace(heart: Heart) -> Heart:
-    """The heart as a pacemaker in the right ventricle drives it: wide, leftward and up, a spike before each beat."""
+    """The heart as a pacemaker in the right ventricle drives it: a spike, then a wide beat, left and up."""
     driven = left_bundle_block(heart, 1.0, np.random.default_rng(0))
     moment = driven.ventricles.moment @ _rotation(-85).T
     ventricles = _add(_slow(driven.ventricles, 1.1)._replace(moment=moment), (0.9, 1.3, -0.3), -0.085, 0.0012)
     return replace(driven, ventricles=ventricles)
 
 
-# --- leads ---------------------------------------------------------------------------------------------------
+# --- leads ------------------------------------------------------------------------------------------------
 
 
 def _superpose(
     waves: Waves, times: np.ndarray, stretch, gain, samples: int, sampling_rate: float
 ) -> np.ndarray:
-    """The dipole (samples, 3) of waves repeated at the given times (s), each slower by `stretch`, larger by `gain`."""
+    """The dipole (samples, 3) of waves repeated at `times` (s), each slower by `stretch`, larger by `gain`."""
     stretch, gain = np.broadcast_to(stretch, times.shape), np.broadcast_to(gain, times.shape)
     start = (waves.centre - 4 * waves.rise).min() * (stretch.max() if len(times) else 1)
     stop = (waves.centre + 4 * waves.fall).max() * (stretch.max() if len(times) else 1)
@@ -543,7 +544,7 @@ def _fibrillatory_waves(rhythm: Rhythm, samples: int, sampling_rate: float, rng:
 def electrodes(
     heart: Heart, rhythm: Rhythm, samples: int, sampling_rate: float, rng: Generator
 ) -> np.ndarray:
-    """Potentials (9, samples), float64 in mV, that the heart in its rhythm brings to the electrodes; no noise."""
+    """Potentials (9, samples), float64 in mV, that the heart brings to the electrodes; no noise."""
     normal = ~rhythm.ectopic
     breathing = 2 * np.pi * rng.uniform(0.18, 0.33)
     depth, phase = rng.uniform(0.0, 0.06), rng.uniform(0, 7)

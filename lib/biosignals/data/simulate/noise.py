@@ -1,4 +1,4 @@
-"""What an ECG recording holds beside the heart: baseline wander, mains hum, muscle noise, faulty electrodes."""
+"""What an ECG recording holds beside the heart: baseline wander, mains hum, muscle noise, movement."""
 
 from functools import cache
 
@@ -9,32 +9,34 @@ from scipy import signal
 
 @cache
 def _muscle_band(sampling_rate: float) -> np.ndarray:
-    return signal.butter(1, [20, min(120, 0.45 * sampling_rate)], "bandpass", fs=sampling_rate, output="sos")
+    band = signal.butter(1, [20, min(120, 0.45 * sampling_rate)], "bandpass", fs=sampling_rate, output="sos")
+    return band.astype(np.float32)
+
+
+def _mixed(waves: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sines and cosines of the phases (waves, samples) in another mix for each channel, float32."""
+    waves = waves.astype(np.float32)
+    return weights.astype(np.float32) @ np.vstack([np.sin(waves), np.cos(waves)])
 
 
 def wander(rng: Generator, channels: int, samples: int, sampling_rate: float) -> np.ndarray:
-    """Slow drift below 0.5 Hz with a power that falls with frequency, (channels, samples), root mean square about 1."""
+    """Drift below 0.5 Hz, its power falling with frequency, (channels, samples), root mean square about 1."""
     frequencies = np.exp(rng.uniform(np.log(0.04), np.log(0.5), 5))
     phase = 2 * np.pi * frequencies[:, None] * np.arange(samples) / sampling_rate
-    waves = np.vstack([np.sin(phase), np.cos(phase)])
-    weights = rng.normal(0, 1, (channels, 10)) * np.tile(frequencies**-0.5, 2)
-    return weights / np.sqrt((frequencies**-1.0).sum()) @ waves
+    share = frequencies**-0.5 / np.sqrt((frequencies**-1.0).sum())
+    return _mixed(phase, rng.normal(0, 1, (channels, 10)) * np.tile(share, 2))
 
 
-def mains(
-    rng: Generator, channels: int, samples: int, sampling_rate: float, frequency: float = 50.0
-) -> np.ndarray:
-    """Hum and its third harmonic, each electrode with its own size and phase, (channels, samples), about 1."""
-    phase = 2 * np.pi * frequency * (1 + rng.normal(0, 2e-4)) * np.arange(samples) / sampling_rate
-    weights = rng.normal(0, 1, (channels, 4)) * (1, 1, 0.25, 0.25)
-    return weights @ np.vstack([np.sin(phase), np.cos(phase), np.sin(3 * phase), np.cos(3 * phase)])
+def mains(rng: Generator, channels: int, samples: int, sampling_rate: float) -> np.ndarray:
+    """Hum of 50 Hz and its third harmonic, (channels, samples), each of its own size (about 1) and phase."""
+    phase = 2 * np.pi * 50 * (1 + rng.normal(0, 2e-4)) * np.arange(samples) / sampling_rate
+    return _mixed(np.stack([phase, 3 * phase]), rng.normal(0, 1, (channels, 4)) * (1, 0.25, 1, 0.25))
 
 
 def muscle(rng: Generator, channels: int, samples: int, sampling_rate: float) -> np.ndarray:
     """Tremor between 20 and 120 Hz, (channels, samples), root mean square about 1."""
     white = rng.standard_normal((channels, samples), dtype=np.float32)
-    band = signal.sosfilt(_muscle_band(sampling_rate), white)
-    return band / np.sqrt(2 * 100 / sampling_rate)
+    return signal.sosfilt(_muscle_band(sampling_rate), white) * np.float32(np.sqrt(sampling_rate / 200))
 
 
 def bursts(rng: Generator, samples: int, sampling_rate: float) -> np.ndarray:
@@ -48,7 +50,7 @@ def bursts(rng: Generator, samples: int, sampling_rate: float) -> np.ndarray:
 def disturb(
     rng: Generator, channels: int, samples: int, sampling_rate: float, drift=0.02, hum=0.002, tremor=0.006
 ) -> np.ndarray:
-    """Wander, mains, muscle and amplifier noise together, (channels, samples) in mV; electrodes differ in contact.
+    """Wander, mains and muscle noise together, (channels, samples) in mV; electrodes differ in contact.
 
     drift, hum, tremor: root mean square in mV, one number or one for each channel.
     """
@@ -57,7 +59,6 @@ def disturb(
     total = (contact * drift)[:, None] * wander(rng, *size)
     total += (contact * hum)[:, None] * mains(rng, *size)
     total += (contact * tremor)[:, None] * muscle(rng, *size)
-    total += 0.001 * rng.standard_normal((channels, samples), dtype=np.float32)
     return total
 
 

@@ -1,8 +1,9 @@
 """A simulated PTB-XL release in the official layout (Wagner et al. 2020, Sci Data 7:154).
 
 Every patient has a liability to each group of diseases that grows with age and differs by sex; liabilities go
-together as diseases do. Where it passes a threshold the disease is there, more severe the further it passes. A reader sees it
-with some error and writes the statements down, so that mild disease is sometimes called normal, and the other way round.
+together as diseases do. Where it passes a threshold the disease is there, more severe the further it passes.
+A reader sees it with some error and writes the statements down, so that mild disease is sometimes called normal,
+and the other way round.
 """
 
 from functools import cache
@@ -23,7 +24,7 @@ COLUMNS = (
     "electrodes_problems", "extra_beats", "pacemaker", "strat_fold", "filename_lr", "filename_hr",
 )  # fmt: skip
 SECONDS, HIGH, LOW = 10, 500, 100
-ANTI_ALIAS = signal.firwin(151, 43, fs=HIGH)  # 50 dB down at 50 Hz
+ANTI_ALIAS = signal.firwin(121, 42, fs=HIGH)  # 50 dB down at 50 Hz
 
 # Share of records, effect of 17 years of age and of male sex on the liability (in standard deviations).
 GROUPS = ("MI", "STTC", "CD", "HYP", "AFIB")
@@ -59,8 +60,8 @@ NEEDS_P_WAVE = {
 }
 
 # Rhythms other than sinus rhythm and fibrillation: share of records.
-RARE_RHYTHMS = {"PACE": 0.0125, "SVARR": 0.007, "BIGU": 0.0037, "AFLT": 0.0033, "SVTAC": 0.0012, "PSVT": 0.0011,
-                "TRIGU": 0.001}  # fmt: skip
+RARE_RHYTHMS = {"PACE": 0.0125, "SVARR": 0.007, "BIGU": 0.0037, "AFLT": 0.0033, "SVTAC": 0.0012,
+                "PSVT": 0.0011, "TRIGU": 0.001}  # fmt: skip
 
 NORMAL_RHYTHMS = ("SR", "STACH", "SBRAD", "SARRH")
 
@@ -75,14 +76,14 @@ FORMS = (
 LIMBS, ALL = [0, 1, 2], list(range(9))
 DRIFT_PLACES = ((" , V6", [8]), (" , V1", [3]), (" , V2", [4]), (" , V5", [7]), (" , V5,V6", [7, 8]),
                 (" , alles", ALL), (" , I-AVF", LIMBS))  # fmt: skip
-NOISE_PLACES = ((" , I-AVR,  ", LIMBS), (" , I-AVF,  ", LIMBS), (" , I-V1,  ", [*LIMBS, 3]), (" , V1,  ", [3]),
-                (" , alles,  ", ALL))  # fmt: skip
+NOISE_PLACES = ((" , I-AVR,  ", LIMBS), (" , I-AVF,  ", LIMBS), (" , I-V1,  ", [*LIMBS, 3]),
+                (" , V1,  ", [3]), (" , alles,  ", ALL))  # fmt: skip
 BURST_PLACES = (("alles", ALL), ("I-AVF", LIMBS), ("V1,V2", [3, 4]), ("V4", [6]))
 FAULT_PLACES = (("V6", 8), ("V4", 6), ("V1", 3), ("V2", 4))
 
 
 def write(root: str | Path, records: int, seed: int = 0) -> None:
-    """Write a simulated release: `ptbxl_database.csv` (28 columns), `scp_statements.csv`, `records100/`, `records500/`.
+    """Write a simulated release: `ptbxl_database.csv`, `scp_statements.csv`, `records100/`, `records500/`.
 
     records: number of 10 s, 12-lead recordings. The same seed gives the same bytes. Files appear whole, and
     `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one record.
@@ -115,11 +116,11 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     files.finish(root, records, seed)
 
 
-# --- who is recorded -----------------------------------------------------------------------------------------
+# --- who is recorded --------------------------------------------------------------------------------------
 
 
 def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
-    """One row per recording, in order of time: the patient, the circumstances, a liability per group of diseases."""
+    """One row per recording, in order of time: patient, circumstances, a liability per group of diseases."""
     ids = np.sort(rng.choice(records + records // 500, records, replace=False)) + 1
     days = np.sort(rng.integers(0, 6050, records) + np.clip(rng.normal(0.47, 0.12, records), 0, 0.999))
     dates = pd.Timestamp("1984-11-09") + pd.to_timedelta((days * 86400).astype(int), unit="s")  # to June 2001
@@ -180,7 +181,7 @@ def _sometimes(rng: Generator, values: np.ndarray, share: float) -> np.ndarray:
 
 
 def _folds(rng: Generator, found: pd.DataFrame, patient: pd.Series) -> np.ndarray:
-    """Folds 1-10, each patient in one, alike in what they hold: patients dealt out in order of what they have."""
+    """Folds 1-10, each patient in one, alike in content: patients dealt out in order of what they have."""
     fibrillation = found["scp_codes"].str.contains("AFIB").map({True: "AFIB ", False: "other "})
     kind = (fibrillation + found["groups"]).groupby(patient).min()
     order = kind.iloc[rng.permutation(len(kind))].sort_values(kind="stable").index
@@ -188,11 +189,11 @@ def _folds(rng: Generator, found: pd.DataFrame, patient: pd.Series) -> np.ndarra
     return patient.map(dict(zip(order, folds))).to_numpy()
 
 
-# --- one recording -------------------------------------------------------------------------------------------
+# --- one recording ----------------------------------------------------------------------------------------
 
 
 def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarray, dict]:
-    """One recording, (12, 5000) in mV, and what its reader wrote down. `anatomy` is the patient's own generator."""
+    """One recording, (12, 5000) in mV, and what its reader wrote; `anatomy` is the patient's own generator."""
     excess = np.array([person[group] for group in GROUPS])
     severity = 1 - np.exp(-np.maximum(0, excess + 0.3) / 0.75)
     seen = excess + rng.normal(0, 0.2, len(GROUPS))
@@ -338,7 +339,7 @@ def _decimate(millivolts: np.ndarray) -> np.ndarray:
     return signal.resample_poly(millivolts, 1, HIGH // LOW, axis=1, window=ANTI_ALIAS, padtype="line")
 
 
-# --- what the reader writes ----------------------------------------------------------------------------------
+# --- what the reader writes -------------------------------------------------------------------------------
 
 
 def _forms(

@@ -3,9 +3,9 @@
 # A chapter's executed notebook depends on the notebook, the library, its profile and on DATA, so that `make run-all`
 # executes what is stale and nothing else, and goes on where a run that was killed left off.
 
-PROFILE = quick
-DATA =
-SETS =
+PROFILE ?= quick
+DATA ?=
+SETS ?=
 
 CHAPTERS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 LIBRARY := $(shell find lib/biosignals -name '*.py')

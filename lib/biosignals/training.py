@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MultilabelAUROC
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals import models
 from biosignals.data.recordings import Recordings

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 from scipy import signal
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals.data.simulate import files, heart, noise
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 MOST_MEMBERS = 200_000
 LARGEST_CONTENT = 100 * 10**9  # bytes

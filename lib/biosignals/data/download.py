@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pooch
 import requests
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
 from biosignals.data.catalogue import CATALOGUE, SERVERS, Release

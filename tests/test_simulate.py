@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import scipy.io
 import wfdb
-from biosignals.data.simulate import cinc2017, heart, noise, ptbxl, statements
 from scipy import signal
+
+from biosignals.data.simulate import cinc2017, heart, noise, ptbxl, statements
 
 OFFICIAL_COLUMNS = [
     "ecg_id", "patient_id", "age", "sex", "height", "weight", "nurse", "site", "device", "recording_date",

@@ -18,7 +18,7 @@ def write(path: Path, content: bytes | str) -> None:
 
 
 def begin(root: Path) -> None:
-    """Make the folder of a simulated release; FileExistsError where it holds something: real data is not touched."""
+    """Make the folder of a simulated release; FileExistsError if it is in use, so real data is safe."""
     root.mkdir(parents=True, exist_ok=True)
     if any(root.iterdir()):
         raise FileExistsError(f"{root} is not empty: simulate into a new folder, or remove this one first")

@@ -2,8 +2,8 @@
 
 Every patient has a liability to each group of diseases that grows with age and differs by sex; liabilities go
 together as diseases do. Where it passes a threshold the disease is there, more severe the further it passes.
-A reader sees it with some error and writes the statements down, so that mild disease is sometimes called normal,
-and the other way round.
+A reader sees it with some error and writes the statements down, so that mild disease is sometimes called
+normal, and the other way round.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 from scipy import signal, stats
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals.data.simulate import files, heart, noise, statements
 
@@ -193,7 +193,7 @@ def _folds(rng: Generator, found: pd.DataFrame, patient: pd.Series) -> np.ndarra
 
 
 def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarray, dict]:
-    """One recording, (12, 5000) in mV, and what its reader wrote; `anatomy` is the patient's own generator."""
+    """One recording, (12, 5000) in mV, and what its reader wrote; `anatomy` is the patient's generator."""
     excess = np.array([person[group] for group in GROUPS])
     severity = 1 - np.exp(-np.maximum(0, excess + 0.3) / 0.75)
     seen = excess + rng.normal(0, 0.2, len(GROUPS))

@@ -3,8 +3,8 @@
 The heart is one electric dipole whose three components (x to the patient's left, y to the feet, z to the
 back; mV) are sums of Gaussian-shaped waves: P from the atria, Q, R and S from the ventricles, ST and T from
 their recovery (McSharry et al. 2003, IEEE Trans Biomed Eng 50:289, in three dimensions). Nine electrodes see
-it through the torso (Dower et al. 1980, J Electrocardiol 13:211) and the twelve leads are differences of their
-potentials, so III = II - I and AVR = -(I + II) / 2 hold by construction, with noise as well as without.
+it through the torso (Dower et al. 1980, J Electrocardiol 13:211) and the twelve leads are differences of
+their potentials, so III = II - I and AVR = -(I + II) / 2 hold by construction, with noise as well as without.
 
 A disease changes the waves, in proportion to its severity (0 none, 1 marked).
 """

@@ -47,8 +47,12 @@ def loading(source: sources.Source) -> None:
     cold, warm = statistics.median(cold), statistics.median(warm)
     print(f"PTB-XL ({source.kind}), {len(files)} records, 12 leads, 100 Hz; median of {ROUNDS} rounds")
     print(f"  wfdb.rdsamp loop     {loop:8.3f} s   {1000 * loop / len(files):7.3f} ms a record")
-    print(f"  ptbxl.load, no cache {cold:8.3f} s   {1000 * cold / len(files):7.3f} ms a record   {loop / cold:6.1f} x faster")
-    print(f"  ptbxl.load, cached   {warm:8.3f} s   {1000 * warm / len(files):7.3f} ms a record   {loop / warm:6.1f} x faster")
+    print(
+        f"  ptbxl.load, no cache {cold:8.3f} s   {1000 * cold / len(files):7.3f} ms a record   {loop / cold:6.1f} x faster"
+    )
+    print(
+        f"  ptbxl.load, cached   {warm:8.3f} s   {1000 * warm / len(files):7.3f} ms a record   {loop / warm:6.1f} x faster"
+    )
     print(f"  values equal wfdb's: {'yes' if same and len(loaded) == len(files) else 'NO'}")
 
 

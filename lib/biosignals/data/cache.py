@@ -5,11 +5,11 @@ A cache folder holds
     signals.bin     int16, (recordings, channels, samples), 1 uV a count
     table.json      the recordings' table
     excluded.json   what was left out and why
-    sources.csv     every file it was made from, with size and time of change
+    sources.json    every file it was made from, with size and time of change
     manifest.json   shape of the signals, sizes and checksums of the files above; written last
 
-It is written under a temporary name and renamed when complete. A folder without a fitting manifest, cut short, or
-made from files that have changed since is not opened but made again.
+It is written under a temporary name and renamed when complete. A folder without a manifest, cut short, or made
+from files that have changed since is not opened but made again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pooch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings
@@ -52,7 +52,7 @@ class Request:
 class Plan:
     """How a request is to be read.
 
-    table: a row per recording, indexed by record id; column `file` is its path below the root, without extension.
+    table: a row per recording, indexed by record id; column `file`: path below the root, without extension.
     samples: length of the longest recording.
     read: path without extension > int16 (channels, samples), 1 uV a count; raises waveforms.Unreadable.
     extensions: of the files that make a recording.
@@ -71,25 +71,21 @@ class Plan:
 def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | None = None) -> Recordings:
     """The recordings of `request`: from their cache below `folder`, or read as `plan()` says and then cached.
 
-    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when nothing is left
-    to use, and whatever `plan` raises.
+    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when no recording
+    can be used, and whatever `plan` raises.
     """
     folder = Path(folder or pooch.os_cache("biosignals"))
     key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
     place = folder / f"{request.dataset}-{request.sampling_rate:g}-{key}"
-    kept = open_cache(place, request)
-    if kept is None:
+    if not is_current(place, request.root):
         with replacing(place) as draft:
             write(draft, request, plan())
-        kept = open_cache(place, request)
-    if kept is None:
-        raise RuntimeError(f"files in {request.root} changed while they were read: try again")
-    return kept
+    return open_cache(place, request)
 
 
 @contextmanager
 def replacing(place: Path) -> Iterator[Path]:
-    """A temporary folder that takes the name `place` when the block ends well and is removed when it does not."""
+    """A temporary folder that becomes `place` when the block ends well and is removed when it does not."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft, old = (place.with_name(f".{place.name}-{secrets.token_hex(4)}") for _ in range(2))
     draft.mkdir()
@@ -107,45 +103,58 @@ def replacing(place: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def open_cache(place: Path, request: Request) -> Recordings | None:
-    """The recordings kept in folder `place`, or None when they are missing, damaged, cut short or out of date."""
+def is_current(place: Path, root: str) -> bool:
+    """Whether folder `place` holds a whole cache, made from the files below `root` as they are now."""
     try:
-        manifest = json.loads((place / "manifest.json").read_text())
-        if any(describe(place / name) != known for name, known in manifest["files"].items()):
-            return None
-        if not unchanged(request.root, place / "sources.csv"):
-            return None
-        table = read_table(place / "table.json").set_index(manifest["index"])
-        excluded = read_table(place / "excluded.json")
-        signals = np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(manifest["shape"]))
+        files = json.loads((place / "manifest.json").read_text())["files"]
+        if any(describe(place / name) != known for name, known in files.items()):
+            return False
+        sources = json.loads((place / "sources.json").read_text())
+        return all(state(root, file) == known for file, known in sources.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    scale = 1 / waveforms.COUNTS_PER_MILLIVOLT
-    return Recordings(request.dataset, signals, scale, "mV", request.sampling_rate, request.channels, table, excluded)
+        return False
+
+
+def open_cache(place: Path, request: Request) -> Recordings:
+    """The recordings kept in folder `place`."""
+    manifest = json.loads((place / "manifest.json").read_text())
+    return Recordings(
+        dataset=request.dataset,
+        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(manifest["shape"])),
+        scale=1 / waveforms.COUNTS_PER_MILLIVOLT,
+        unit="mV",
+        sampling_rate=request.sampling_rate,
+        channels=request.channels,
+        table=read_table(place / "table.json").set_index(manifest["index"]),
+        excluded=read_table(place / "excluded.json"),
+    )
 
 
 def write(place: Path, request: Request, plan: Plan) -> None:
     """Reads the recordings of `plan` and writes them to the empty folder `place`."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
-    write_sources(place / "sources.csv", request.root, [*plan.tables, *files])
+    sources = {file: state(request.root, file) for file in [*plan.tables, *files]}
+    (place / "sources.json").write_text(json.dumps(sources))
     facts, problems = [], []
+    buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
     with open(place / "signals.bin", "wb") as file, progress_bar(request, plan) as progress:
         for start in range(0, len(plan.table), BLOCK):
             block = plan.table["file"].iloc[start : start + BLOCK]
-            signals, known, unreadable = read_block(block, request, plan)
+            signals, known, unreadable = read_block(block, request, plan, buffer)
             signals.tofile(file)
             facts.append(known)
             problems += unreadable
             progress.update(len(block))
         file.flush()
         os.fsync(file.fileno())
-    refuse_if_useless(request, len(plan.table), problems)
+    refuse_missing_leads(request, len(plan.table), problems)
+    excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
+    refuse_nothing(request, len(plan.table) - len(problems), excluded)
     facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
     table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts)
-    excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
-    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"]).astype({"record": table.index.dtype})
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
     write_table(place / "table.json", table.reset_index())
-    write_table(place / "excluded.json", excluded)
+    write_table(place / "excluded.json", excluded.astype({"record": table.index.dtype}))
     manifest = {
         "request": asdict(request),
         "shape": [len(table), len(request.channels), plan.samples],
@@ -159,13 +168,14 @@ def progress_bar(request: Request, plan: Plan) -> tqdm:
     return tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
 
 
-def read_block(files: pd.Series, request: Request, plan: Plan) -> tuple[np.ndarray, dict, list[tuple]]:
-    """Reads the recordings `files` (record id > path below the root).
+def read_block(
+    files: pd.Series, request: Request, plan: Plan, buffer: np.ndarray
+) -> tuple[np.ndarray, dict, list[tuple]]:
+    """Reads the recordings `files` (record id > path below the root) into `buffer`, which has room for them.
 
-    Returns signals int16 (n, channels, samples), what is known of these n (name > values), and (record, file, error)
-    of those that could not be read.
+    Returns signals int16 (n, channels, samples), what is known of these n (name > values), and
+    (record, file, error) of those that could not be read.
     """
-    signals = np.zeros((len(files), len(request.channels), plan.samples), dtype="<i2")
     read, lengths, invalid, problems = [], [], [], []
     for record, file in files.items():
         try:
@@ -177,55 +187,59 @@ def read_block(files: pd.Series, request: Request, plan: Plan) -> tuple[np.ndarr
         except waveforms.Unreadable as error:
             problems.append((record, file, error))
             continue
-        signals[len(read), :, : counts.shape[1]] = counts
+        buffer[len(read), :, : counts.shape[1]] = counts
+        buffer[len(read), :, counts.shape[1] :] = 0
         read.append(record)
         lengths.append(counts.shape[1])
         invalid.append(missing)
-    signals, lengths = signals[: len(read)], np.array(lengths, dtype=np.int64)
+    signals, lengths = buffer[: len(read)], np.array(lengths, dtype=np.int64)
     known = {"record": np.array(read, dtype=files.index.dtype), "samples": lengths}
     known["invalid_samples"] = np.array(invalid, dtype=np.int64)
     return signals, known | count_flaws(signals, lengths, request.sampling_rate), problems
 
 
 def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
-    """How many leads of each recording are flat and how many saturated, their padding left aside: int (n,) each."""
-    flaws = {name: np.zeros(len(signals), dtype=np.int64) for name in ("flat_leads", "saturated_leads")}
-    for length in np.unique(lengths):
-        rows = lengths == length
-        own = signals[rows, :, :length]
-        flaws["flat_leads"][rows] = waveforms.flat(own, sampling_rate).sum(axis=1)
-        flaws["saturated_leads"][rows] = waveforms.saturated(own, sampling_rate).sum(axis=1)
-    return flaws
+    """How many leads of each recording are flat and how many saturated, without its padding: int (n,) each."""
+    if (lengths != signals.shape[-1]).any():
+        alone = [(signal[None, :, :length], np.array([length])) for signal, length in zip(signals, lengths)]
+        flaws = [count_flaws(signal, length, sampling_rate) for signal, length in alone]
+        return {name: np.concatenate([flaw[name] for flaw in flaws]) for name in flaws[0]}
+    return {
+        "flat_leads": waveforms.flat(signals, sampling_rate).sum(axis=1),
+        "saturated_leads": waveforms.saturated(signals, sampling_rate).sum(axis=1),
+    }
 
 
-def refuse_if_useless(request: Request, planned: int, problems: list[tuple]) -> None:
-    """ValueError when no recording could be read, or when most of them lack a lead that was asked for."""
+def refuse_missing_leads(request: Request, planned: int, problems: list[tuple]) -> None:
+    """ValueError when most recordings lack a lead that was asked for: then it is the set that does not fit."""
     lacking = [(file, error) for _, file, error in problems if isinstance(error, waveforms.MissingLeads)]
     if len(lacking) > planned / 2:
         present = Counter(error.present for _, error in lacking).most_common(1)[0][0]
         raise ValueError(
-            f"{len(lacking)} of {planned} recordings at {request.sampling_rate:g} Hz in {request.root} lack leads asked"
-            f" for: most hold only {', '.join(present)} ({lacking[0][0]}). Ask for leads={present}, for another"
-            " sampling rate, or for the records that have them."
+            f"{len(lacking)} of {planned} recordings at {request.sampling_rate:g} Hz in {request.root} lack leads that"
+            f" were asked for: most hold only {', '.join(present)} ({lacking[0][0]} for one). Ask for leads={present},"
+            " for another sampling rate, or for the records that have them."
         )
-    if len(problems) == planned:
-        reasons = Counter(str(error) for _, _, error in problems).most_common(3)
-        raise ValueError(
-            f"no recording of {request.dataset} in {request.root} can be used ({planned} tried): "
-            + ("; ".join(f"{count} x {reason}" for reason, count in reasons) or "none is listed")
-        )
+
+
+def refuse_nothing(request: Request, usable: int, excluded: list[tuple]) -> None:
+    """ValueError when no recording is left, with the commonest reasons."""
+    if not usable:
+        reasons = Counter(reason for _, _, reason in excluded).most_common(3)
+        why = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "none is asked for or listed"
+        raise ValueError(f"no recording of {request.dataset} in {request.root} can be used: {why}")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Writes `table` without its index: JSON, column name > type and values."""
-    columns = {name: {"dtype": str(column.dtype), "values": column.tolist()} for name, column in table.items()}
+    columns = {name: [str(column.dtype), column.tolist()] for name, column in table.items()}
     path.write_text(json.dumps(columns, default=lambda missing: None))  # only pd.NA is not known to JSON
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """The table that write_table wrote to `path`."""
     columns = json.loads(path.read_text())
-    return pd.DataFrame({name: pd.Series(column["values"], dtype=column["dtype"]) for name, column in columns.items()})
+    return pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in columns.items()})
 
 
 def describe(file: Path) -> dict:
@@ -236,21 +250,10 @@ def describe(file: Path) -> dict:
     return known
 
 
-def write_sources(path: Path, root: str, files: list[str]) -> None:
-    """Lists `files` (below `root`) with size and time of last change."""
-    path.write_text("".join(f"{state(root, file)},{file}\n" for file in files))
-
-
-def unchanged(root: str, path: Path) -> bool:
-    """Whether every file listed in `path` has the size and time of change it had."""
-    lines = (line.split(",", 2) for line in path.read_text().splitlines())
-    return all(state(root, file) == f"{size},{time}" for size, time, file in lines)
-
-
-def state(root: str, file: str) -> str:
-    """Size and time of last change (ns) of a file below `root`; "absent," when there is none."""
+def state(root: str, file: str) -> list[int]:
+    """Size and time of last change (ns) of a file below `root`; [-1, -1] when there is none."""
     try:
         found = os.stat(f"{root}/{file}")
     except OSError:
-        return "absent,"
-    return f"{found.st_size},{found.st_mtime_ns}"
+        return [-1, -1]
+    return [found.st_size, found.st_mtime_ns]

@@ -1,7 +1,7 @@
-"""PhysioNet/CinC Challenge 2017: 8,528 single-lead ECGs (hand-held, about lead I), 300 Hz, 9 to 61 s, four rhythms.
+"""PhysioNet/CinC Challenge 2017: 8,528 hand-held single-lead ECGs (about lead I), 300 Hz, 9 to 61 s.
 
-Clifford et al., AF classification from a short single lead ECG recording, Computing in Cardiology 44 (2017). The set
-names no subjects: several recordings may be of one person, so intervals are over recordings.
+Clifford et al., AF classification from a short single lead ECG recording, Computing in Cardiology 44 (2017).
+The set names no subjects: several recordings may be of one person, so intervals are over recordings.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ FOLDER, REFERENCE = "training2017", "REFERENCE.csv"
 GET_IT = 'get the set with make data SETS="cinc2017"'
 
 
-def load(root: Path | str, records: Iterable[str] | None = None, cache: Path | str | None = None) -> Recordings:
-    """The recordings of a CinC 2017 folder `root`: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
+def load(
+    root: Path | str, records: Iterable[str] | None = None, cache: Path | str | None = None
+) -> Recordings:
+    """The recordings of a CinC 2017 folder: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
 
-    records: the names wanted ("A00001"; None: all in REFERENCE.csv). cache: folder of the memory maps (None: the
-    user's own cache folder).
+    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv). cache: folder
+    of the memory maps (None: the user's own cache folder).
 
-    The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown), `samples`,
-    `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second), `saturated_leads` (at rest at
-    an extreme beyond 2 mV).
+    The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown),
+    `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and
+    `saturated_leads` (at rest at an extreme beyond 2 mV).
 
-    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing folder
-    or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
+    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing
+    folder or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
     """
     root = Path(root)
     records = None if records is None else tuple(map(str, records))
@@ -49,7 +51,8 @@ def plan(request: signal_cache.Request) -> signal_cache.Plan:
     if request.records is not None:
         unknown = set(request.records) - set(labels.index)
         if unknown:
-            raise ValueError(f"{root / FOLDER / REFERENCE} lists no {', '.join(sorted(unknown)[:5])} ({len(unknown)} in all)")
+            some = ", ".join(sorted(unknown)[:5])
+            raise ValueError(f"{root / FOLDER / REFERENCE} lacks {len(unknown)} records asked for: {some}")
         labels = labels[list(dict.fromkeys(request.records))]
     reasons, lengths = find_faults(root, labels)
     labels = labels[reasons == ""]
@@ -66,19 +69,22 @@ def plan(request: signal_cache.Request) -> signal_cache.Plan:
         read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
         extensions=(".hea", ".mat"),
         tables=(f"{FOLDER}/{REFERENCE}",),
-        excluded=[(record, f"{FOLDER}/{record}", reason) for record, reason in reasons[reasons != ""].items()],
+        excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
     )
 
 
 def read_reference(root: Path | str) -> pd.Series:
-    """REFERENCE.csv: label of each recording, indexed by record. FileNotFoundError, or ValueError if it is no such list."""
+    """REFERENCE.csv: the label of each recording, indexed by record.
+
+    FileNotFoundError when folder or file is missing, ValueError when it is no list of records with labels.
+    """
     path = Path(root) / FOLDER / REFERENCE
     if not path.parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist: {GET_IT}")
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not in {path.parent}: {GET_IT}")
     try:
-        table = pd.read_csv(path, header=None, names=["record", "label"], dtype=str, keep_default_na=False, index_col=False)
+        table = pd.read_csv(path, header=None, names=["record", "label"], dtype=str, keep_default_na=False)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
     if table.empty or (table == "").any(axis=None) or table["record"].duplicated().any():
@@ -92,12 +98,14 @@ def find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
     for record, label in labels.items():
         try:
             if label not in LABELS:
-                raise waveforms.Unreadable(f"unknown label {label!r} ({REFERENCE}): it must be one of {' '.join(LABELS)}")
+                raise waveforms.Unreadable(
+                    f"unknown label {label!r} in {REFERENCE}: expected {' '.join(LABELS)}"
+                )
             if not waveforms.is_inside(record) or "/" in record:
                 raise waveforms.Unreadable(f"record name is no file name ({REFERENCE}): refused")
             lengths[record] = waveforms.read_header(f"{root}/{FOLDER}/{record}.hea").samples
             if not 1 <= lengths[record] <= LONGEST:
-                raise waveforms.Unreadable(f"header announces {lengths[record]} samples, expected 1 to {LONGEST}")
+                raise waveforms.Unreadable(f"{lengths[record]} samples long, expected 1 to {LONGEST}")
         except waveforms.Unreadable as error:
             reasons[record] = str(error)
     return reasons, lengths

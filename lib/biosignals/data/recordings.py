@@ -41,9 +41,8 @@ class Recordings:
         if self.signals.ndim != 3:
             raise ValueError(f"signals must be (recordings, channels, samples), not {self.signals.shape}")
         if self.signals.shape[:2] != (len(self.table), len(self.channels)):
-            raise ValueError(
-                f"signals {self.signals.shape} do not match {len(self.table)} table rows and {len(self.channels)} channels"
-            )
+            rows, channels = len(self.table), len(self.channels)
+            raise ValueError(f"signals {self.signals.shape} do not match {rows} rows and {channels} channels")
 
     def __len__(self) -> int:
         return len(self.table)
@@ -60,7 +59,8 @@ class Recordings:
         """The same recordings with only the channels `names`, in that order. KeyError when one is missing."""
         missing = [name for name in names if name not in self.channels]
         if missing or not names:
-            raise KeyError(f"{self.dataset} has no channel {', '.join(missing) or '(none named)'}; it has {', '.join(self.channels)}")
+            wanted, present = ", ".join(missing) or "(none named)", ", ".join(self.channels)
+            raise KeyError(f"no channel {wanted} in these recordings of {self.dataset}: they have {present}")
         columns = np.array([self.channels.index(name) for name in names])
         return replace(self, signals=self.signals[:, as_slice(columns)], channels=tuple(names))
 
@@ -71,7 +71,7 @@ class Recordings:
 
 
 def positions(rows, length: int) -> np.ndarray:
-    """Integer positions (n,) of `rows`, a boolean mask of `length` or integers; IndexError if they do not fit."""
+    """Positions (n,) of `rows`, a boolean mask (length,) or integers; IndexError when they do not fit."""
     rows = np.atleast_1d(np.asarray(rows))
     if rows.dtype == bool:
         if rows.shape != (length,):
@@ -80,9 +80,10 @@ def positions(rows, length: int) -> np.ndarray:
     if rows.size == 0:
         return np.empty(0, dtype=np.intp)
     if not np.issubdtype(rows.dtype, np.integer) or rows.ndim != 1:
-        raise IndexError(f"rows must be a boolean mask or integer positions, not {rows.dtype} of {rows.ndim} dimensions")
-    if rows.min() < -length or rows.max() >= length:
-        raise IndexError(f"row {rows.min() if rows.min() < -length else rows.max()} is outside of {length} recordings")
+        raise IndexError(f"rows must be a boolean mask or integer positions, not {rows.ndim}-d {rows.dtype}")
+    outside = rows[(rows < -length) | (rows >= length)]
+    if outside.size:
+        raise IndexError(f"row {outside[0]} is outside of {length} recordings")
     return np.where(rows < 0, rows + length, rows)
 
 

@@ -40,7 +40,7 @@ def groups(
 
 
 def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
-    """Rows of each split so that no subject is in two: subjects are shuffled and dealt out by `shares` (sum 1).
+    """Rows of each split, no subject in two: subjects are shuffled and dealt out by `shares` (sum 1).
 
     subjects: one per row. ValueError when the shares do not sum to 1 or a split stays empty.
     """
@@ -55,7 +55,9 @@ def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> di
     }
     empty = [name for name, chosen in rows.items() if not chosen.size]
     if empty:
-        raise ValueError(f"{len(order)} subjects are too few for a {empty[0]} split of {shares[empty[0]]:.0%}")
+        raise ValueError(
+            f"{len(order)} subjects are too few: nobody is in {empty[0]} ({shares[empty[0]]:.0%})"
+        )
     return rows
 
 
@@ -66,8 +68,9 @@ def rows_of(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
         raise ValueError("the table has no column fold: split it with by_subject")
     empty = [fold for fold in folds if not (table["fold"] == fold).any()]
     if empty or not folds:
+        missing = ", ".join(map(str, empty)) or "(none named)"
         present = ", ".join(map(str, sorted(table["fold"].unique())))
-        raise ValueError(f"fold {', '.join(map(str, empty)) or '(none named)'} has no recordings; folds present: {present}")
+        raise ValueError(f"fold {missing} has no recordings: choose among {present}, or load more records")
     return np.flatnonzero(table["fold"].isin(folds))
 
 
@@ -81,8 +84,9 @@ def check_disjoint(table: pd.DataFrame, *rows: np.ndarray) -> None:
         leaked = (seen[codes[chosen]] != -1) & (seen[codes[chosen]] != split)
         if leaked.any():
             row = np.asarray(chosen)[leaked][0]
+            subject, other = table["subject"].iloc[row], seen[codes[row]]
             raise ValueError(
-                f"subject {table['subject'].iloc[row]} is in split {seen[codes[row]] + 1} and in split {split + 1}:"
+                f"subject {subject} is in split {other + 1} and in split {split + 1}:"
                 " recordings of one person must stay together"
             )
         seen[codes[chosen]] = split

@@ -1,7 +1,7 @@
 """Reads WFDB records as int16 counts of one microvolt.
 
-The plain case is read directly: one signal file, format 16, one sample per frame, no skew. Everything else that
-WFDB allows is left to the `wfdb` package. Format: https://wfdb.io/spec/header-files.html and signal-files.html.
+The plain case is read directly: one signal file, format 16, one sample per frame, no skew. Everything else
+that WFDB allows is left to the `wfdb` package. Format: https://wfdb.io/spec, header files and signal files.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ class MissingLeads(Unreadable):
 
 @dataclass(frozen=True)
 class Layout:
-    """How the samples of a plain record are stored: a channel's uV = (count - baseline) * microvolts_per_count."""
+    """How a plain record's samples are stored: a channel's uV = (count - baseline) * microvolts_per_count."""
 
     channels: tuple[str, ...]
     microvolts_per_count: tuple[float, ...]
     baselines: tuple[int, ...]
     offset: int  # bytes before the first sample
+    in_microvolts: bool  # every count is 1 uV already
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a WFDB header says of a record. samples: 0 when not said. layout: None when it takes wfdb to read it."""
+    """What a WFDB header says. samples: 0 when not said. layout: None when it takes wfdb to read the record."""
 
     sampling_rate: float
     samples: int
@@ -57,18 +58,16 @@ class Header:
     checksums: tuple[int, ...] = ()
 
 
-def is_inside(name: str) -> bool:
-    """Whether `name`, as listed in a set's table, is a plain relative path that stays below the set's folder."""
-    return isinstance(name, str) and bool(re.fullmatch(r"[\w-][\w./-]*", name)) and ".." not in name.split("/")
+def is_inside(name: object) -> bool:
+    """Whether `name`, from a set's table, is a plain relative path that stays below the set's folder."""
+    if not isinstance(name, str) or ".." in name.split("/"):
+        return False
+    return re.fullmatch(r"[\w-][\w./-]*", name) is not None
 
 
 def read_header(path: str) -> Header:
-    """The header in file `path` (.hea). Unreadable when it is missing, damaged or names files outside its folder."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            content = file.read(LARGEST_HEADER + 1)
-    except OSError as error:
-        raise Unreadable(f"header cannot be opened ({error.strerror}): {AGAIN}") from None
+    """The header in file `path` (.hea). Unreadable when it is missing, damaged or names a file elsewhere."""
+    content = read_bytes(path, LARGEST_HEADER + 1)
     if len(content) > LARGEST_HEADER:
         raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
     lines = content.decode("utf-8", "replace").splitlines()
@@ -80,26 +79,38 @@ def read_header(path: str) -> Header:
         raise Unreadable(f"header is damaged ({error}): {AGAIN}") from error
 
 
+def read_bytes(path: str, most: int) -> bytes:
+    """The first `most` bytes of file `path`, all when it is shorter; Unreadable when it cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)  # half the cost of open(): there are 40,000 files
+        try:
+            return os.read(descriptor, min(most, os.fstat(descriptor).st_size))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Unreadable(f"{os.path.basename(path)} cannot be read ({error.strerror}): {AGAIN}") from error
+
+
 def parse_header(lines: list[str]) -> Header:
-    """The header whose lines, without comments, are `lines`. IndexError or ValueError when they make no sense."""
+    """The header in `lines`, comments taken out. IndexError or ValueError when they make no sense."""
     record = lines[0].split()
     count = int(record[1])
     rate = float(record[2].split("/")[0].split("(")[0]) if len(record) > 2 else 250.0
     samples = int(record[3]) if len(record) > 3 else 0
     if samples > LONGEST or not math.isfinite(rate):
         raise ValueError(f"it announces {samples} samples at {rate} Hz")
-    if "/" in record[0] or samples < 1 or count < 1:  # several segments, or a length not said
-        return Header(rate, max(samples, 0))
-    if len(lines) < count + 1:
+    if count < 1 or len(lines) < count + 1:
         raise ValueError(f"it announces {count} signals and describes {len(lines) - 1}")
     signals = [line.split(None, 8) for line in lines[1 : count + 1]]
     files = {signal[0] for signal in signals}
-    if any("/" in file or "\\" in file for file in files):
+    if "/" in "".join(files):
         raise Unreadable(f"header names a file outside of its folder ({min(files)}): refused")
-    if len(files) > 1 or min(map(len, signals)) < 9:  # wfdb knows the defaults of fields left out
-        return Header(rate, samples)
-    (file, *_), formats, gains, _, zeros, _, checksums, _, names = zip(*signals)
-    return Header(rate, samples, parse_layout(formats, gains, zeros, names), file, tuple(map(int, checksums)))
+    segments, fewest_fields = "/" in record[0], min(map(len, signals))
+    if segments or samples < 1 or len(files) > 1 or fewest_fields < 9:
+        return Header(rate, max(samples, 0))
+    _, formats, gains, _, zeros, _, checksums, _, names = zip(*signals)
+    layout = parse_layout(formats, gains, zeros, names)
+    return Header(rate, samples, layout, files.pop(), tuple(map(int, checksums)))
 
 
 @lru_cache(maxsize=256)  # nearly all records of a set are laid out alike
@@ -108,8 +119,8 @@ def parse_layout(
 ) -> Layout | None:
     """The layout of signals so described, None when it is not plain. ValueError when a field makes no sense.
 
-    A format "16+24" is format 16 after 24 bytes; a gain "1000.0(5)/mV" means 1000 counts per mV around a baseline of
-    5, which is the ADC zero where it is left out. A gain of 0 is for wfdb, as are voltages' other units.
+    A format "16+24" is format 16 after 24 bytes; a gain "1000.0(5)/mV" means 1000 counts per mV around a
+    baseline of 5, which is the ADC zero where it is left out.
     """
     form, _, offset = formats[0].partition("+")
     matches = [re.fullmatch(r"([\d.]+(?:[eE][+-]?\d+)?)(?:\((-?\d+)\))?/(\w+)", gain) for gain in gains]
@@ -118,54 +129,53 @@ def parse_layout(
     counts_per_unit, baselines, units = zip(*(match.groups() for match in matches))
     if not all(map(float, counts_per_unit)) or not set(units) <= MICROVOLTS.keys():
         return None
+    factors = tuple(MICROVOLTS[unit] / float(gain) for unit, gain in zip(units, counts_per_unit))
+    baselines = tuple(int(baseline or zero) for baseline, zero in zip(baselines, zeros))
     return Layout(
         channels=tuple(name.strip() for name in names),
-        microvolts_per_count=tuple(MICROVOLTS[unit] / float(gain) for unit, gain in zip(units, counts_per_unit)),
-        baselines=tuple(int(baseline or zero) for baseline, zero in zip(baselines, zeros)),
+        microvolts_per_count=factors,
+        baselines=baselines,
         offset=int(offset or 0),
+        in_microvolts=set(factors) == {1.0} and not any(baselines),
     )
 
 
 def read_digital(path: str, header: Header) -> np.ndarray:
     """Counts in signal file `path` as stored: int16 (channels, samples). Only for a header with a layout.
 
-    Unreadable when the file is missing, shorter than the header says, or does not fit its checksums (a checksum of 0
-    says nothing: CinC 2017 has it everywhere).
+    Unreadable when the file is missing, shorter than the header says, or does not fit its checksums (a
+    checksum of 0 says nothing: CinC 2017 has it everywhere).
     """
     channels, offset = len(header.layout.channels), header.layout.offset
-    size = 2 * channels * header.samples
-    try:
-        with open(path, "rb", buffering=0) as file:
-            found = os.fstat(file.fileno()).st_size
-            file.seek(offset)
-            content = file.read(size) if found >= offset + size else b""
-    except OSError as error:
-        raise Unreadable(f"signal file {header.file} cannot be opened ({error.strerror}): {AGAIN}") from None
+    size = offset + 2 * channels * header.samples
+    content = read_bytes(path, size)
     if len(content) < size:
-        raise Unreadable(
-            f"signal file {header.file} is cut short ({found} bytes, its header says {offset + size}): {AGAIN}"
-        )
-    counts = np.ascontiguousarray(np.frombuffer(content, dtype="<i2").reshape(header.samples, channels).T)
+        sizes = f"{len(content)} bytes, its header says {size}"
+        raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
+    frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
+    counts = np.ascontiguousarray(frames.T)
     sums = counts.sum(axis=1, dtype=np.int16).tolist()  # WFDB's checksum: 16 bits, overflow dropped
     if any(said and (said - found) % 65536 for said, found in zip(header.checksums, sums)):
-        raise Unreadable(f"signal file {header.file} does not fit its header's checksums: {AGAIN}")
+        raise Unreadable(f"{header.file} does not fit its header's checksums: {AGAIN}")
     return counts
 
 
 def read(
     stem: Path | str, channels: tuple[str, ...], sampling_rate: float, samples: int | None = None
 ) -> np.ndarray:
-    """The leads `channels` of record `stem` (path without extension), in that order: int16 (channels, samples), in uV.
+    """The leads `channels` of a record, in that order: int16 (channels, samples) in uV.
 
-    The record may hold its leads in any order and more of them. A missing sample is INVALID. Unreadable when the
-    record has another sampling rate or length (samples None: any), lacks a lead (MissingLeads) or is damaged.
+    stem: path without extension. The record may hold its leads in any order, and more of them. A missing sample
+    is INVALID. Unreadable when the record has another sampling rate or length (samples None: any), lacks a lead
+    (MissingLeads) or is damaged.
     """
     header = read_header(f"{stem}.hea")
     check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
     if header.layout is None:
         return read_with_wfdb(stem, channels, sampling_rate, samples)
     rows = lead_positions(header.layout.channels, channels)
-    return to_microvolts(read_digital(f"{os.path.dirname(stem)}/{header.file}", header), header.layout, rows)
+    folder, slash, _ = str(stem).rpartition("/")
+    return to_microvolts(read_digital(folder + slash + header.file, header), header.layout, rows)
 
 
 def check_rate_and_length(found_rate: float, found_samples: int, rate: float, samples: int | None) -> None:
@@ -190,13 +200,12 @@ def lead_positions(present: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[i
 
 def to_microvolts(digital: np.ndarray, layout: Layout, rows: tuple[int, ...]) -> np.ndarray:
     """Rows of `digital` (channels, samples) as int16 uV; exact where the file has 1000 counts per mV."""
-    factors = [layout.microvolts_per_count[row] for row in rows]
-    baselines = [layout.baselines[row] for row in rows]
     counts = digital if rows == tuple(range(len(digital))) else digital[list(rows)]
-    if set(factors) == {1.0} and not any(baselines):
+    if layout.in_microvolts:
         return counts
-    microvolts = (counts - np.array(baselines)[:, None]) * np.array(factors)[:, None]
-    return as_counts(np.where(counts == INVALID, np.nan, microvolts))
+    baselines = np.array([layout.baselines[row] for row in rows])[:, None]
+    factors = np.array([layout.microvolts_per_count[row] for row in rows])[:, None]
+    return as_counts(np.where(counts == INVALID, np.nan, (counts - baselines) * factors))
 
 
 def as_counts(microvolts: np.ndarray) -> np.ndarray:
@@ -219,12 +228,12 @@ def read_with_wfdb(
     rows = list(lead_positions(tuple(record.sig_name), channels))
     units = [record.units[row] for row in rows]
     if not set(units) <= MICROVOLTS.keys():
-        raise Unreadable(f"its units are {', '.join(sorted(set(units)))}, expected one of {', '.join(MICROVOLTS)}")
+        raise Unreadable(f"its units are {', '.join(sorted(set(units)))}, expected {', '.join(MICROVOLTS)}")
     return as_counts((record.p_signal[:, rows] * [MICROVOLTS[unit] for unit in units]).T)
 
 
 def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
-    """(channels, samples) with straight lines in place of missing samples; Unreadable if a lead misses more than a tenth."""
+    """(channels, samples) with lines drawn over missing samples; Unreadable if a lead misses over a tenth."""
     missing = counts == INVALID
     for name, share in zip(channels, missing.mean(axis=1)):
         if share > MOST_INVALID:
@@ -239,14 +248,15 @@ def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
 def flat(counts: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Which leads of int16 (..., samples) do not change at all for a second or longer: bool (...)."""
     second = round(sampling_rate)
-    same = np.diff(counts[..., :: max(second // 4, 1)], axis=-1) == 0  # a flat second holds three such in a row
-    found = has_run(same, 3)
+    quarters = counts[..., :: max(second // 4, 1)]
+    same = quarters[..., 1:] == quarters[..., :-1]  # a flat second holds three such in a row
+    found = (same[..., :-2] & same[..., 1:-1] & same[..., 2:]).any(axis=-1)
     found[found] = has_run(np.diff(counts[found], axis=-1) == 0, second - 1)
     return found
 
 
 def saturated(counts: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Which leads of int16 (..., samples) rest at their extreme, beyond 2 mV, for 50 ms or longer: bool (...).
+    """Which leads of int16 (..., samples) rest at an extreme beyond 2 mV for 50 ms or longer: bool (...).
 
     The first and last 0.2 s do not count: recorders pad them with a constant.
     """

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MultipleLocator, PercentFormatter
+from scipy import stats
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from biosignals.data.ptbxl import SUPERCLASSES
 
@@ -66,12 +69,13 @@ def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: s
 def strips(signals: Sequence[np.ndarray], sampling_rate: float, labels: Sequence[str], seconds: float = 10) -> Axes:
     """Single-lead ECGs below each other on ECG paper (25 mm/s, 10 mm/mV), each from its beginning.
 
-    signals: one array (samples,) in mV for each label.
+    signals: one array (samples,) in mV for each label; drawn around its median and cut off 1.4 mV away from it.
     """
     ax = paper(seconds, rows=len(signals))
     for row, (signal, text) in enumerate(zip(signals, labels)):
         calibration(ax, -ROW * row)
-        trace(ax, signal, sampling_rate, 0, min(seconds, len(signal) / sampling_rate), -ROW * row)
+        centred = np.clip(signal - np.median(signal), -1.4, 1.4)
+        trace(ax, centred, sampling_rate, 0, min(seconds, len(signal) / sampling_rate), -ROW * row)
         label(ax, text, 0, -ROW * row)
     return ax
 
@@ -93,11 +97,10 @@ def paper(seconds: float, rows: int) -> Axes:
 
 
 def trace(ax: Axes, signal: np.ndarray, sampling_rate: float, start: float, stop: float, middle: float) -> None:
-    """Draw `signal` (mV) from `start` to `stop` seconds around the height `middle` (mm), kept within its own row."""
+    """Draw `signal` (mV) from `start` to `stop` seconds around the height `middle` (mm)."""
     first, last = round(start * sampling_rate), round(stop * sampling_rate)
     millimetres = MM_PER_SECOND * np.arange(first, last) / sampling_rate
-    height = np.clip(MM_PER_MV * signal[first:last], -ROW, ROW)
-    ax.plot(millimetres, middle + height, color=INK, linewidth=0.9, solid_joinstyle="round")
+    ax.plot(millimetres, middle + MM_PER_MV * signal[first:last], color=INK, linewidth=0.9, solid_joinstyle="round")
 
 
 def calibration(ax: Axes, middle: float) -> None:
@@ -148,4 +151,92 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     if hue is not None:
         ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None = None) -> Axes:
+    """How often `outcome` (bool) is true in the groups `by`, a line for each value of `hue`.
+
+    The bars are 95 % intervals for a share after Wilson (1927), which hold for small groups and small shares too.
+    """
+    if ax is None:
+        _, ax = plt.subplots()
+    groups = sorted(frame[by].dropna().unique())
+    values = sorted(frame[hue].dropna().unique())
+    for i, value in enumerate(values):
+        counts = frame[frame[hue] == value].groupby(by, observed=True)[outcome].agg(["sum", "count"])
+        counts = counts[counts["count"] > 0]
+        tests = [stats.binomtest(int(hits), int(n)) for hits, n in counts.itertuples(index=False)]
+        share = np.array([test.statistic for test in tests])
+        ends = np.array([test.proportion_ci(method="wilson") for test in tests]).T
+        x = [groups.index(group) + 0.12 * (i - (len(values) - 1) / 2) for group in counts.index]
+        ax.errorbar(x, share, yerr=np.abs(ends - share), fmt="o-", capsize=2, label=f"{value} (n = {counts['count'].sum():,})")
+    ax.set(xticks=range(len(groups)), xticklabels=groups, xlabel=by, ylim=(0, None))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend()
+    return ax
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    """Loss per epoch, training dashed and validation whole, beside the validation's macro AUROC; a colour a model.
+
+    histories: by model, the table of `training.Fit`; the dot marks the epoch that was kept. Returns the two axes.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    for colour, (name, history) in zip(sns.color_palette("husl", len(histories)), histories.items()):
+        best = history.validation_auroc.idxmax()
+        axes[0].plot(history.index, history.training_loss, "--", color=colour)
+        axes[0].plot(history.index, history.validation_loss, color=colour)
+        axes[1].plot(history.index, history.validation_auroc, color=colour, label=name)
+        axes[1].plot(best, history.validation_auroc[best], "o", color=colour)
+    axes[0].set(xlabel="epoch", ylabel="binary cross-entropy", title="loss: training dashed, validation whole")
+    axes[1].set(xlabel="epoch", ylabel="macro AUROC", title="validation score, dot: the epoch kept")
+    figure.legend(loc="outside right center")
+    return axes
+
+
+def roc_and_precision_recall(targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """ROC and precision-recall curve per class, each precision-recall curve with its prevalence dotted.
+
+    targets 0 or 1 and probabilities, (records, classes). Returns the two axes.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.2))
+    for i, name in enumerate(classes):
+        colour = COLOURS.get(name)
+        false_positive, sensitivity, _ = metrics.roc_curve(targets[:, i], probabilities[:, i])
+        precision, recall, _ = metrics.precision_recall_curve(targets[:, i], probabilities[:, i])
+        axes[0].plot(false_positive, sensitivity, color=colour, label=name)
+        axes[1].plot(recall, precision, color=colour)
+        axes[1].axhline(targets[:, i].mean(), color=colour, linestyle=":", linewidth=1)
+    axes[0].plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
+    axes[0].set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC; chance dotted", aspect="equal")
+    axes[1].set(xlabel="recall (sensitivity)", ylabel="precision", title="precision-recall; prevalence dotted",
+                ylim=(0, 1.02), aspect="equal")  # fmt: skip
+    figure.legend(loc="outside right center")
+    return axes
+
+
+def reliability(targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bins: int = 10) -> Axes:
+    """Observed share against predicted probability per class, in `bins` groups of equal size."""
+    _, ax = plt.subplots(figsize=(5.5, 4.5))
+    for i, name in enumerate(classes):
+        observed, predicted = calibration_curve(targets[:, i], probabilities[:, i], n_bins=bins, strategy="quantile")
+        ax.plot(predicted, observed, "o-", color=COLOURS.get(name), markersize=4, label=name)
+    ax.plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
+    ax.set(xlabel="predicted probability", ylabel="observed share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "value", low: str = "low",
+                  high: str = "high", label: str = "model") -> Axes:  # fmt: skip
+    """Scores with intervals against the number of parameters on a logarithmic axis, a name at each point."""
+    _, ax = plt.subplots(figsize=(8, 4))
+    ordered = scores.sort_values(size)
+    errors = [ordered[value] - ordered[low], ordered[high] - ordered[value]]
+    ax.errorbar(ordered[size], ordered[value], yerr=errors, fmt="o-", elinewidth=1.2, capsize=2)
+    for _, row in ordered.iterrows():
+        ax.annotate(row[label], (row[size], row[high]), xytext=(0, 4), textcoords="offset points", ha="center",
+                    fontsize="x-small", rotation=30)  # fmt: skip
+    ax.set(xscale="log", xlabel="parameters", ylabel="macro AUROC")
     return ax

@@ -45,3 +45,9 @@ def median_beat(x: np.ndarray, peaks: np.ndarray, sampling_rate: float, before=0
     beat = np.median(beats, axis=0)
     reference = beat[:, round((before - 0.1) * sampling_rate):round((before - 0.06) * sampling_rate)]
     return (beat - np.median(reference, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def most_typical(beats: np.ndarray) -> int:
+    """Position of the beat closest to the median of all: (N, leads, window) to an integer; NaN beats do not count."""
+    distance = np.square(beats - np.nanmedian(beats, axis=0)).sum(axis=(1, 2))
+    return int(np.nanargmin(distance))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pywt
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from biosignals.signals.beats import median_beat, r_peaks
 

@@ -1,9 +1,25 @@
-"""Checks that a set of ECGs can be put to: leads that contradict each other, and copies."""
+"""Checks that a set of ECGs can be put to: disturbances, leads that contradict each other, copies."""
 
 import hashlib
 
 import numpy as np
 import pandas as pd
+
+from biosignals.signals.filters import bandpass
+
+
+def baseline_drift(x: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """How much the worst lead wanders below 0.5 Hz: (N, leads, samples) to (N,), standard deviation in the unit of x."""
+    return bandpass(x, None, 0.5, sampling_rate).std(axis=-1).max(axis=-1)
+
+
+def static_noise(x: np.ndarray, sampling_rate: float, above: float = 35) -> np.ndarray:
+    """How much the worst lead trembles `above` some Hz between the beats: (N, leads, samples) to (N,), in the unit of x.
+
+    A standard deviation read from the median of absolute values, which the short QRS complexes hardly move.
+    """
+    fast = bandpass(x, above, None, sampling_rate)
+    return (np.median(np.abs(fast), axis=-1) / 0.6745).max(axis=-1)
 
 
 def einthoven_error(x: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """notebooks/execute.py on small chapters made here, and the Makefile's rules around it."""
 
+import base64
+import io
 import os
 import re
 import subprocess
@@ -7,7 +9,9 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,6 +100,22 @@ def test_a_progress_bar_leaves_its_last_state(project):
     add_chapter(project, "01_first", "for i in range(3): print(f'\\rstep {i}', end='', flush=True)\nprint()")
     assert execute(project, "01_first").returncode == 0
     assert printed(project / "runs/quick/01_first.ipynb") == "step 2\n"
+
+
+def test_pictures_get_smaller_and_look_the_same(project):
+    draw = "import matplotlib.pyplot as plt\nplt.plot([3, 1, 4, 1, 5], lw=3)\nplt.savefig('drawn.png', bbox_inches='tight')"
+    add_chapter(project, "01_first", draw)
+    assert execute(project, "01_first").returncode == 0
+    outputs = nbformat.read(project / "runs/quick/01_first.ipynb", as_version=4).cells[-1].outputs
+    (kept,) = (
+        base64.b64decode(output.data["image/png"])
+        for output in outputs
+        if "image/png" in output.get("data", {})
+    )
+    drawn = (project / "drawn.png").read_bytes()
+    assert len(kept) < len(drawn) / 2
+    pixels = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=int) for png in (kept, drawn)]
+    assert np.abs(pixels[0] - pixels[1]).max() < 16
 
 
 def test_a_failing_cell_is_named_and_the_notebook_left_to_look_at(project):

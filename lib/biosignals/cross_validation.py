@@ -30,23 +30,24 @@ def out_of_fold(
     model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
     seed: int = 0, scored: int | None = None,
 ) -> OutOfFold:  # fmt: skip
-    """Hold out folds 1-3, 4-6 and 7-9 in turn; of the six other folds, the one that follows chooses the epoch.
+    """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
 
     targets: (recordings, classes); only the first `scored` are returned. Other arguments as in `training.fit`.
     """
     fits, parts = [], []
-    for train, validation, held_out in three_groups(recordings.table):
-        fits.append(training.fit(model, recordings, targets, train, validation, recipe, cache, seed, scored))
+    groups = splits.groups(recordings.table)
+    for train, held_out in groups:
+        fits.append(training.fit(model, recordings, targets, train, None, recipe, cache, seed, scored))
         probabilities = training.predict(fits[-1].net, recordings, held_out, recipe.crop)
         parts.append(probabilities[:, : scored or targets.shape[1]])
-    rows = np.concatenate([held_out for _, _, held_out in three_groups(recordings.table)])
+    rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
 
 
 def rescore(fitted: OutOfFold, recordings: Recordings, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Probabilities again in the same order, (rows, classes), after `change` of the signals, (n, channels, samples)."""
     parts = []
-    for fit, (_, _, held_out) in zip(fitted.fits, three_groups(recordings.table), strict=True):
+    for fit, (_, held_out) in zip(fitted.fits, splits.groups(recordings.table), strict=True):
         signals = change(recordings.physical(held_out))
         parts.append(training.predict_signals(fit.net, signals, fit.recipe.crop))
     return np.concatenate(parts)[:, : fitted.probabilities.shape[1]]
@@ -54,7 +55,7 @@ def rescore(fitted: OutOfFold, recordings: Recordings, change: Callable[[np.ndar
 
 def decide(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
     """Yes or no per class, (rows, classes), at thresholds by Youden's index that the two other groups chose."""
-    ends = np.cumsum([len(held_out) for _, _, held_out in three_groups(table)])
+    ends = np.cumsum([len(held_out) for _, held_out in splits.groups(table)])
     parts = []
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         others = np.r_[0:start, end : ends[-1]]
@@ -63,24 +64,11 @@ def decide(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.nd
     return np.concatenate(parts)
 
 
-def three_groups(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(train, validation, held-out) rows for folds 1-3, 4-6 and 7-9 held out. Fold 10 is in none of them."""
-    splits_of = []
-    for held_out, validation in (((1, 2, 3), 4), ((4, 5, 6), 7), ((7, 8, 9), 1)):
-        train = set(range(1, 10)) - {*held_out, validation}
-        rows = splits.by_fold(table, train=sorted(train), validation=(validation,), test=held_out)
-        splits_of.append((rows["train"], rows["validation"], rows["test"]))
-    return splits_of
-
-
 def forest_out_of_fold(forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """The same for a scikit-learn model of features (records, features): probabilities in the order of `three_groups`.
-
-    It has no epochs to choose, so it trains on all six other folds.
-    """
+    """The same for a scikit-learn model of features (records, features): probabilities in the order of `out_of_fold`."""
     parts = []
-    for train, validation, held_out in three_groups(table):
-        fitted = clone(forest).fit(features[np.union1d(train, validation)], targets[np.union1d(train, validation)])
+    for train, held_out in splits.groups(table):
+        fitted = clone(forest).fit(features[train], targets[train])
         parts.append(class_probabilities(fitted, features[held_out]))
     return np.concatenate(parts)
 

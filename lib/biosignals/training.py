@@ -34,10 +34,11 @@ from biosignals.models.standardised import Standardised
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a net is trained: AdamW, one cycle of the learning rate (Smith 2018), the best epoch kept.
+    """How a net is trained: AdamW and one cycle of the learning rate (Smith 2018).
 
     crop: samples of the random crop that each record gives per epoch, None for whole records.
-    patience: epochs without a better validation score after which training stops, None to go on to the end.
+    patience: epochs without a better validation score after which training stops; None, or a fit without validation
+        records, goes on to the end.
     mixup: strength of mixing pairs of records and of their labels (Zhang et al. 2018), 0 for none.
     """
 
@@ -61,16 +62,19 @@ class Fit:
 
 
 def fit(
-    model: str, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray,
+    model: str, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray | None,
     recipe: Recipe, cache: Path, seed: int = 0, scored: int | None = None,
 ) -> Fit:  # fmt: skip
     """Train the net called `model` on the rows `train`; keep the epoch with the best macro AUROC on `validation`.
+
+    Without validation rows (None) the last epoch is kept: the recipe has then to be right beforehand.
 
     targets: 0 or 1, (recordings, classes). The first `scored` classes (default: all) make the validation score; the
     others only help to learn. `cache`: folder of finished fits; one with the same data, recipe, seed and code is loaded
     instead of trained. Raises ValueError for rows without data, targets that do not fit, signals that are not finite.
     """
-    _check(recordings, targets, train, validation)
+    validation = np.array([], dtype=int) if validation is None else validation
+    _check(recordings, targets, train)
     place = Path(cache) / f"{model}-{_key(model, recordings, targets, train, validation, recipe, seed, scored)}"
     if not place.is_dir():
         _train(model, recordings, targets, train, validation, recipe, seed, scored or targets.shape[1], place)
@@ -94,11 +98,11 @@ def predict_signals(net: nn.Module, signals: np.ndarray, crop: int | None = None
     return torch.cat(parts).numpy()
 
 
-def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray) -> None:
+def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> None:
     if len(targets) != len(recordings):
         raise ValueError(f"{len(targets)} rows of targets for {len(recordings)} recordings")
-    if not len(train) or not len(validation):
-        raise ValueError(f"nothing to train on: {len(train)} training and {len(validation)} validation recordings")
+    if not len(train):
+        raise ValueError(f"{recordings.dataset}: no recordings to train on; are its folds empty?")
     if not np.isfinite(targets).all() or targets.min() < 0 or targets.max() > 1:
         raise ValueError("targets must lie between 0 and 1")
     if not np.isfinite(recordings.signals).all():
@@ -171,10 +175,11 @@ def _train(model, recordings, targets, train, validation, recipe, seed, scored, 
 
 
 def _run(learner, recordings, targets, train, validation, recipe, name, folder) -> str:
-    """Train to the end and return the file of the best epoch's weights."""
-    best = ModelCheckpoint(folder, monitor="validation_auroc", mode="max", save_weights_only=True)
+    """Train to the end and return the file of the best epoch's weights, or of the last one's without validation."""
+    score = "validation_auroc" if len(validation) else None
+    best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=True)
     callbacks = [best, EpochProgress(name)]
-    if recipe.patience is not None:
+    if score and recipe.patience is not None:
         callbacks.append(EarlyStopping("validation_auroc", mode="max", patience=recipe.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -186,7 +191,7 @@ def _run(learner, recordings, targets, train, validation, recipe, name, folder) 
         trainer.fit(
             learner,
             _loader(CropData(recordings, targets, train, recipe.crop), recipe.batch_size, shuffle=True),
-            _loader(CropData(recordings, targets, validation, None), recipe.batch_size, shuffle=False),
+            _loader(CropData(recordings, targets, validation, None), recipe.batch_size, shuffle=False) if score else None,
         )
     return best.best_model_path
 
@@ -284,7 +289,7 @@ class EpochProgress(Callback):
         self.bar = tqdm(total=trainer.max_epochs, desc=self.name, unit="epoch", leave=False, file=sys.stderr)
 
     def on_train_epoch_end(self, trainer, learner) -> None:
-        self.bar.set_postfix(validation_auroc=f"{float(trainer.callback_metrics['validation_auroc']):.3f}")
+        self.bar.set_postfix({name: f"{float(value):.3f}" for name, value in trainer.callback_metrics.items()})
         self.bar.update()
 
     def on_train_end(self, trainer, learner) -> None:

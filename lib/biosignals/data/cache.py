@@ -14,6 +14,7 @@ from files that have changed since is not opened but made again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -34,6 +35,7 @@ from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings
 
 VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
+FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time
 
 
@@ -78,26 +80,32 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
     key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
     place = folder / f"{request.dataset}-{request.sampling_rate:g}-{key}"
     if not is_current(place, request.root):
-        with replacing(place) as draft:
-            write(draft, request, plan())
+        with only_one(place):
+            if not is_current(place, request.root):  # another process may have made it meanwhile
+                with replacing(place) as draft:
+                    write(draft, request, plan())
     return open_cache(place, request)
+
+
+@contextmanager
+def only_one(place: Path) -> Iterator[None]:
+    """Lets one process at a time make `place`; the others wait."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(place.with_name(f".{place.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
+        yield
 
 
 @contextmanager
 def replacing(place: Path) -> Iterator[Path]:
     """A temporary folder that becomes `place` when the block ends well and is removed when it does not."""
-    place.parent.mkdir(parents=True, exist_ok=True)
     draft, old = (place.with_name(f".{place.name}-{secrets.token_hex(4)}") for _ in range(2))
     draft.mkdir()
     try:
         yield draft
         if place.exists():
             os.replace(place, old)
-        try:
-            os.replace(draft, place)
-        except OSError:
-            if not place.exists():  # otherwise another process has just put the same there
-                raise
+        os.replace(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -107,7 +115,7 @@ def is_current(place: Path, root: str) -> bool:
     """Whether folder `place` holds a whole cache, made from the files below `root` as they are now."""
     try:
         files = json.loads((place / "manifest.json").read_text())["files"]
-        if any(describe(place / name) != known for name, known in files.items()):
+        if files != {name: describe(place / name) for name in FILES}:
             return False
         sources = json.loads((place / "sources.json").read_text())
         return all(state(root, file) == known for file, known in sources.items())
@@ -160,7 +168,7 @@ def write(place: Path, request: Request, plan: Plan) -> None:
         "shape": [len(table), len(request.channels), plan.samples],
         "index": table.index.name,
     }
-    manifest["files"] = {file.name: describe(file) for file in sorted(place.iterdir())}
+    manifest["files"] = {name: describe(place / name) for name in FILES}
     (place / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
 
 

@@ -53,11 +53,16 @@ def kind_of(dataset: str, root: Path) -> str:
 def simulated_root(dataset: str, folder: Path, records: int, seed: int) -> Path:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
     root = folder / f"{dataset}-{records}-{seed}"
-    try:
-        mark = json.loads((root / MARK).read_text())
-    except (OSError, ValueError):
-        mark = None
-    if mark != {"records": records, "seed": seed, "version": files.VERSION}:
-        with cache.replacing(root) as draft:
-            SIMULATORS[dataset](draft, records, seed)
+    with cache.only_one(root):
+        if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION}:
+            with cache.replacing(root) as draft:
+                SIMULATORS[dataset](draft, records, seed)
     return root
+
+
+def read_mark(root: Path) -> dict | None:
+    """What a simulated set's folder says of itself; None when it is not there or was not finished."""
+    try:
+        return json.loads((root / MARK).read_text())
+    except (OSError, ValueError):
+        return None

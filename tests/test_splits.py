@@ -1,0 +1,96 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biosignals.data import splits
+
+
+@pytest.fixture
+def table():
+    """40 recordings of 20 subjects, two subjects in each of ten folds, rows shuffled."""
+    subject = np.repeat(np.arange(20), 2)
+    table = pd.DataFrame({"subject": subject, "fold": subject // 2 + 1})
+    return table.sample(frac=1, random_state=0)
+
+
+def test_folds_become_train_validation_and_test(table):
+    rows = splits.by_fold(table)
+    assert {name: sorted(set(table["fold"].iloc[chosen])) for name, chosen in rows.items()} == {
+        "train": [1, 2, 3, 4, 5, 6, 7, 8],
+        "validation": [9],
+        "test": [10],
+    }
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(40))
+
+
+def test_groups_hold_out_each_group_once_and_never_touch_the_test_fold(table):
+    pairs = splits.groups(table)
+    assert [sorted(set(table["fold"].iloc[held_out])) for _, held_out in pairs] == [
+        [1, 2, 3],
+        [4, 5, 6],
+        [7, 8, 9],
+    ]
+    for train, held_out in pairs:
+        assert not set(train) & set(held_out)
+        assert sorted(set(table["fold"].iloc[[*train, *held_out]])) == list(range(1, 10))
+
+
+def test_a_subject_in_two_folds_is_refused_by_name(table):
+    table["subject"] = table["subject"].replace({19: 3})  # once in fold 10, once in fold 2
+    with pytest.raises(ValueError, match="subject 3 is in split 1 and in split 3"):
+        splits.by_fold(table)
+
+
+def test_a_subject_in_two_folds_of_one_split_is_no_leak(table):
+    table["subject"] = table["subject"].replace({4: 1})  # folds 3 and 1, both of them train
+    assert len(splits.by_fold(table)["train"]) == 32
+
+
+def test_an_empty_fold_is_named(table):
+    with pytest.raises(ValueError, match="fold 9 has no recordings.*1, 2, 3"):
+        splits.by_fold(table[table["fold"] != 9])
+    with pytest.raises(ValueError, match="fold 5 has no recordings"):
+        splits.groups(table[table["fold"] != 5])
+
+
+def test_a_table_without_folds_is_sent_to_by_subject(table):
+    with pytest.raises(ValueError, match="by_subject"):
+        splits.by_fold(table.drop(columns="fold"))
+
+
+def test_an_empty_split_is_refused(table):
+    with pytest.raises(ValueError, match="split 2 of 2 is empty"):
+        splits.check_disjoint(table, np.arange(5), np.array([], dtype=int))
+
+
+def test_unknown_subjects_never_leak():
+    table = pd.DataFrame({"subject": pd.array([pd.NA] * 6, dtype="Int64")})
+    splits.check_disjoint(table, np.arange(3), np.arange(3, 6))
+    with pytest.raises(ValueError, match="split 1 and in split 2"):
+        splits.check_disjoint(table, np.arange(3), np.arange(2, 6))  # the same recording twice
+
+
+@given(st.lists(st.integers(0, 12) | st.none(), min_size=30, max_size=80), st.integers(0, 5))
+def test_by_subject_deals_every_row_once_and_no_subject_twice(subjects, seed):
+    subjects = [*range(13), *subjects]
+    rows = splits.by_subject(subjects, {"train": 0.6, "validation": 0.2, "test": 0.2}, seed)
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(len(subjects)))
+    splits.check_disjoint(pd.DataFrame({"subject": subjects}), *rows.values())
+
+
+def test_by_subject_follows_shares_and_seed():
+    subjects = np.repeat(np.arange(100), 3)
+    rows = splits.by_subject(subjects, {"train": 0.7, "test": 0.3}, seed=1)
+    assert len(rows["train"]) == 210 and len(rows["test"]) == 90
+    again = splits.by_subject(subjects, {"train": 0.7, "test": 0.3}, seed=1)
+    other = splits.by_subject(subjects, {"train": 0.7, "test": 0.3}, seed=2)
+    assert np.array_equal(rows["test"], again["test"]) and not np.array_equal(rows["test"], other["test"])
+
+
+def test_by_subject_refuses_too_few_subjects_and_wrong_shares():
+    with pytest.raises(ValueError, match="2 subjects are too few"):
+        splits.by_subject([1, 1, 2, 2], {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=0)
+    with pytest.raises(ValueError, match="sum to 1"):
+        splits.by_subject([1, 2, 3], {"train": 0.8, "test": 0.1}, seed=0)

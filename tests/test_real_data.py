@@ -1,0 +1,90 @@
+"""The loaders on real sets, where environment variable BIOSIGNALS_DATA names a folder that holds them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from biosignals.data import cinc2017, ptbxl, sources, splits
+
+FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
+FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
+needs = {
+    name: pytest.mark.skipif(not (FOLDER / name).is_dir(), reason=f"no {name} in BIOSIGNALS_DATA")
+    for name in ("ptb-xl", "cinc2017")
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def ptb(cache):
+    return ptbxl.load(FOLDER / "ptb-xl", cache=cache)
+
+
+@needs["ptb-xl"]
+def test_every_ptbxl_record_loads_in_its_fold(ptb):
+    assert ptb.excluded.empty
+    counts = ptb.table["fold"].value_counts().sort_index().tolist()
+    if sources.kind_of("ptb-xl", FOLDER / "ptb-xl") == "excerpt":
+        assert counts == FOLDS_OF_EXCERPT
+    else:
+        assert sum(counts) == 21_799 and counts[8:] == [2183, 2198]
+
+
+@needs["ptb-xl"]
+def test_the_test_fold_is_as_described(ptb):
+    if sources.kind_of("ptb-xl", FOLDER / "ptb-xl") != "excerpt":
+        pytest.skip("figures of the excerpt")
+    test = ptb.table.iloc[splits.by_fold(ptb.table)["test"]]
+    labelled = test[test[list(ptbxl.SUPERCLASSES)].any(axis=1)]
+    assert (len(labelled), labelled["subject"].nunique(), test["AFIB"].sum()) == (223, 216, 20)
+    assert ptb.table["AFIB"].sum() - test["AFIB"].sum() == 161
+
+
+@needs["ptb-xl"]
+def test_no_patient_is_in_two_groups_of_folds(ptb):
+    assert sum(len(held_out) for _, held_out in splits.groups(ptb.table)) == (ptb.table["fold"] < 10).sum()
+
+
+@needs["ptb-xl"]
+def test_the_codes_are_those_of_the_statements_file(ptb):
+    assert list(ptbxl.read_statements(FOLDER / "ptb-xl").index) == ptbxl.CODES
+    assert ptbxl.statements(ptb.table).to_numpy().any(axis=1).all()
+
+
+@needs["ptb-xl"]
+def test_ptbxl_values_are_wfdbs(ptb):
+    for row in np.random.default_rng(0).choice(len(ptb), 25, replace=False):
+        expected, about = wfdb.rdsamp(str(FOLDER / "ptb-xl" / ptb.table["filename_lr"].iloc[row]))
+        assert tuple(about["sig_name"]) == ptb.channels
+        assert np.allclose(ptb.physical([row])[0], expected.T, atol=1e-6)
+
+
+@needs["ptb-xl"]
+def test_500_hz_gives_lead_i_and_says_so_where_there_is_no_more(cache):
+    lead = ptbxl.load(FOLDER / "ptb-xl", 500, leads=("I",), cache=cache)
+    assert lead.signals.shape[1:] == (1, 5000) and lead.excluded.empty
+    if sources.kind_of("ptb-xl", FOLDER / "ptb-xl") == "excerpt":
+        with pytest.raises(ValueError, match="2621 of 2630 recordings at 500 Hz .* most hold only I "):
+            ptbxl.load(FOLDER / "ptb-xl", 500, cache=cache)
+        twelve = lead.table.index[lead.table.index <= 10]
+        assert ptbxl.load(FOLDER / "ptb-xl", 500, records=twelve, cache=cache).signals.shape[1] == 12
+
+
+@needs["cinc2017"]
+def test_every_cinc_record_loads_with_wfdbs_values(cache):
+    recordings = cinc2017.load(FOLDER / "cinc2017", cache=cache)
+    kind = sources.kind_of("cinc2017", FOLDER / "cinc2017")
+    assert len(recordings) == {"excerpt": 3411, "real": 8528}[kind] and recordings.excluded.empty
+    for row in np.random.default_rng(0).choice(len(recordings), 25, replace=False):
+        record = recordings.table.index[row]
+        expected, _ = wfdb.rdsamp(str(FOLDER / "cinc2017/training2017" / record))
+        samples = recordings.table["samples"].iloc[row]
+        assert samples == len(expected)
+        assert np.allclose(recordings.physical([row])[0, 0, :samples], expected[:, 0], atol=1e-6)

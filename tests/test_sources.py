@@ -1,0 +1,97 @@
+import json
+
+import pytest
+import tiny_sets
+
+from biosignals.data import cinc2017, ptbxl, simulate, sources
+
+
+@pytest.fixture
+def data(tmp_path):
+    tiny_sets.write_ptbxl(tmp_path / "data/ptb-xl", records=2)
+    tiny_sets.write_cinc2017(tmp_path / "data/cinc2017")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Replaces the PTB-XL simulator by one that writes next to nothing; lists what it was asked for."""
+    asked = []
+
+    def write(root, records, seed):
+        asked.append((records, seed))
+        (root / "SIMULATED.json").write_text(
+            json.dumps({"records": records, "seed": seed, "version": simulate.files.VERSION})
+        )
+
+    monkeypatch.setitem(sources.SIMULATORS, "ptb-xl", write)
+    return asked
+
+
+def test_a_part_of_a_set_is_an_excerpt_and_all_of_it_is_real(data, tmp_path, monkeypatch):
+    assert sources.locate("ptb-xl", data, tmp_path, 10) == sources.Source(
+        "ptb-xl", data / "ptb-xl", "excerpt"
+    )
+    assert sources.locate("cinc2017", str(data), tmp_path, 10).kind == "excerpt"
+    monkeypatch.setattr(sources, "OFFICIAL", {"ptb-xl": 2, "cinc2017": 4})
+    assert sources.locate("ptb-xl", data, tmp_path, 10).kind == "real"
+    assert sources.locate("cinc2017", data, tmp_path, 10).kind == "real"
+
+
+def test_simulated_recordings_in_the_data_folder_say_so(data, tmp_path):
+    (data / "ptb-xl/SIMULATED.json").write_text("{}")
+    assert sources.locate("ptb-xl", data, tmp_path, 10).kind == "simulated"
+
+
+@pytest.mark.parametrize("folder", [None, ""])
+def test_without_a_folder_a_set_is_simulated_once_per_size_and_seed(folder, tmp_path, runs):
+    first = sources.locate("ptb-xl", folder, tmp_path / "simulated", 10, seed=3)
+    assert first == sources.Source("ptb-xl", tmp_path / "simulated/ptb-xl-10-3", "simulated")
+    assert sources.locate("ptb-xl", folder, tmp_path / "simulated", 10, seed=3) == first
+    sources.locate("ptb-xl", folder, tmp_path / "simulated", 20, seed=3)
+    sources.locate("ptb-xl", folder, tmp_path / "simulated", 10, seed=4)
+    assert runs == [(10, 3), (20, 3), (10, 4)]
+
+
+def test_a_set_that_is_not_in_the_folder_is_simulated(tmp_path, runs):
+    (tmp_path / "data/cinc2017").mkdir(parents=True)
+    assert sources.locate("ptb-xl", tmp_path / "data", tmp_path / "simulated", 10).kind == "simulated"
+
+
+@pytest.mark.parametrize("mark", [None, "", '{"records": 10, "seed": 0, "version": -1}', "[]"])
+def test_a_simulated_set_left_unfinished_or_outdated_is_made_again(tmp_path, runs, mark):
+    root = tmp_path / "ptb-xl-10-0"
+    root.mkdir()
+    (root / "half").write_text("")
+    if mark is not None:
+        (root / "SIMULATED.json").write_text(mark)
+    sources.locate("ptb-xl", None, tmp_path, 10)
+    assert runs == [(10, 0)] and not (root / "half").exists()
+
+
+def test_a_simulation_that_fails_leaves_no_set(tmp_path, monkeypatch):
+    def fail(root, records, seed):
+        (root / "half").write_text("")
+        raise OSError("disk full")
+
+    monkeypatch.setitem(sources.SIMULATORS, "ptb-xl", fail)
+    with pytest.raises(OSError, match="disk full"):
+        sources.locate("ptb-xl", None, tmp_path, 10)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_simulated_sets_load_like_real_ones(tmp_path):
+    root = sources.locate("ptb-xl", None, tmp_path, 30, seed=1).root
+    recordings = ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(recordings) == 30 and recordings.excluded.empty
+    assert len(ptbxl.load(root, 500, cache=tmp_path / "cache")) == 30
+    root = sources.locate("cinc2017", None, tmp_path, 20, seed=1).root
+    recordings = cinc2017.load(root, cache=tmp_path / "cache")
+    assert len(recordings) == 20 and recordings.excluded.empty
+
+
+def test_a_missing_folder_or_an_unknown_set_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data folder .*nowhere does not exist"):
+        sources.locate("ptb-xl", tmp_path / "nowhere", tmp_path, 10)
+    with pytest.raises(ValueError, match="'mitbih'; there is ptb-xl, cinc2017"):
+        sources.locate("mitbih", None, tmp_path, 10)

@@ -1,6 +1,6 @@
 """Scores with intervals over subjects, paired differences, thresholds and calibration."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,10 @@ def aurocs(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
 
 
 def macro_auroc(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of `aurocs` over the classes that have both positives and negatives, (resamples,)."""
-    return np.nanmean(aurocs(targets, probabilities, weights), axis=1)
+    """Mean of `aurocs` over the classes that have both positives and negatives, (resamples,); NaN if none has."""
+    scores = aurocs(targets, probabilities, weights)
+    counts = np.isfinite(scores).sum(1)
+    return np.divide(np.nansum(scores, axis=1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def brier(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -74,12 +76,38 @@ def difference(
     return _summary(ours - theirs)
 
 
-def scores(targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray) -> list[dict]:
-    """Macro AUROC, Brier score and calibration error, each as {metric, value, low, high}; arguments as `interval`."""
-    metrics = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
-    return [
-        {"metric": name, **vars(interval(metric, targets, probabilities, subjects))} for name, metric in metrics.items()
-    ]
+def scores(
+    targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray, versus: np.ndarray | None = None
+) -> list[dict]:
+    """Macro AUROC, Brier score and calibration error, each as {metric, value, low, high}; arguments as `interval`.
+
+    With `versus`, the other model's probabilities, also {delta, delta_low, delta_high}, the paired difference.
+    """
+    rows = []
+    for name, metric in {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}.items():
+        rows.append({"metric": name, **vars(interval(metric, targets, probabilities, subjects))})
+        if versus is not None:
+            delta = difference(metric, targets, probabilities, versus, subjects)
+            rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+    return rows
+
+
+def compare(
+    models: Mapping[str, np.ndarray], targets: np.ndarray, subjects: np.ndarray, versus: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Macro AUROC of several models, best first: a row per model with value, low, high.
+
+    models: probabilities by name; `versus`: those of the model compared with, for the paired difference in the columns
+    delta, delta_low, delta_high. Arrays as in `interval`.
+    """
+    table = pd.DataFrame(
+        {name: vars(interval(macro_auroc, targets, p, subjects)) for name, p in models.items()}
+    ).T.rename_axis("model")
+    if versus is not None:
+        deltas = {name: vars(difference(macro_auroc, targets, p, versus, subjects)) for name, p in models.items()}
+        deltas = pd.DataFrame(deltas).T.rename(columns={"value": "delta", "low": "delta_low", "high": "delta_high"})
+        table = table.join(deltas)
+    return table.sort_values("value", ascending=False)
 
 
 def by_group(

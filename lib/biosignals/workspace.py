@@ -21,6 +21,7 @@ TITLES = {
 class Workspace:
     """One chapter's place in one run."""
 
+    root: Path  # the project's folder
     chapter: str
     profile: str
     data: str  # the reader's folder of real data sets, empty if there is none
@@ -39,7 +40,12 @@ def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -
     cache = place / "cache" if folder else root / "cache"
     for path in (place, cache):
         path.mkdir(parents=True, exist_ok=True)
-    return Workspace(chapter, profile, str((root / data).resolve()) if data else "", place, cache)
+    return Workspace(root, chapter, profile, str((root / data).resolve()) if data else "", place, cache)
+
+
+def read_list(workspace: Workspace, file: str) -> list[str] | None:
+    """The lines of a file below the root, as a list of record ids; None when no file is named."""
+    return (workspace.root / file).read_text().split() if file else None
 
 
 def find_root(start: Path) -> Path:

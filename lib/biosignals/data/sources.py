@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,20 +18,26 @@ MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 
 @dataclass(frozen=True)
 class Source:
-    """A data set on disk. kind: "real" (the full release), "excerpt" (a part of it) or "simulated"."""
+    """A data set on disk. kind: "real" (the full release), "excerpt" (a part of it) or "simulated".
+
+    listed: ids of the recordings to use, None for all that are there.
+    """
 
     dataset: str
     root: Path
     kind: str
+    listed: tuple[str, ...] | None = None
 
 
 def locate(
-    dataset: str, folder: Path | str | None, simulated: Path | str, records: int, seed: int = 0
-) -> Source:
+    dataset: str, folder: Path | str | None, simulated: Path | str, records: int, seed: int = 0,
+    listed: Iterable[str] | None = None,
+) -> Source:  # fmt: skip
     """The set `dataset` ("ptb-xl" or "cinc2017") in `folder`, or simulated where it is not there.
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where simulated
-    sets are kept and found again; `records` and `seed` say which. FileNotFoundError when `folder` is not there.
+    sets are kept and found again; `records` and `seed` say which. listed: ids of the recordings to use of a set that is not
+    simulated. FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
@@ -39,7 +46,10 @@ def locate(
         if not folder.is_dir():
             raise FileNotFoundError(f"data folder {folder} does not exist: name another, or none to simulate")
         if (folder / dataset).is_dir():
-            return Source(dataset, folder / dataset, kind_of(dataset, folder / dataset))
+            kind = kind_of(dataset, folder / dataset)
+            if listed is None or kind == "simulated":
+                return Source(dataset, folder / dataset, kind)
+            return Source(dataset, folder / dataset, "excerpt", tuple(listed))
     return Source(dataset, simulated_root(dataset, Path(simulated), records, seed), "simulated")
 
 

@@ -19,8 +19,13 @@ def root(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """Counts how often a set's files are read instead of its cache."""
-    calls = []
-    monkeypatch.setattr(cache, "write", lambda *args, write=cache.write: (calls.append(1), write(*args)))
+    calls, write = [], cache.write
+
+    def counted(*args):
+        calls.append(args)
+        return write(*args)
+
+    monkeypatch.setattr(cache, "write", counted)
     return calls
 
 
@@ -134,6 +139,24 @@ def test_a_killed_reading_leaves_nothing_behind_that_opens(root, tmp_path, monke
             ptbxl.load(root, cache=tmp_path / "cache")
     assert folders_of(tmp_path / "cache") == []
     assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+
+
+@pytest.mark.parametrize("large", [0, 1 << 24])
+def test_a_file_with_a_hole_is_not_the_file_that_was_written(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(cache, "LARGE", large)
+    content = np.random.default_rng(0).bytes(8_000_000)
+    (tmp_path / "whole").write_bytes(content)
+    (tmp_path / "hole").write_bytes(content[:5_000_000] + bytes(40_000) + content[5_040_000:])
+    assert cache.describe(tmp_path / "whole") == cache.describe(tmp_path / "whole")
+    assert cache.describe(tmp_path / "whole") != cache.describe(tmp_path / "hole")
+
+
+def test_what_a_killed_process_left_is_removed(root, tmp_path):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    place = folder_of(tmp_path / "cache")
+    place.rename(place.with_name(f".{place.name}-0123abcd"))
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+    assert folder_of(tmp_path / "cache") == place
 
 
 def test_other_requests_have_caches_of_their_own(root, tmp_path, reads):

@@ -35,6 +35,7 @@ from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings
 
 VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
+LARGE = 1 << 24  # bytes
 FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time
 
@@ -83,16 +84,19 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
         with only_one(place):
             if not is_current(place, request.root):  # another process may have made it meanwhile
                 with replacing(place) as draft:
-                    write(draft, request, plan())
-    return open_cache(place, request)
+                    table, excluded = write(draft, request, plan())
+                return open_signals(place, request, table, excluded)
+    return open_signals(place, request, read_table(place / "table.json"), read_table(place / "excluded.json"))
 
 
 @contextmanager
 def only_one(place: Path) -> Iterator[None]:
-    """Lets one process at a time make `place`; the others wait."""
+    """Lets one process at a time make `place`; the others wait. Removes what a killed one has left half-made."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(place.with_name(f".{place.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
+        for half_made in place.parent.glob(f".{place.name}-*"):
+            shutil.rmtree(half_made, ignore_errors=True)
         yield
 
 
@@ -123,23 +127,23 @@ def is_current(place: Path, root: str) -> bool:
         return False
 
 
-def open_cache(place: Path, request: Request) -> Recordings:
-    """The recordings kept in folder `place`."""
-    manifest = json.loads((place / "manifest.json").read_text())
+def open_signals(place: Path, request: Request, table: pd.DataFrame, excluded: pd.DataFrame) -> Recordings:
+    """The recordings of `table` (first column: their ids), with the signals kept in folder `place`."""
+    shape = json.loads((place / "manifest.json").read_text())["shape"]
     return Recordings(
         dataset=request.dataset,
-        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(manifest["shape"])),
+        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(shape)),
         scale=1 / waveforms.COUNTS_PER_MILLIVOLT,
         unit="mV",
         sampling_rate=request.sampling_rate,
         channels=request.channels,
-        table=read_table(place / "table.json").set_index(manifest["index"]),
-        excluded=read_table(place / "excluded.json"),
+        table=table.set_index(table.columns[0]),
+        excluded=excluded,
     )
 
 
-def write(place: Path, request: Request, plan: Plan) -> None:
-    """Reads the recordings of `plan` and writes them to the empty folder `place`."""
+def write(place: Path, request: Request, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads the recordings of `plan` into the empty folder `place`; returns their table and what was left out."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
     sources = {file: state(request.root, file) for file in [*plan.tables, *files]}
     (place / "sources.json").write_text(json.dumps(sources))
@@ -153,23 +157,19 @@ def write(place: Path, request: Request, plan: Plan) -> None:
             facts.append(known)
             problems += unreadable
             progress.update(len(block))
-        file.flush()
-        os.fsync(file.fileno())
     refuse_missing_leads(request, len(plan.table), problems)
     excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
     refuse_nothing(request, len(plan.table) - len(problems), excluded)
     facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
-    table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts)
+    table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts).reset_index()
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    write_table(place / "table.json", table.reset_index())
-    write_table(place / "excluded.json", excluded.astype({"record": table.index.dtype}))
-    manifest = {
-        "request": asdict(request),
-        "shape": [len(table), len(request.channels), plan.samples],
-        "index": table.index.name,
-    }
+    excluded = excluded.astype({"record": plan.table.index.dtype})
+    write_table(place / "table.json", table)
+    write_table(place / "excluded.json", excluded)
+    manifest = {"request": asdict(request), "shape": [len(table), len(request.channels), plan.samples]}
     manifest["files"] = {name: describe(place / name) for name in FILES}
-    (place / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
+    (place / "manifest.json").write_text(json.dumps(manifest, default=str))
+    return table, excluded
 
 
 def progress_bar(request: Request, plan: Plan) -> tqdm:
@@ -250,12 +250,21 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in columns.items()})
 
 
-def describe(file: Path) -> dict:
-    """Size of `file` and, of all but the signals, which would take long, SHA-256."""
-    known = {"size": file.stat().st_size}
-    if file.suffix != ".bin":
-        known["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return known
+def describe(file: Path) -> list:
+    """Size and SHA-256 of `file`; of a large one, of 256 pieces of 4 KB evenly spread over it.
+
+    The pieces are enough to find what a loss of power leaves of a large file (a part of it, or holes full of zeros)
+    and cost milliseconds where the whole would cost seconds.
+    """
+    with open(file, "rb", buffering=0) as content:
+        size = os.fstat(content.fileno()).st_size
+        if size <= LARGE:
+            return [size, hashlib.sha256(content.read()).hexdigest()]
+        digest = hashlib.sha256()
+        for position in np.linspace(0, size - 4096, 256, dtype=int):
+            content.seek(position)
+            digest.update(content.read(4096))
+    return [size, digest.hexdigest()]
 
 
 def state(root: str, file: str) -> list[int]:

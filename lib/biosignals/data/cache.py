@@ -122,7 +122,7 @@ def is_current(place: Path, root: str) -> bool:
         if files != {name: describe(place / name) for name in FILES}:
             return False
         sources = json.loads((place / "sources.json").read_text())
-        return all(state(root, file) == known for file, known in sources.items())
+        return all(state(f"{root}/{file}") == known for file, known in sources.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -145,7 +145,7 @@ def open_signals(place: Path, request: Request, table: pd.DataFrame, excluded: p
 def write(place: Path, request: Request, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads the recordings of `plan` into the empty folder `place`; returns their table and what was left out."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
-    sources = {file: state(request.root, file) for file in [*plan.tables, *files]}
+    sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
     (place / "sources.json").write_text(json.dumps(sources))
     facts, problems = [], []
     buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
@@ -267,10 +267,10 @@ def describe(file: Path) -> list:
     return [size, digest.hexdigest()]
 
 
-def state(root: str, file: str) -> list[int]:
-    """Size and time of last change (ns) of a file below `root`; [-1, -1] when there is none."""
+def state(path: str) -> str:
+    """Size and time of last change (ns) of a file, "absent" when there is none."""
     try:
-        found = os.stat(f"{root}/{file}")
+        found = os.stat(path)
     except OSError:
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
+        return "absent"
+    return f"{found.st_size} {found.st_mtime_ns}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from biosignals.data import cache as signal_cache
@@ -145,10 +146,12 @@ def find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, know
     """Why each record cannot be used, judged by its database row alone: str, empty where it can."""
     reasons = pd.Series("", index=database.index, dtype=object)
     reasons[codes.isna()] = f"scp_codes is not a list of codes in {DATABASE}: {GET_IT} again"
-    strange = codes.dropna().map(lambda found: found.keys() - known)
-    for record, names in strange[strange.astype(bool)].items():
-        unknown = ", ".join(sorted(names))
-        reasons[record] = f"unknown SCP code {unknown} in {DATABASE}: correct it or add it to {STATEMENTS}"
+    for record, found in codes.dropna().items():
+        if not found.keys() <= known:
+            unknown = ", ".join(sorted(found.keys() - known))
+            reasons[record] = (
+                f"unknown SCP code {unknown} in {DATABASE}: correct it or add it to {STATEMENTS}"
+            )
     reasons[~database["strat_fold"].isin(range(1, 11))] = (
         f"strat_fold is not 1 to 10 in {DATABASE}: correct it"
     )
@@ -171,21 +174,22 @@ def parse_codes(text: str) -> dict[str, float] | None:
 
 def parse_all(texts: pd.Series) -> pd.Series:
     """parse_codes of each text; equal texts, and there are many, are parsed once."""
-    return texts.map({text: parse_codes(text) for text in texts.unique()})
+    parsed = {text: parse_codes(text) for text in texts.unique()}
+    return pd.Series([parsed[text] for text in texts], index=texts.index, dtype=object)
 
 
 def describe(database: pd.DataFrame, codes: pd.Series, statements: pd.DataFrame) -> pd.DataFrame:
     """The official columns, readable, with subject, fold, superclasses and AFIB beside them."""
     of_class = statements.loc[statements["diagnostic"] == 1, "diagnostic_class"].to_dict()
-    classes = codes.map(lambda codes: {of_class.get(code) for code in codes})
+    classes = [{of_class.get(code) for code in found} for found in codes]
     return database.assign(
         age=database["age"].where(database["age"] != 300, 90),
         over_89=database["age"] == 300,
         sex=database["sex"].map({0: "male", 1: "female"}),
         subject=database["patient_id"].astype("int64"),
         fold=database["strat_fold"].astype("int64"),
-        **{name: classes.map(lambda found, name=name: name in found).astype(bool) for name in SUPERCLASSES},
-        AFIB=codes.map(lambda codes: "AFIB" in codes).astype(bool),
+        **{name: np.array([name in found for found in classes], dtype=bool) for name in SUPERCLASSES},
+        AFIB=np.array(["AFIB" in found for found in codes], dtype=bool),
     )
 
 

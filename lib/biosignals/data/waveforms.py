@@ -73,7 +73,7 @@ def read_header(path: str) -> Header:
         raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
     lines = content.decode("utf-8", "replace").splitlines()
     try:
-        return parse_header([line for line in lines if line.strip() and line[0] != "#"])
+        return parse_header([line for line in lines if line and line[0] != "#"])
     except Unreadable:
         raise
     except (IndexError, ValueError, OverflowError) as error:
@@ -102,11 +102,13 @@ def parse_header(lines: list[str]) -> Header:
         raise ValueError(f"it announces {samples} samples at {rate} Hz")
     if count < 1 or len(lines) < count + 1:
         raise ValueError(f"it announces {count} signals and describes {len(lines) - 1}")
-    fields = list(zip(*(line.split(None, 8) for line in lines[1 : count + 1])))  # as many as every line has
+    fields = list(zip(*[line.split(None, 8) for line in lines[1 : count + 1]]))  # those that every line has
     files = set(fields[0])
     if "/" in "".join(files):
         raise Unreadable(f"header names a file outside of its folder ({min(files)}): refused")
-    if "/" in record[0] or samples < 1 or len(files) > 1 or len(fields) < 9:  # segments, or something left out
+    if (
+        "/" in record[0] or samples < 1 or len(files) > 1 or len(fields) < 9
+    ):  # segments, or something left out
         return Header(rate, max(samples, 0))
     _, formats, gains, _, zeros, _, checksums, _, names = fields
     layout = parse_layout(formats, gains, zeros, names)
@@ -225,10 +227,11 @@ def read_with_wfdb(
     except Exception as error:  # whatever a damaged file makes wfdb's parsing raise
         raise Unreadable(f"wfdb cannot read it ({error}): {AGAIN}") from error
     check_rate_and_length(record.fs, record.sig_len, sampling_rate, samples)
-    rows = list(lead_positions(tuple(record.sig_name), channels))
+    names = tuple(name or "" for name in record.sig_name or ())
+    rows = list(lead_positions(names, channels))
     units = [record.units[row] for row in rows]
     if not set(units) <= MICROVOLTS.keys():
-        raise Unreadable(f"its units are {', '.join(sorted(set(units)))}, expected {', '.join(MICROVOLTS)}")
+        raise Unreadable(f"its units are {', '.join(map(str, units))}, expected {', '.join(MICROVOLTS)}")
     return as_counts((record.p_signal[:, rows] * [MICROVOLTS[unit] for unit in units]).T)
 
 

@@ -3,7 +3,7 @@ import pytest
 import pywt
 from wfdb.processing import xqrs_detect
 
-from biosignals.signals.beats import cut_beats, median_beat, r_peaks
+from biosignals.signals.beats import cut_beats, median_beat, most_typical, r_peaks
 
 
 def test_agrees_with_wfdb_on_a_real_ecg():
@@ -38,3 +38,11 @@ def test_median_beat_ignores_one_odd_beat_and_starts_from_the_pr_level():
     middle = median_beat(x, np.arange(50, 700, 100), 100)
     assert middle[0, 30] == pytest.approx(1, abs=1e-3)
     assert middle[0, :10] == pytest.approx(np.zeros(10), abs=1e-3)
+
+
+def test_the_most_typical_is_the_middle_one_of_those_chosen():
+    beats = np.ones((6, 2, 5)) * np.array([0, 1, 2, 9, 10, np.nan])[:, None, None]
+    assert most_typical(beats, np.array([True, True, True, False, False, True])) == 1
+    assert most_typical(beats, np.array([False, False, True, True, True, False])) == 3
+    with pytest.raises(ValueError, match="none"):
+        most_typical(beats, np.zeros(6, bool))

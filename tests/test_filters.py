@@ -3,7 +3,7 @@ import pytest
 import pywt
 from scipy import signal
 
-from biosignals.signals.filters import bandpass, denoise_wavelet, notch, remove_baseline, resample
+from biosignals.signals.filters import bandpass, delay, denoise_wavelet, notch, remove_baseline, resample
 
 TIME = np.arange(5000) / 500
 MIDDLE = slice(1000, 4000)
@@ -86,6 +86,14 @@ def test_resample_agrees_with_the_fourier_method(old, new):
     time = np.arange(4 * old) / old
     expected = signal.resample(sine(8, time), 4 * new)
     assert resample(sine(8, time), old, new)[new:-new] == pytest.approx(expected[new:-new], abs=0.02)
+
+
+@pytest.mark.parametrize("seconds", [-0.002, 0.0, 0.00125, 0.01])
+def test_delay_is_found_to_a_fraction_of_a_sample(seconds):
+    rng = np.random.default_rng(0)
+    tones = [(rng.normal(), frequency, rng.uniform(0, 6)) for frequency in np.arange(1, 35, 0.7)]
+    x, y = (sum(a * np.sin(2 * np.pi * f * (TIME - lag) + phase) for a, f, phase in tones) for lag in (0, seconds))
+    assert delay(x[::5], y[::5], 100) == pytest.approx(seconds, abs=1e-4)
 
 
 @pytest.mark.parametrize("wrong", [

@@ -47,7 +47,13 @@ def median_beat(x: np.ndarray, peaks: np.ndarray, sampling_rate: float, before=0
     return (beat - np.median(reference, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def most_typical(beats: np.ndarray) -> int:
-    """Position of the beat closest to the median of all: (N, leads, window) to an integer; NaN beats do not count."""
-    distance = np.square(beats - np.nanmedian(beats, axis=0)).sum(axis=(1, 2))
-    return int(np.nanargmin(distance))
+def most_typical(beats: np.ndarray, chosen: np.ndarray) -> int:
+    """Position of the chosen beat that is closest to the median of all the chosen; NaN beats do not count.
+
+    beats: (N, leads, window); chosen: bool (N,). ValueError when no beat can be chosen.
+    """
+    rows = np.flatnonzero(np.asarray(chosen) & np.isfinite(beats).all(axis=(1, 2)))
+    if len(rows) == 0:
+        raise ValueError("none of the recordings is chosen, or none has a whole beat")
+    distance = np.square(beats[rows] - np.median(beats[rows], axis=0)).sum(axis=(1, 2))
+    return int(rows[distance.argmin()])

@@ -31,7 +31,7 @@ def ecg_features(x: np.ndarray, sampling_rate: float, leads: Sequence[str] | Non
     """Describe each record by numbers a cardiologist would recognise, and a few that only a forest likes.
 
     x: (N, leads, samples) float32 in mV; leads: names for the columns (default "1", "2", ...). Returns a row per record
-    and 30 columns per lead (waves, beat shape, wavelet energies) beside 10 of rhythm and QRS width, float32.
+    and 29 columns per lead (waves, beat shape, wavelet energies) beside 10 of rhythm and QRS width, float32.
     What cannot be measured (a record with fewer than three beats) is NaN, which scikit-learn's forests accept.
     Raises ValueError when x is not three-dimensional or holds NaN or infinity.
     """
@@ -74,7 +74,7 @@ def shape(beats: np.ndarray, sampling_rate: float, step: float = 0.05) -> dict[s
     return {f"at_{round(1000 * t)}ms": beats[..., round((t + BEFORE) * sampling_rate)] for t in times}
 
 
-def wavelet_energies(x: np.ndarray, wavelet: str = "db4", levels: int = 6) -> dict[str, np.ndarray]:
+def wavelet_energies(x: np.ndarray, wavelet: str = "db4", levels: int = 5) -> dict[str, np.ndarray]:
     """Log energy of every lead in the octaves of a discrete wavelet transform; level 1 is the highest octave."""
     details = pywt.wavedec(x, wavelet, level=levels, axis=-1)[1:]
     return {f"energy_{levels - i}": np.log(np.mean(d**2, axis=-1) + 1e-8) for i, d in enumerate(details)}

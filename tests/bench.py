@@ -27,7 +27,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def loading(source: sources.Source) -> None:
-    """PTB-XL at 100 Hz, all records: a loop over wfdb.rdsamp, our loader without a cache, and from its cache."""
+    """PTB-XL at 100 Hz, all records: a loop over wfdb.rdsamp, our loader without and with its cache."""
     files = [f"{source.root}/{file}" for file in ptbxl.read_database(source.root)["filename_lr"]]
     loop, cold, cached = 0.0, [], []
     check_values(source, files[:50])  # imports and first calls stay out of the comparison

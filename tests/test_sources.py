@@ -38,6 +38,13 @@ def test_a_part_of_a_set_is_an_excerpt_and_all_of_it_is_real(data, tmp_path, mon
     assert sources.locate("cinc2017", data, tmp_path, 10).kind == "real"
 
 
+def test_a_list_of_records_makes_an_excerpt_of_a_real_set_only(data, tmp_path, runs):
+    source = sources.locate("cinc2017", data, tmp_path, 10, listed=["A00003", "A00001"])
+    assert (source.kind, source.listed) == ("excerpt", ("A00003", "A00001"))
+    source = sources.locate("ptb-xl", None, tmp_path, 10, listed=["5"])
+    assert (source.kind, source.listed) == ("simulated", None)
+
+
 def test_simulated_recordings_in_the_data_folder_say_so(data, tmp_path):
     (data / "ptb-xl/SIMULATED.json").write_text("{}")
     assert sources.locate("ptb-xl", data, tmp_path, 10).kind == "simulated"

@@ -87,14 +87,19 @@ def test_headers_that_leave_out_or_spell_out_defaults_give_the_same(tmp_path, ol
 
 def test_several_signal_files_are_read_through_wfdb(tmp_path):
     counts = tiny_sets.noise(4, 2, 100)
-    wfdb.wrsamp("r", 100, ["mV"] * 2, ["I", "II"], d_signal=counts.astype(int), fmt=["16"] * 2, adc_gain=[1000.0] * 2,
-                baseline=[0, 0], write_dir=str(tmp_path))  # fmt: skip
+    tiny_sets.write_record(tmp_path / "r", counts, 100, ("I", "II"))
     for lead in (0, 1):
         counts[:, lead].astype("<i2").tofile(tmp_path / f"r{lead}.dat")
     lines = (tmp_path / "r.hea").read_text().splitlines()
     lines[1:3] = [line.replace("r.dat", f"r{lead}.dat") for lead, line in enumerate(lines[1:3])]
     (tmp_path / "r.hea").write_text("\n".join(lines) + "\n")
     assert np.array_equal(waveforms.read(tmp_path / "r", ("II", "I"), 100), counts.T[[1, 0]])
+
+
+def test_names_of_several_words_are_read_through_wfdb(tmp_path):
+    counts = tiny_sets.noise(4, 2, 100)
+    tiny_sets.write_record(tmp_path / "r", counts, 100, ("lead I", "II"))
+    assert np.array_equal(waveforms.read(tmp_path / "r", ("II", "lead I"), 100), counts.T[[1, 0]])
 
 
 def test_leads_are_found_by_name_in_any_case(tmp_path):

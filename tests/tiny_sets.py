@@ -85,7 +85,7 @@ def write_ptbxl(root: Path, records: int = 6, sampling_rate: int = 100, names=pt
 
 
 def write_mat(path: Path, counts: np.ndarray, sampling_rate: int = 300) -> None:
-    """A CinC 2017 record as the challenge has it: MATLAB 4 file and WFDB header that skips its first 24 bytes."""
+    """A CinC 2017 record: a MATLAB 4 file, and a WFDB header that skips the file's first 24 bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     head = np.array([30, 1, len(counts), 0, 4], dtype="<i4").tobytes() + b"val\0"
     path.with_suffix(".mat").write_bytes(head + counts.astype("<i2").tobytes())

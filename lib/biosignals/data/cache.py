@@ -8,8 +8,8 @@ A cache folder holds
     sources.json    every file it was made from, with size and time of change
     manifest.json   shape of the signals, sizes and checksums of the files above; written last
 
-It is written under a temporary name and renamed when complete. A folder without a manifest, cut short, or made
-from files that have changed since is not opened but made again.
+It is written under a temporary name and renamed when complete. A folder without a manifest, cut short, or
+made from files that have changed since is not opened but made again.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Plan:
 def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | None = None) -> Recordings:
     """The recordings of `request`: from their cache below `folder`, or read as `plan()` says and then cached.
 
-    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when no recording
-    can be used, and whatever `plan` raises.
+    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when no
+    recording can be used, and whatever `plan` raises.
     """
     folder = Path(folder or pooch.os_cache("biosignals"))
     key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
@@ -91,7 +91,7 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
 
 @contextmanager
 def only_one(place: Path) -> Iterator[None]:
-    """Lets one process at a time make `place`; the others wait. Removes what a killed one has left half-made."""
+    """Lets one process at a time make `place` while others wait; removes what a killed one left half-made."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(place.with_name(f".{place.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
@@ -143,7 +143,7 @@ def open_signals(place: Path, request: Request, table: pd.DataFrame, excluded: p
 
 
 def write(place: Path, request: Request, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the recordings of `plan` into the empty folder `place`; returns their table and what was left out."""
+    """Reads the recordings of `plan` into the empty folder `place`; returns their table and exclusions."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
     sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
     (place / "sources.json").write_text(json.dumps(sources))
@@ -207,7 +207,7 @@ def read_block(
 
 
 def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
-    """How many leads of each recording are flat and how many saturated, without its padding: int (n,) each."""
+    """How many leads of each recording are flat, and how many saturated, within its length: int (n,) each."""
     if (lengths != signals.shape[-1]).any():
         alone = [(signal[None, :, :length], np.array([length])) for signal, length in zip(signals, lengths)]
         flaws = [count_flaws(signal, length, sampling_rate) for signal, length in alone]
@@ -219,14 +219,15 @@ def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) 
 
 
 def refuse_missing_leads(request: Request, planned: int, problems: list[tuple]) -> None:
-    """ValueError when most recordings lack a lead that was asked for: then it is the set that does not fit."""
+    """ValueError when most recordings lack a lead asked for: then it is the set that does not fit."""
     lacking = [(file, error) for _, file, error in problems if isinstance(error, waveforms.MissingLeads)]
     if len(lacking) > planned / 2:
         present = Counter(error.present for _, error in lacking).most_common(1)[0][0]
+        where = f"{planned} recordings at {request.sampling_rate:g} Hz in {request.root}"
         raise ValueError(
-            f"{len(lacking)} of {planned} recordings at {request.sampling_rate:g} Hz in {request.root} lack leads that"
-            f" were asked for: most hold only {', '.join(present)} ({lacking[0][0]} for one). Ask for leads={present},"
-            " for another sampling rate, or for the records that have them."
+            f"{len(lacking)} of {where} lack leads that were asked for: most hold only {', '.join(present)}"
+            f" ({lacking[0][0]} for one). Ask for leads={present}, for another sampling rate, or for the"
+            " records that have them."
         )
 
 
@@ -253,8 +254,8 @@ def read_table(path: Path) -> pd.DataFrame:
 def describe(file: Path) -> list:
     """Size and SHA-256 of `file`; of a large one, of 256 pieces of 4 KB evenly spread over it.
 
-    The pieces are enough to find what a loss of power leaves of a large file (a part of it, or holes full of zeros)
-    and cost milliseconds where the whole would cost seconds.
+    The pieces are enough to find what a loss of power leaves of a large file (a part of it, or holes full of
+    zeros) and cost milliseconds where the whole would cost seconds.
     """
     with open(file, "rb", buffering=0) as content:
         size = os.fstat(content.fileno()).st_size

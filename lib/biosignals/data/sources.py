@@ -35,9 +35,9 @@ def locate(
 ) -> Source:  # fmt: skip
     """The set `dataset` ("ptb-xl" or "cinc2017") in `folder`, or simulated where it is not there.
 
-    folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where simulated
-    sets are kept and found again; `records` and `seed` say which. listed: ids of the recordings to use of a set that is not
-    simulated. FileNotFoundError when `folder` is not there.
+    folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
+    simulated sets are kept and found again; `records` and `seed` say which. listed: ids of the recordings to
+    use of a set that is not simulated. FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")

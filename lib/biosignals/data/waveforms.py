@@ -50,7 +50,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Header:
-    """What a WFDB header says. samples: 0 when not said. layout: None when it takes wfdb to read the record."""
+    """What a WFDB header says. samples: 0 when not said. layout: None when only wfdb can read the record."""
 
     sampling_rate: float
     samples: int
@@ -102,17 +102,17 @@ def parse_header(lines: list[str]) -> Header:
         raise ValueError(f"it announces {samples} samples at {rate} Hz")
     if count < 1 or len(lines) < count + 1:
         raise ValueError(f"it announces {count} signals and describes {len(lines) - 1}")
-    fields = list(zip(*[line.split(None, 8) for line in lines[1 : count + 1]]))  # those that every line has
-    files = set(fields[0])
+    signals = lines[1 : count + 1]
+    fields = " ".join(signals).split()
+    plain = len(fields) == 9 * count and len(set(fields[::9])) == 1 and set(fields[7::9]) == {"0"}
+    files = fields[:1] if plain else [line.split()[0] for line in signals]
     if "/" in "".join(files):
-        raise Unreadable(f"header names a file outside of its folder ({min(files)}): refused")
-    if (
-        "/" in record[0] or samples < 1 or len(files) > 1 or len(fields) < 9
-    ):  # segments, or something left out
+        raise Unreadable(f"header names a file outside of its folder: refused; {AGAIN}")
+    if not plain or "/" in record[0] or samples < 1:  # fields left out, several segments, length not said
         return Header(rate, max(samples, 0))
-    _, formats, gains, _, zeros, _, checksums, _, names = fields
+    formats, gains, zeros, names = (tuple(fields[i::9]) for i in (1, 2, 4, 8))
     layout = parse_layout(formats, gains, zeros, names)
-    return Header(rate, samples, layout, files.pop(), tuple(map(int, checksums)))
+    return Header(rate, samples, layout, files[0], tuple(map(int, fields[6::9])))
 
 
 @lru_cache(maxsize=256)  # nearly all records of a set are laid out alike
@@ -134,7 +134,7 @@ def parse_layout(
     factors = tuple(MICROVOLTS[unit] / float(gain) for unit, gain in zip(units, counts_per_unit))
     baselines = tuple(int(baseline or zero) for baseline, zero in zip(baselines, zeros))
     return Layout(
-        channels=tuple(name.strip() for name in names),
+        channels=names,
         microvolts_per_count=factors,
         baselines=baselines,
         offset=int(offset or 0),
@@ -167,9 +167,9 @@ def read(
 ) -> np.ndarray:
     """The leads `channels` of a record, in that order: int16 (channels, samples) in uV.
 
-    stem: path without extension. The record may hold its leads in any order, and more of them. A missing sample
-    is INVALID. Unreadable when the record has another sampling rate or length (samples None: any), lacks a lead
-    (MissingLeads) or is damaged.
+    stem: path without extension. The record may hold its leads in any order, and more of them. A missing
+    sample is INVALID. Unreadable when the record has another sampling rate or length (samples None: any),
+    lacks a lead (MissingLeads) or is damaged.
     """
     header = read_header(f"{stem}.hea")
     check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)

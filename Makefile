@@ -54,8 +54,8 @@ lab: $(READY)  ## open the chapters in Jupyter Lab
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
 
-bench: $(READY)  ## measure the speed-ups, side by side
-	$(BIN)/python tests/bench.py
+bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
+	$(BIN)/python tests/bench.py --data "$(DATA)"
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/

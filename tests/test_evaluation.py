@@ -42,7 +42,9 @@ def test_calibration_error_of_known_cases():
 
 def test_interval_agrees_with_scipy_where_each_subject_has_one_record():
     errors = ((PROBABILITIES - TARGETS) ** 2).mean(1)
-    theirs = stats.bootstrap((errors,), np.mean, method="percentile", n_resamples=2000, rng=0).confidence_interval
+    theirs = stats.bootstrap(
+        (errors,), np.mean, method="percentile", n_resamples=2000, rng=0
+    ).confidence_interval
     ours = evaluation.interval(evaluation.brier, TARGETS, PROBABILITIES, np.arange(200), resamples=2000)
     assert ours.value == pytest.approx(errors.mean())
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
@@ -68,7 +70,10 @@ def test_difference_is_paired():
 def test_several_seeds_count_by_their_mean_score():
     other = RNG.random(PROBABILITIES.shape)
     both = evaluation.interval(evaluation.macro_auroc, TARGETS, np.stack([PROBABILITIES, other]), SUBJECTS)
-    single = [evaluation.interval(evaluation.macro_auroc, TARGETS, p, SUBJECTS).value for p in (PROBABILITIES, other)]
+    single = [
+        evaluation.interval(evaluation.macro_auroc, TARGETS, p, SUBJECTS).value
+        for p in (PROBABILITIES, other)
+    ]
     assert both.value == pytest.approx(np.mean(single))
 
 
@@ -88,7 +93,9 @@ def test_scores_by_group_leave_the_unknown_out():
     groups = pd.DataFrame({"sex": ["male"] * 90 + ["female"] * 90 + [None] * 20})
     table = evaluation.by_group(groups, TARGETS, PROBABILITIES, SUBJECTS).set_index("group")
     assert list(table.records) == [90, 90]
-    assert table.value["male"] == pytest.approx(evaluation.macro_auroc(TARGETS[:90], PROBABILITIES[:90], ONES[:, :90])[0])
+    assert table.value["male"] == pytest.approx(
+        evaluation.macro_auroc(TARGETS[:90], PROBABILITIES[:90], ONES[:, :90])[0]
+    )
 
 
 def test_the_worst_mistake_comes_first():

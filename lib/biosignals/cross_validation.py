@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 
-from biosignals import evaluation, training
+from biosignals import evaluation, prediction, training
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 
@@ -38,18 +38,20 @@ def out_of_fold(
     groups = splits.groups(recordings.table)
     for train, held_out in groups:
         fits.append(training.fit(model, recordings, targets, train, None, recipe, cache, seed, scored))
-        probabilities = training.predict(fits[-1].net, recordings, held_out, recipe.crop)
+        probabilities = prediction.predict(fits[-1].net, recordings, held_out, recipe.crop)
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
 
 
-def rescore(fitted: OutOfFold, recordings: Recordings, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def rescore(
+    fitted: OutOfFold, recordings: Recordings, change: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """Probabilities again in the same order, (rows, classes), after `change` of the signals, (n, channels, samples)."""
     parts = []
     for fit, (_, held_out) in zip(fitted.fits, splits.groups(recordings.table), strict=True):
         signals = change(recordings.physical(held_out))
-        parts.append(training.predict_signals(fit.net, signals, fit.recipe.crop))
+        parts.append(prediction.predict_signals(fit.net, signals, fit.recipe.crop))
     return np.concatenate(parts)[:, : fitted.probabilities.shape[1]]
 
 
@@ -64,7 +66,9 @@ def decide(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.nd
     return np.concatenate(parts)
 
 
-def forest_out_of_fold(forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+def forest_out_of_fold(
+    forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame
+) -> np.ndarray:
     """The same for a scikit-learn model of features (records, features): probabilities in the order of `out_of_fold`."""
     parts = []
     for train, held_out in splits.groups(table):
@@ -75,4 +79,6 @@ def forest_out_of_fold(forest: ClassifierMixin, features: np.ndarray, targets: n
 
 def class_probabilities(fitted: ClassifierMixin, features: np.ndarray) -> np.ndarray:
     """Probability of each label, (records, classes), from a multi-label scikit-learn model."""
-    return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in fitted.predict_proba(features)], axis=1)
+    return np.stack(
+        [p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in fitted.predict_proba(features)], axis=1
+    )

@@ -54,7 +54,11 @@ def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bin
 
 
 def interval(
-    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray, resamples: int = 1000
+    metric: Metric,
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    subjects: np.ndarray,
+    resamples: int = 1000,
 ) -> Interval:
     """`metric` with its 95 % percentile bootstrap over subjects (records, where `subjects` numbers records).
 
@@ -93,7 +97,10 @@ def scores(
 
 
 def compare(
-    models: Mapping[str, np.ndarray], targets: np.ndarray, subjects: np.ndarray, versus: np.ndarray | None = None
+    models: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    subjects: np.ndarray,
+    versus: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Macro AUROC of several models, best first: a row per model with value, low, high.
 
@@ -104,8 +111,12 @@ def compare(
         {name: vars(interval(macro_auroc, targets, p, subjects)) for name, p in models.items()}
     ).T.rename_axis("model")
     if versus is not None:
-        deltas = {name: vars(difference(macro_auroc, targets, p, versus, subjects)) for name, p in models.items()}
-        deltas = pd.DataFrame(deltas).T.rename(columns={"value": "delta", "low": "delta_low", "high": "delta_high"})
+        deltas = {
+            name: vars(difference(macro_auroc, targets, p, versus, subjects)) for name, p in models.items()
+        }
+        deltas = pd.DataFrame(deltas).T.rename(
+            columns={"value": "delta", "low": "delta_low", "high": "delta_high"}
+        )
         table = table.join(deltas)
     return table.sort_values("value", ascending=False)
 
@@ -119,7 +130,7 @@ def by_group(
     """
     rows = []
     for by in groups:
-        for group in sorted(groups[by].dropna().unique()):
+        for group in pd.Categorical(groups[by]).categories:
             members = (groups[by] == group).to_numpy()
             score = interval(macro_auroc, targets[members], probabilities[members], subjects[members])
             rows.append({"by": by, "group": group, "records": int(members.sum()), **vars(score)})
@@ -149,7 +160,10 @@ def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) ->
     )  # fmt: skip
     tp, fn, fp, tn = (counts[name] for name in counts)
     return counts.assign(
-        sensitivity=tp / (tp + fn), specificity=tn / (tn + fp), precision=tp / (tp + fp), f1=2 * tp / (2 * tp + fp + fn)
+        sensitivity=tp / (tp + fn),
+        specificity=tn / (tn + fp),
+        precision=tp / (tp + fp),
+        f1=2 * tp / (2 * tp + fp + fn),
     )
 
 
@@ -195,9 +209,13 @@ def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.nd
     return np.vstack([np.ones(count), draws])[:, codes]
 
 
-def _mean_score(metric: Metric, targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _mean_score(
+    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     if np.shape(probabilities)[-2:] != targets.shape or not np.isfinite(probabilities).all():
-        raise ValueError(f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}")
+        raise ValueError(
+            f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}"
+        )
     fits = np.reshape(probabilities, (-1, *targets.shape))
     return np.mean([metric(targets, fit, weights) for fit in fits], axis=0)
 

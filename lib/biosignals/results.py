@@ -32,7 +32,9 @@ def record(**values) -> dict:
     if unknown or missing:
         raise ValueError(f"a record with unknown keys {unknown} and without the required {missing}")
     if values["kind"] not in KINDS or values["split"] not in SPLITS:
-        raise ValueError(f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}")
+        raise ValueError(
+            f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}"
+        )
     filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
     return {key: _plain(filled[key]) for key in KEYS}
 
@@ -55,7 +57,9 @@ def read(*paths: Path) -> pd.DataFrame:
             found = json.loads(path.read_text())
             rows += [{key: row[key] for key in KEYS} for row in found]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no list of result records ({error}); run its chapter again") from error
+            raise ValueError(
+                f"{path} is no list of result records ({error}); run its chapter again"
+            ) from error
     return pd.DataFrame(rows, columns=list(KEYS))
 
 
@@ -69,18 +73,21 @@ def merge(run: Path) -> Path:
 def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
     """Scores with their intervals, a row per model in the plain case, best first, a column per split."""
     rows = records.query("task == @task and metric == @metric and condition == '' and split != 'train'")
-    rows = rows[rows.groupby(["model", "split"]).seed.transform(lambda seeds: seeds.isna() | seeds.notna().all())]
+    rows = rows[
+        rows.groupby(["model", "split"]).seed.transform(lambda seeds: seeds.isna() | seeds.notna().all())
+    ]
     table = rows.assign(score=rows.apply(interval_text, axis=1)).pivot_table(
         index="model", columns="split", values="score", aggfunc="first"
     )
     best = rows.sort_values("value").groupby(["split", "model"]).value.last().unstack("split")
-    table.insert(0, "parameters", rows.groupby("model").params.first().map(lambda n: f"{n:,.0f}" if n == n else ""))
-    return table.loc[best.sort_values(list(best.columns)[0], ascending=False).index].fillna("")
+    counts = rows.groupby("model").params.first()
+    table.insert(0, "parameters", counts.map(lambda count: "" if pd.isna(count) else f"{int(count):,}"))
+    return table.loc[best.sort_values(best.columns[0], ascending=False).index].fillna("")
 
 
 def interval_text(row: pd.Series) -> str:
     """A score as ".915 [.905-.924]"; without an interval just the score."""
-    if row.low is None or math.isnan(row.low):
+    if pd.isna(row.low):
         return short(row.value)
     return f"{short(row.value)} [{short(row.low)}-{short(row.high)}]"
 
@@ -103,10 +110,12 @@ def update_readme(readme: Path, records: pd.DataFrame) -> None:
 def readme_table(records: pd.DataFrame) -> str:
     """The README's table in Markdown, with the data named above it."""
     rows = records.query("task == 'superclass'")
-    data = ", ".join(f"{dataset} ({kind})" for dataset, kind in rows[["dataset", "kind"]].drop_duplicates().values)
+    data = ", ".join(
+        f"{dataset} ({kind})" for dataset, kind in rows[["dataset", "kind"]].drop_duplicates().values
+    )
     counts = rows.query("metric == 'macro_auroc'").groupby("split").n_test.max()
     sizes = ", ".join(f"{split} n = {count:,}" for split, count in counts.items())
-    return f"Macro AUROC [95 % interval] over five superclasses. Data: {data}; {sizes}.\n\n{score_table(records).to_markdown()}"
+    return f"Macro AUROC [95 % interval] over five superclasses. Data: {data}; {sizes}.\n\n{score_table(records).to_markdown(disable_numparse=True)}"
 
 
 def _plain(value):
@@ -117,14 +126,18 @@ def _plain(value):
 
 def _versions() -> str:
     packages = ("torch", "lightning", "scikit-learn")
-    return f"python {platform.python_version()}, " + ", ".join(f"{name} {version(name).split('+')[0]}" for name in packages)
+    return f"python {platform.python_version()}, " + ", ".join(
+        f"{name} {version(name).split('+')[0]}" for name in packages
+    )
 
 
 def _commit() -> str | None:
     """The checked-out commit, null outside of a checkout."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

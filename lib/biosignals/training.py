@@ -30,6 +30,7 @@ from biosignals import models
 from biosignals.data.recordings import Recordings
 from biosignals.models.one_by_k import OneByK
 from biosignals.models.standardised import Standardised
+from biosignals.prediction import crop_probabilities, fast_form
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,12 @@ def fit(
     """
     validation = np.array([], dtype=int) if validation is None else validation
     _check(recordings, targets, train)
-    place = Path(cache) / f"{model}-{_key(model, recordings, targets, train, validation, recipe, seed, scored)}"
+    place = (
+        Path(cache) / f"{model}-{_key(model, recordings, targets, train, validation, recipe, seed, scored)}"
+    )
     if not place.is_dir():
         _train(model, recordings, targets, train, validation, recipe, seed, scored or targets.shape[1], place)
     return _load(model, recordings, targets.shape[1], recipe, place)
-
-
-def predict(net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
-    """Probabilities (rows, classes) of a multi-label net: the mean over neighbouring crops, or of the whole record."""
-    return predict_signals(net, recordings.physical(rows), crop)
-
-
-def predict_signals(net: nn.Module, signals: np.ndarray, crop: int | None = None) -> np.ndarray:
-    """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = _fast_form(net.eval(), torch.from_numpy(signals[:2, :, :crop])).to(device).eval()
-    with torch.inference_mode():
-        parts = [
-            _crop_probabilities(net, torch.from_numpy(signals[i : i + 256]).to(device), crop).cpu()
-            for i in range(0, len(signals), 256)
-        ]
-    return torch.cat(parts).numpy()
 
 
 def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> None:
@@ -106,7 +92,9 @@ def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> No
     if not np.isfinite(targets).all() or targets.min() < 0 or targets.max() > 1:
         raise ValueError("targets must lie between 0 and 1")
     if not np.isfinite(recordings.signals).all():
-        raise ValueError(f"{recordings.dataset}: signals hold NaN or infinity; leave those recordings out first")
+        raise ValueError(
+            f"{recordings.dataset}: signals hold NaN or infinity; leave those recordings out first"
+        )
 
 
 # Finished fits
@@ -114,9 +102,22 @@ def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> No
 
 def _key(model, recordings, targets, train, validation, recipe, seed, scored) -> str:
     digest = hashlib.blake2b(digest_size=10)
-    about = [model, recordings.scale, recordings.sampling_rate, recordings.channels, asdict(recipe), seed, scored]
+    about = [
+        model,
+        recordings.scale,
+        recordings.sampling_rate,
+        recordings.channels,
+        asdict(recipe),
+        seed,
+        scored,
+    ]
     digest.update(json.dumps(about).encode())
-    for module in (models.constructor_module(model), *map(lambda m: m.__module__, (Standardised, OneByK)), __name__):
+    for module in (
+        models.constructor_module(model),
+        Standardised.__module__,
+        OneByK.__module__,
+        __name__,
+    ):
         digest.update(_code(module).encode())
     for rows in (train, validation):
         digest.update(np.ascontiguousarray(recordings.signals[rows]))
@@ -128,7 +129,10 @@ def _code(module: str) -> str:
     """A module's code without comments and docstrings, whose change alters no result."""
     tree = ast.parse(inspect.getsource(importlib.import_module(module)))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
             node.body[0] = ast.Pass()
     return ast.dump(tree)
 
@@ -191,7 +195,9 @@ def _run(learner, recordings, targets, train, validation, recipe, name, folder) 
         trainer.fit(
             learner,
             _loader(CropData(recordings, targets, train, recipe.crop), recipe.batch_size, shuffle=True),
-            _loader(CropData(recordings, targets, validation, None), recipe.batch_size, shuffle=False) if score else None,
+            _loader(CropData(recordings, targets, validation, None), recipe.batch_size, shuffle=False)
+            if score
+            else None,
         )
     return best.best_model_path
 
@@ -223,7 +229,9 @@ class CropData(Dataset):
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         starts = torch.randint(self.signals.shape[-1] - self.crop + 1, (len(indices),)).tolist()
-        crops = [self.signals[i, :, start : start + self.crop] for i, start in zip(indices, starts, strict=True)]
+        crops = [
+            self.signals[i, :, start : start + self.crop] for i, start in zip(indices, starts, strict=True)
+        ]
         return torch.from_numpy(np.stack(crops) * self.scale), self.targets[indices]
 
 
@@ -233,7 +241,7 @@ class Learner(lightning.LightningModule):
     def __init__(self, net: nn.Module, example: Tensor, recipe: Recipe, scored: int):
         super().__init__()
         self.original = net
-        self.net = net if torch.cuda.is_available() else _fast_form(net, example)
+        self.net = net if torch.cuda.is_available() else fast_form(net, example)
         self.recipe = recipe
         self.scored = scored
         self.auroc = MultilabelAUROC(scored)
@@ -248,7 +256,7 @@ class Learner(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         x, y = batch
-        probabilities = _crop_probabilities(self.net, x, self.recipe.crop).clamp(1e-6, 1 - 1e-6)
+        probabilities = crop_probabilities(self.net, x, self.recipe.crop).clamp(1e-6, 1 - 1e-6)
         loss = nn.functional.binary_cross_entropy(probabilities[:, : self.scored], y[:, : self.scored])
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(x))
         self.auroc.update(probabilities[:, : self.scored], y[:, : self.scored].int())
@@ -267,7 +275,9 @@ class Learner(lightning.LightningModule):
             self.net.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.recipe.learning_rate, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.recipe.learning_rate, total_steps=steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def history(self) -> pd.DataFrame:
@@ -289,7 +299,9 @@ class EpochProgress(Callback):
         self.bar = tqdm(total=trainer.max_epochs, desc=self.name, unit="epoch", leave=False, file=sys.stderr)
 
     def on_train_epoch_end(self, trainer, learner) -> None:
-        self.bar.set_postfix({name: f"{float(value):.3f}" for name, value in trainer.callback_metrics.items()})
+        self.bar.set_postfix(
+            {name: f"{float(value):.3f}" for name, value in trainer.callback_metrics.items()}
+        )
         self.bar.update()
 
     def on_train_end(self, trainer, learner) -> None:
@@ -305,24 +317,3 @@ def _mix(x: Tensor, y: Tensor, strength: float) -> tuple[Tensor, Tensor]:
         torch.lerp(x[other], x, share[:, None, None]),
         torch.lerp(y[other], y, share[:, None]),
     )
-
-
-def _crop_probabilities(net: nn.Module, x: Tensor, crop: int | None) -> Tensor:
-    """Mean probability over the neighbouring crops that fill the record, the last one flush with its end."""
-    samples = x.shape[-1]
-    if crop is None or crop >= samples:
-        return net(x).float().sigmoid()
-    count = -(-samples // crop)
-    starts = [i * (samples - crop) // (count - 1) for i in range(count)]
-    crops = torch.cat([x[..., start : start + crop] for start in starts])
-    return net(crops).float().sigmoid().unflatten(0, (count, len(x))).mean(0)
-
-
-def _fast_form(net: nn.Module, example: Tensor) -> nn.Module:
-    """The 1 x k form of a convolutional net on a CPU, the net itself where there is none."""
-    if torch.cuda.is_available():
-        return net
-    try:
-        return OneByK(net, example)
-    except ValueError:
-        return net

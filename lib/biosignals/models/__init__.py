@@ -46,5 +46,7 @@ def parameter_count(net: nn.Module, statistics: bool = False) -> int:
     """Number of trainable parameters; with `statistics`, batch norm's running means and variances too."""
     count = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
     if statistics:
-        count += sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
+        count += sum(
+            b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var"))
+        )
     return count

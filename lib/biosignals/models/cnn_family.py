@@ -21,7 +21,9 @@ class CnnFamily(nn.Module):
     for all blocks: 175 samples for four, 80 for three.
     """
 
-    def __init__(self, channels: int, classes: int, widths: tuple[int, ...], samples: int = 1000, dropout: float = 0.2):
+    def __init__(
+        self, channels: int, classes: int, widths: tuple[int, ...], samples: int = 1000, dropout: float = 0.2
+    ):
         super().__init__()
         inputs = (channels, *widths)
         self.blocks = nn.Sequential(

@@ -32,7 +32,9 @@ class OneByK(nn.Module):
     def copy_weights_to(self, net: nn.Module) -> None:
         """Put the trained weights back into the net that this is a copy of."""
         shapes = {name: value.shape for name, value in net.state_dict().items()}
-        net.load_state_dict({name: value.reshape(shapes[name]) for name, value in self.net.state_dict().items()})
+        net.load_state_dict(
+            {name: value.reshape(shapes[name]) for name, value in self.net.state_dict().items()}
+        )
 
 
 def _layers_in_time(net: nn.Module, x: Tensor) -> set[str]:
@@ -69,7 +71,11 @@ def _one_by_k(layer: nn.Module) -> nn.Module:
         )
     if isinstance(layer, nn.AvgPool1d):
         return nn.AvgPool2d(
-            (1, *layer.kernel_size), (1, *layer.stride), (0, *layer.padding), layer.ceil_mode, layer.count_include_pad
+            (1, *layer.kernel_size),
+            (1, *layer.stride),
+            (0, *layer.padding),
+            layer.ceil_mode,
+            layer.count_include_pad,
         )
     if isinstance(layer, nn.Conv1d):
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -79,7 +85,11 @@ def _one_by_k(layer: nn.Module) -> nn.Module:
             (1, *layer.dilation), layer.groups, layer.bias is not None,
         )  # fmt: skip
     else:
-        flat = nn.BatchNorm2d(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        flat = nn.BatchNorm2d(
+            layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
+        )
     shapes = flat.state_dict()
-    flat.load_state_dict({name: value.reshape(shapes[name].shape) for name, value in layer.state_dict().items()})
+    flat.load_state_dict(
+        {name: value.reshape(shapes[name].shape) for name, value in layer.state_dict().items()}
+    )
     return flat.to(memory_format=torch.channels_last)

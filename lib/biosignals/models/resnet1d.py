@@ -85,7 +85,8 @@ class XBlock(nn.Module):
 
 def _convolution(channels: int, width: int, kernel: int = 5, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False), nn.BatchNorm1d(width)
+        nn.Conv1d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm1d(width),
     )
 
 

@@ -1,0 +1,51 @@
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+
+from biosignals import cross_validation, prediction
+from biosignals.data import splits
+from test_training import SHORT, recordings
+
+
+def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(tmp_path):
+    signals, targets = recordings()
+    fitted = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path)
+    assert sorted(fitted.rows) == list(np.flatnonzero(signals.table.fold < 10))
+    held_out = splits.groups(signals.table)[1][1]
+    expected = prediction.predict(fitted.fits[1].net, signals, held_out, SHORT.crop)
+    np.testing.assert_allclose(fitted.probabilities[np.isin(fitted.rows, held_out)], expected, atol=1e-6)
+    assert fitted.seconds == sum(fit.seconds for fit in fitted.fits)
+
+
+def test_scores_of_changed_signals_come_in_the_same_order(tmp_path):
+    signals, targets = recordings()
+    fitted = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path)
+    same = cross_validation.rescore(fitted, signals, lambda x: x)
+    np.testing.assert_allclose(same, fitted.probabilities, atol=1e-6)
+    assert not np.allclose(cross_validation.rescore(fitted, signals, np.zeros_like), fitted.probabilities)
+
+
+def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
+    signals, targets = recordings()
+    fitted = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path)
+    first = len(splits.groups(signals.table)[0][1])
+    flipped = targets.copy()
+    flipped[fitted.rows[:first]] = 1 - flipped[fitted.rows[:first]]
+    before, after = (cross_validation.decide(fitted, labels, signals.table) for labels in (targets, flipped))
+    np.testing.assert_array_equal(before[:first], after[:first])
+
+
+def test_a_forest_does_not_see_what_it_scores():
+    signals, targets = recordings()
+    features = np.random.default_rng(0).normal(size=(60, 3))  # nothing to learn but the records themselves
+    forest = RandomForestClassifier(50, random_state=0)
+    probabilities = cross_validation.forest_out_of_fold(forest, features, targets, signals.table)
+    rows = np.concatenate([held_out for _, held_out in splits.groups(signals.table)])
+    assert ((probabilities > 0.5) == targets[rows]).mean() < 0.75
+
+
+def test_a_class_that_the_training_folds_lack_has_probability_0():
+    forest = RandomForestClassifier(5, random_state=0).fit(
+        np.arange(8.0)[:, None], np.tile([[0, 1], [0, 0]], (4, 1))
+    )
+    probabilities = cross_validation.class_probabilities(forest, np.arange(8.0)[:, None])
+    assert probabilities.shape == (8, 2) and not probabilities[:, 0].any()

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+import torch
+
+from biosignals import models, prediction
+
+
+def net():
+    torch.manual_seed(0)
+    return models.create("student-57k", 2, 3).eval()
+
+
+@pytest.mark.parametrize(
+    "samples, starts", [(250, (0, 50, 100, 150)), (300, (0, 50, 100, 150, 200)), (100, (0,))]
+)
+def test_a_records_probability_is_the_mean_over_overlapping_crops(samples, starts):
+    x = torch.randn(2, 2, samples)
+    with torch.no_grad():
+        parts = torch.stack([net()(x[..., start : start + 100]).sigmoid() for start in starts])
+    ours = prediction.predict_signals(net(), x.numpy(), crop=100)
+    np.testing.assert_allclose(ours, parts.mean(0), atol=1e-5)
+
+
+def test_without_crops_the_whole_record_counts_and_batches_make_no_difference():
+    x = torch.randn(300, 2, 120)
+    with torch.no_grad():
+        expected = net()(x).sigmoid()
+    np.testing.assert_allclose(prediction.predict_signals(net(), x.numpy()), expected, atol=1e-5)

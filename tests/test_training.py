@@ -1,0 +1,148 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from biosignals import prediction, training
+from biosignals.data.recordings import Recordings
+from biosignals.training import Recipe
+
+SHORT = Recipe(epochs=2, batch_size=16, crop=100)
+
+
+def recordings(count=60, samples=150, seed=0):
+    """Two leads of noise at 1000 counts per mV; where the label is 1, lead 1 beats."""
+    rng = np.random.default_rng(seed)
+    targets = np.eye(2)[rng.integers(0, 2, count)].astype(np.float32)
+    signals = rng.normal(0, 300, (count, 2, samples))
+    signals[targets[:, 1] > 0, 0] += 2000 * (np.arange(samples) % 25 < 4)
+    table = pd.DataFrame({"subject": range(count), "samples": samples, "fold": np.arange(count) % 10 + 1})
+    return Recordings("ptb-xl", signals.astype(np.int16), 0.001, "mV", 100.0, ("I", "II"), table), targets
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many fits were really trained."""
+    fits, train = [], training._train
+    monkeypatch.setattr(training, "_train", lambda *args: (fits.append(args[0]), train(*args)))
+    return fits
+
+
+def fit(cache, data=None, recipe=SHORT, seed=0, train=range(40), validation=range(40, 60), **options):
+    signals, targets = data or recordings()
+    validation = None if validation is None else np.array(validation)
+    return training.fit(
+        "student-57k", signals, targets, np.array(train), validation, recipe, cache, seed, **options
+    )  # fmt: skip
+
+
+def test_a_net_learns_what_is_there_to_learn(tmp_path):
+    data = recordings()
+    found = fit(tmp_path, data, Recipe(epochs=12, batch_size=16, crop=100))
+    assert found.history.validation_auroc.max() > 0.95
+    assert found.history.training_loss.iloc[-1] < found.history.training_loss.iloc[0]
+    probabilities = prediction.predict(found.net, data[0], np.arange(40, 60), crop=100)
+    assert probabilities.shape == (20, 2) and 0 <= probabilities.min() and probabilities.max() <= 1
+
+
+def test_the_best_epoch_is_kept(tmp_path):
+    data = recordings()
+    found = fit(tmp_path, data, Recipe(epochs=6, batch_size=16, crop=100, learning_rate=0.03))
+    score = training.MultilabelAUROC(2)(
+        torch.from_numpy(prediction.predict(found.net, data[0], np.arange(40, 60), crop=100)),
+        torch.from_numpy(data[1][40:]).int(),
+    )
+    assert float(score) == pytest.approx(found.history.validation_auroc.max(), abs=1e-4)
+
+
+def test_a_finished_fit_is_found_again_and_is_the_same(tmp_path, counted):
+    first, second = fit(tmp_path), fit(tmp_path)
+    assert len(counted) == 1
+    for ours, theirs in zip(first.net.state_dict().values(), second.net.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    pd.testing.assert_frame_equal(first.history, second.history)
+
+
+def test_other_data_recipe_seed_or_code_is_another_fit(tmp_path, counted, monkeypatch):
+    fit(tmp_path)
+    fit(tmp_path, recordings(seed=1))
+    fit(tmp_path, recipe=Recipe(epochs=2, batch_size=16, crop=90))
+    fit(tmp_path, seed=1)
+    fit(tmp_path, validation=None)
+    monkeypatch.setattr(training, "_code", lambda module: "changed")
+    fit(tmp_path)
+    assert len(counted) == 6
+
+
+def test_comments_and_docstrings_are_not_code(tmp_path, monkeypatch):
+    module = tmp_path / "some_net.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    module.write_text('"""A net."""\n\ndef f():\n    """Do."""\n    return 1\n')
+    before = training._code("some_net")
+    module.write_text('"""A good net."""\n\ndef f():\n    """Do it."""\n    return 1  # one\n')
+    assert training._code("some_net") == before
+    module.write_text('"""A net."""\n\ndef f():\n    """Do."""\n    return 2\n')
+    assert training._code("some_net") != before
+
+
+def test_one_seed_gives_equal_fits(tmp_path):
+    one, other = fit(tmp_path / "one"), fit(tmp_path / "other")
+    pd.testing.assert_frame_equal(one.history, other.history)
+    assert not fit(tmp_path / "one", seed=1).history.equals(one.history)
+
+
+def test_a_fit_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        training.Learner, "on_train_epoch_end", lambda self: (_ for _ in ()).throw(RuntimeError("cut"))
+    )
+    with pytest.raises(RuntimeError, match="cut"):
+        fit(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_patience_ends_a_fit_early(tmp_path):
+    found = fit(tmp_path, recipe=Recipe(epochs=40, batch_size=16, crop=100, patience=1))
+    assert len(found.history) < 40
+
+
+def test_without_validation_the_last_epoch_is_kept(tmp_path):
+    assert list(fit(tmp_path, validation=None).history.columns) == ["training_loss"]
+
+
+def test_extra_targets_help_to_learn_but_are_not_scored(tmp_path):
+    signals, targets = recordings()
+    extra = np.hstack([targets, np.zeros_like(targets)])  # a class without positives has no AUROC
+    found = fit(tmp_path, (signals, extra), scored=2)
+    assert found.history.validation_auroc.notna().all()
+    assert prediction.predict(found.net, signals, np.arange(5), crop=100).shape == (5, 4)
+
+
+def test_mixup_mixes_signals_and_labels_alike():
+    torch.manual_seed(0)
+    y = torch.rand(8, 3)
+    x = y[:, :1, None].expand(8, 2, 10)
+    mixed_x, mixed_y = training._mix(x, y, 0.4)
+    torch.testing.assert_close(mixed_x[:, 0, 0], mixed_y[:, 0])
+    assert not torch.equal(mixed_y, y)
+
+
+def test_normalisation_is_inside_the_net(tmp_path):
+    found = fit(tmp_path)
+    signals, _ = recordings()
+    assert float(found.net.mean) == pytest.approx(signals.physical(range(40)).mean(), abs=1e-6)
+    assert float(found.net.deviation) == pytest.approx(signals.physical(range(40)).std(), rel=1e-3)
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path):
+    signals, targets = recordings()
+    with pytest.raises(ValueError, match="no recordings to train on"):
+        fit(tmp_path, train=np.array([], int))
+    with pytest.raises(ValueError, match="59 rows of targets for 60"):
+        fit(tmp_path, (signals, targets[:59]))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        fit(tmp_path, (signals, targets * np.nan))
+    broken = Recordings(
+        "ptb-xl", signals.signals * np.float32(np.nan), 1.0, "mV", 100.0, ("I", "II"), signals.table
+    )
+    with pytest.raises(ValueError, match="NaN"):
+        fit(tmp_path, (broken, targets))

@@ -7,6 +7,11 @@ PROFILE ?= quick
 DATA ?=
 SETS ?=
 
+# Kept by the process, the memory of large tensors is not fetched from the system again at every step (Linux; ignored elsewhere).
+export MALLOC_MMAP_THRESHOLD_ = 1073741824
+export MALLOC_TRIM_THRESHOLD_ = 8589934592
+export MALLOC_TOP_PAD_ = 268435456
+
 CHAPTERS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 LIBRARY := $(shell find lib/biosignals -name '*.py')
 RUN := runs/$(PROFILE)

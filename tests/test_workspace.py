@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from biosignals.data.sources import Source
-from biosignals.workspace import describe_run, hardware, open_chapter
+from biosignals.workspace import describe_run, hardware, open_chapter, read_list
 
 
 @pytest.fixture
@@ -41,6 +41,14 @@ def test_a_run_elsewhere_keeps_its_caches_to_itself(project, tmp_path_factory):
     workspace = open_chapter("01_eda", "tiny", folder=str(elsewhere))
     assert workspace.folder == elsewhere
     assert workspace.cache == elsewhere / "cache"
+
+
+def test_a_list_of_records_is_found_from_notebooks_too(project, monkeypatch):
+    (project / "records.txt").write_text("3\n14\n")
+    monkeypatch.chdir("notebooks")
+    workspace = open_chapter("01_eda", "reference")
+    assert read_list(workspace, "records.txt") == ["3", "14"]
+    assert read_list(workspace, "") is None
 
 
 def test_outside_of_the_project_the_remedy_is_named(tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ import tarfile
 import zipfile
 
 import pytest
-from biosignals.data import archives
-from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
 from hypothesis import given
 from hypothesis import strategies as st
+
+from biosignals.data import archives
+from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
 
 
 def make_zip(path, members):

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_sets
 
+import tiny_sets
 from biosignals.data import cache, ptbxl
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
-import tiny_sets
 
+import tiny_sets
 from biosignals.data import cinc2017
 
 

@@ -10,6 +10,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
+
 from biosignals.data import download
 from biosignals.data.catalogue import CATALOGUE, Release
 from biosignals.data.download import DownloadError, fetch, main

@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_sets
 
+import tiny_sets
 from biosignals.data import ptbxl
 
 

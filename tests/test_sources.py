@@ -1,8 +1,8 @@
 import json
 
 import pytest
-import tiny_sets
 
+import tiny_sets
 from biosignals.data import cinc2017, ptbxl, simulate, sources
 
 

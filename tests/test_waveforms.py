@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import tiny_sets
 import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tiny_sets
 from biosignals.data import waveforms
 
 NAMES = ("I", "II", "V1")

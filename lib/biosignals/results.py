@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -23,8 +24,9 @@ SPLITS = ("train", "validation", "out-of-fold", "test")
 
 
 def record(**values) -> dict:
-    """One result with all keys, those not given null; `condition` is empty for the plain case.
+    """One result with all keys, those not given null; `condition` is empty for the plain case, its values have no spaces.
 
+    A calibration error keeps no interval: each resample's error is biased upwards, so percentiles do not hold its value.
     Raises ValueError for an unknown key, a missing required one, or a word outside of the vocabulary.
     """
     unknown = sorted(set(values) - set(KEYS))
@@ -36,6 +38,9 @@ def record(**values) -> dict:
             f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}"
         )
     filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
+    filled["condition"] = re.sub(r"\s+(?!\S+=)", "-", filled["condition"])
+    if filled["metric"] == "ece":
+        filled |= dict.fromkeys(("low", "high", "delta_low", "delta_high"))
     return {key: _plain(filled[key]) for key in KEYS}
 
 
@@ -66,7 +71,7 @@ def read(*paths: Path) -> pd.DataFrame:
 def merge(run: Path) -> Path:
     """Collect the records of all chapters of a run, RUN/results/*.json, in RUN/results.json."""
     rows = [row for path in sorted(Path(run).glob("results/*.json")) for row in json.loads(path.read_text())]
-    write(Path(run) / "results.json", rows)
+    write(Path(run) / "results.json", [record(**row) for row in rows])
     return Path(run) / "results.json"
 
 

@@ -114,7 +114,7 @@ def update_readme(readme: Path, records: pd.DataFrame) -> None:
 
 def readme_table(records: pd.DataFrame) -> str:
     """The README's table in Markdown, with the data named above it."""
-    rows = records.query("task == 'superclass'")
+    rows = records.query("task == 'superclass' and condition == ''")
     data = ", ".join(
         f"{dataset} ({kind})" for dataset, kind in rows[["dataset", "kind"]].drop_duplicates().values
     )

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn import metrics
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from biosignals import evaluation
 
@@ -38,6 +39,54 @@ def test_calibration_error_of_known_cases():
     ones = np.ones((1, 100))
     assert evaluation.ece(certain, certain, ones)[0] == 0
     assert evaluation.ece(certain, np.full_like(certain, 0.75), ones)[0] == pytest.approx(0.25)
+
+
+def test_average_precision_equals_scikit_learn_with_ties_and_weights():
+    weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
+    ours = evaluation.average_precision(TARGETS, PROBABILITIES, weights)
+    theirs = [
+        np.mean([average_precision_score(t, p, sample_weight=weight) for t, p in zip(TARGETS.T, PROBABILITIES.T)])
+        for weight in weights
+    ]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_scores_of_decisions_equal_scikit_learn():
+    truth, found = TARGETS[:, :1], (PROBABILITIES[:, :1] > 0.5).astype(float)
+    weight = RNG.integers(0, 4, 200)
+    theirs = {
+        "sensitivity": metrics.recall_score, "precision": metrics.precision_score, "f1": metrics.f1_score,
+        "accuracy": metrics.accuracy_score, "balanced_accuracy": metrics.balanced_accuracy_score,
+    }  # fmt: skip
+    for name, score in theirs.items():
+        ours = evaluation.DECISIONS[name](truth, found, weight[None])[0]
+        assert ours == pytest.approx(score(truth[:, 0], found[:, 0], sample_weight=weight))
+    specificity = metrics.recall_score(truth[:, 0], found[:, 0], sample_weight=weight, pos_label=0)
+    assert evaluation.specificity(truth, found, weight[None])[0] == pytest.approx(specificity)
+
+
+def test_who_finds_nothing_has_precision_and_f1_zero():
+    truth, nothing = TARGETS[:, :1], np.zeros((200, 1))
+    assert evaluation.precision(truth, nothing, ONES)[0] == evaluation.f1(truth, nothing, ONES)[0] == 0
+    assert evaluation.accuracy(truth, nothing, ONES)[0] == pytest.approx(1 - truth.mean())
+
+
+def test_the_table_of_scores_holds_what_each_score_is_by_itself():
+    other = RNG.random(PROBABILITIES.shape)
+    table = evaluation.scores({"a": PROBABILITIES, "b": other}, TARGETS, SUBJECTS, versus=other)
+    row = table.query("model == 'a' and metric == 'macro_auroc'").iloc[0]
+    alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
+    paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, other, SUBJECTS)
+    assert tuple(row[["value", "low", "high"]]) == (alone.value, alone.low, alone.high)
+    assert tuple(row[["delta", "delta_low", "delta_high"]]) == (paired.value, paired.low, paired.high)
+    assert list(evaluation.ranking(table).index) == ["a", "b"]
+    assert list(evaluation.ranking(table, "brier").value) == sorted(table[table.metric == "brier"].value)
+
+
+def test_a_calibration_error_has_no_interval():
+    table = evaluation.scores({"a": PROBABILITIES}, TARGETS, SUBJECTS, versus=PROBABILITIES).set_index("metric")
+    assert table.loc["ece", ["value", "delta"]].notna().all()
+    assert table.loc["ece", ["low", "high", "delta_low", "delta_high"]].isna().all()
 
 
 def test_interval_agrees_with_scipy_where_each_subject_has_one_record():

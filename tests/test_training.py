@@ -1,7 +1,11 @@
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from biosignals import prediction, training
 from biosignals.data.recordings import Recordings
@@ -139,10 +143,92 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
         fit(tmp_path, train=np.array([], int))
     with pytest.raises(ValueError, match="59 rows of targets for 60"):
         fit(tmp_path, (signals, targets[:59]))
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="targets hold NaN"):
         fit(tmp_path, (signals, targets * np.nan))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        fit(tmp_path, (signals, targets * 2))
     broken = Recordings(
         "ptb-xl", signals.signals * np.float32(np.nan), 1.0, "mV", 100.0, ("I", "II"), signals.table
     )
     with pytest.raises(ValueError, match="NaN"):
         fit(tmp_path, (broken, targets))
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A loss and an augmentation with one number each, as a recipe takes them."""
+
+    factor: float = 1.0
+
+    def __call__(self, x, targets=None):
+        return self.factor * (x if targets is None else binary_cross_entropy_with_logits(x, targets))
+
+
+def test_a_recipes_loss_and_augmentation_are_used_and_tell_fits_apart(tmp_path, counted):
+    plain = fit(tmp_path).history.training_loss
+    doubled = fit(tmp_path, recipe=replace(SHORT, loss=Scaled(2.0))).history.training_loss
+    assert doubled[1] == pytest.approx(2 * plain[1], rel=0.2)
+    silenced = fit(tmp_path, recipe=replace(SHORT, augment=Scaled(0.0))).history.training_loss
+    assert silenced[2] != plain[2]
+    fit(tmp_path, recipe=replace(SHORT, loss=Scaled(2.0)))
+    assert len(counted) == 3
+
+
+def test_balanced_batches_hold_as_many_positives_as_negatives(tmp_path):
+    signals, _ = recordings(count=400)
+    rare = np.zeros((400, 1), np.float32)
+    rare[::20] = 1
+    task = training.Task(signals, rare, None, np.arange(400), np.array([], int), 1)
+    torch.manual_seed(0)
+    shares = [
+        float(torch.cat([y for _, _, y in training._training_loader(task, replace(SHORT, balanced=balanced))]).mean())
+        for balanced in (True, False)
+    ]
+    assert shares == [pytest.approx(0.5, abs=0.1), pytest.approx(0.05, abs=0.01)]
+
+
+def test_exclusive_classes_share_one_probability(tmp_path):
+    signals, targets = recordings()
+    found = fit(tmp_path, recipe=replace(SHORT, exclusive=True, epochs=6))
+    p = prediction.predict(found.net, signals, np.arange(40, 60), crop=100, exclusive=True)
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    assert found.history.validation_auroc.max() > 0.8
+
+
+def test_a_second_input_can_hold_all_there_is_to_learn(tmp_path):
+    signals, targets = recordings(count=200)
+    silent = replace(signals, signals=np.random.default_rng(1).integers(-9, 9, signals.signals.shape).astype(np.int16))
+    features = targets[:, 1:] + np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32)
+    rows, recipe = np.arange(200), Recipe(epochs=8, batch_size=16, crop=None)
+    options = {"features": features.astype(np.float32)}
+    found = training.fit("resnet1d-rhythm", silent, targets, rows[:150], rows[150:], recipe, tmp_path, **options)
+    assert found.history.validation_auroc.max() > 0.95
+    scrambled = {"features": np.roll(options["features"], 1, axis=0)}
+    p, q = (prediction.predict(found.net, silent, rows[150:], **chosen) for chosen in (options, scrambled))
+    assert not np.allclose(p, q)
+    with pytest.raises(ValueError, match="199 rows of features"):
+        training.fit("resnet1d-rhythm", silent, targets, rows, None, recipe, tmp_path, features=features[1:])
+
+
+def test_epochs_are_reported_and_the_report_may_end_the_fit(tmp_path):
+    told = []
+    fit(tmp_path, report=lambda epoch, scores: told.append((epoch, sorted(scores))))
+    assert told == [(i, ["validation_auprc", "validation_auroc", "validation_loss"]) for i in (1, 2)]
+
+    def stop(epoch, scores):
+        raise StopAsking
+
+    with pytest.raises(StopAsking):
+        fit(tmp_path, seed=1, report=stop)
+
+
+class StopAsking(Exception):
+    pass
+
+
+def test_the_best_epoch_may_be_chosen_by_precision_and_recall(tmp_path):
+    found = fit(tmp_path, recipe=replace(SHORT, epochs=5, choose_by="auprc", learning_rate=0.03))
+    signals, targets = recordings()
+    p = prediction.predict(found.net, signals, np.arange(40, 60), crop=100)
+    best = average_precision_score(targets[40:], p)
+    assert best == pytest.approx(found.history.validation_auprc.max(), abs=1e-4)

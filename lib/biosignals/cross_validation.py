@@ -28,7 +28,7 @@ class OutOfFold:
 
 def out_of_fold(
     model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
-    seed: int = 0, scored: int | None = None,
+    seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
 ) -> OutOfFold:  # fmt: skip
     """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
 
@@ -37,8 +37,10 @@ def out_of_fold(
     fits, parts = [], []
     groups = splits.groups(recordings.table)
     for train, held_out in groups:
-        fits.append(training.fit(model, recordings, targets, train, None, recipe, cache, seed, scored))
-        probabilities = prediction.predict(fits[-1].net, recordings, held_out, recipe.crop)
+        fits.append(training.fit(model, recordings, targets, train, None, recipe, cache, seed, scored, features))
+        probabilities = prediction.predict(
+            fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
+        )
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)

@@ -53,6 +53,59 @@ def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bin
     return np.mean(errors, axis=0)
 
 
+def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve as average precision, mean over classes, (resamples,).
+
+    Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without positives.
+    """
+    return np.mean(
+        [_average_precision(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=0
+    )
+
+
+def sensitivity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the positives that are found, (resamples,); `decisions` (n, 1) are 0 or 1, as in the five below."""
+    true_positive, _, false_negative, _ = _counts(targets, decisions, weights)
+    return _ratio(true_positive, true_positive + false_negative)
+
+
+def specificity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the negatives that are left alone."""
+    _, false_positive, _, true_negative = _counts(targets, decisions, weights)
+    return _ratio(true_negative, true_negative + false_positive)
+
+
+def precision(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the found that are positive; 0 where nothing is found."""
+    true_positive, false_positive, _, _ = _counts(targets, decisions, weights)
+    return _ratio(true_positive, true_positive + false_positive, 0.0)
+
+
+def f1(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Harmonic mean of sensitivity and precision; 0 where nothing is found."""
+    true_positive, false_positive, false_negative, _ = _counts(targets, decisions, weights)
+    return _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative, 0.0)
+
+
+def accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of right decisions."""
+    true_positive, _, _, true_negative = _counts(targets, decisions, weights)
+    return (true_positive + true_negative) / weights.sum(1)
+
+
+def balanced_accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of sensitivity and specificity."""
+    return (sensitivity(targets, decisions, weights) + specificity(targets, decisions, weights)) / 2
+
+
+MULTILABEL = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
+BINARY = {"auroc": macro_auroc, "auprc": average_precision, "brier": brier, "ece": ece}
+DECISIONS = {
+    "sensitivity": sensitivity, "specificity": specificity, "precision": precision, "f1": f1, "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+}  # fmt: skip
+
+
 def interval(
     metric: Metric,
     targets: np.ndarray,
@@ -81,44 +134,38 @@ def difference(
 
 
 def scores(
-    targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray, versus: np.ndarray | None = None
-) -> list[dict]:
-    """Macro AUROC, Brier score and calibration error, each as {metric, value, low, high}; arguments as `interval`.
-
-    With `versus`, the other model's probabilities, also {delta, delta_low, delta_high}, the paired difference.
-    """
-    rows = []
-    for name, metric in {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}.items():
-        rows.append({"metric": name, **vars(interval(metric, targets, probabilities, subjects))})
-        if versus is not None:
-            delta = difference(metric, targets, probabilities, versus, subjects)
-            rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
-    return rows
-
-
-def compare(
     models: Mapping[str, np.ndarray],
     targets: np.ndarray,
     subjects: np.ndarray,
     versus: np.ndarray | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
-    """Macro AUROC of several models, best first: a row per model with value, low, high.
+    """Several scores of several models, on the same resampled subjects: a row per model and metric.
 
-    models: probabilities by name; `versus`: those of the model compared with, for the paired difference in the columns
-    delta, delta_low, delta_high. Arrays as in `interval`.
+    models: probabilities by name; versus: those of the model compared with; arrays as in `interval`.
+    metrics: by name, default MULTILABEL. Columns: model, metric, value, low, high and, with `versus`, delta, delta_low,
+    delta_high: the paired difference. A calibration error has no interval: resampling makes it larger, so that the
+    percentiles need not even hold its value.
     """
-    table = pd.DataFrame(
-        {name: vars(interval(macro_auroc, targets, p, subjects)) for name, p in models.items()}
-    ).T.rename_axis("model")
-    if versus is not None:
-        deltas = {
-            name: vars(difference(macro_auroc, targets, p, versus, subjects)) for name, p in models.items()
-        }
-        deltas = pd.DataFrame(deltas).T.rename(
-            columns={"value": "delta", "low": "delta_low", "high": "delta_high"}
-        )
-        table = table.join(deltas)
-    return table.sort_values("value", ascending=False)
+    weights, rows = _weights(targets, subjects, 1000), []
+    for metric, score in (metrics or MULTILABEL).items():
+        theirs = None if versus is None else _mean_score(score, targets, versus, weights)
+        for model, probabilities in models.items():
+            ours = _mean_score(score, targets, probabilities, weights)
+            row = {"model": model, "metric": metric, **vars(_summary(ours))}
+            if theirs is not None:
+                delta = _summary(ours - theirs)
+                row |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+            if metric == "ece":
+                row |= {key: np.nan for key in row if key.endswith(("low", "high"))}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
+    """The rows of one metric of `scores`, best first, indexed by model."""
+    rows = table[table.metric == metric].drop(columns="metric").set_index("model")
+    return rows.sort_values("value", ascending=metric in ("brier", "ece"))
 
 
 def by_group(
@@ -195,6 +242,31 @@ def _auroc(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> 
     pairs = positives.sum(1) * negatives.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (positives * wins).sum(1) / pairs
+
+
+def _average_precision(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(-probability, kind="stable")
+    ranked, target = -probability[order], target[order].astype(bool)
+    weights = weights[:, order]
+    ends = np.flatnonzero(np.append(np.diff(ranked) > 0, True))  # the last record of each tie
+    found = np.cumsum(weights, axis=1)[:, ends]
+    true = np.cumsum(np.where(target, weights, 0), axis=1)[:, ends]
+    gained = np.diff(true, axis=1, prepend=0)
+    precisions = np.divide(true, found, out=np.zeros_like(true, dtype=float), where=found > 0)
+    return _ratio((gained * precisions).sum(1), true[:, -1])
+
+
+def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Weighted true positives, false positives, false negatives, true negatives, (resamples,) each."""
+    truth, found = targets.astype(bool), decisions.astype(bool)
+    return [
+        (weights @ cases).sum(1)
+        for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
+    ]
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
 
 
 def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:

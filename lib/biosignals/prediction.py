@@ -8,32 +8,51 @@ from biosignals.data.recordings import Recordings
 from biosignals.models.one_by_k import OneByK
 
 
-def predict(net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
-    """Probabilities (rows, classes) of a multi-label net: the mean over overlapping crops, or of the whole record."""
-    return predict_signals(net, recordings.physical(rows), crop)
+def predict(
+    net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None,
+    features: np.ndarray | None = None, exclusive: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
+
+    features: a second input, float32 (recordings, features). exclusive: classes exclude each other (softmax).
+    """
+    chosen = None if features is None else features[rows]
+    return predict_signals(net, recordings.physical(rows), crop, chosen, exclusive)
 
 
-def predict_signals(net: nn.Module, signals: np.ndarray, crop: int | None = None) -> np.ndarray:
-    """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples)."""
+def predict_signals(
+    net: nn.Module, signals: np.ndarray, crop: int | None = None, features: np.ndarray | None = None,
+    exclusive: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples), and features of the same n."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = fast_form(net.eval(), torch.from_numpy(signals[:2, :, :crop])).to(device).eval()
+    if features is None:
+        net = fast_form(net.eval(), torch.from_numpy(signals[:2, :, :crop]))
+    net, parts = net.to(device).eval(), []
     with torch.inference_mode():
-        parts = [
-            crop_probabilities(net, torch.from_numpy(signals[i : i + 256]).to(device), crop).cpu()
-            for i in range(0, len(signals), 256)
-        ]
+        for start in range(0, len(signals), 256):
+            x = torch.from_numpy(signals[start : start + 256]).to(device)
+            more = None if features is None else torch.as_tensor(features[start : start + 256]).float().to(device)
+            parts.append(crop_probabilities(net, x, more, crop, exclusive).cpu())
     return torch.cat(parts).numpy()
 
 
-def crop_probabilities(net: nn.Module, x: Tensor, crop: int | None) -> Tensor:
+def crop_probabilities(
+    net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, exclusive: bool
+) -> Tensor:
     """Mean probability (batch, classes) over crops of x that overlap by half or more, the last flush with the end."""
     samples = x.shape[-1]
     if crop is None or crop >= samples:
-        return net(x).float().sigmoid()
+        return _probabilities(net(x) if features is None else net(x, features), exclusive)
     count = -(-2 * (samples - crop) // crop) + 1
     starts = [i * (samples - crop) // (count - 1) for i in range(count)]
     crops = torch.cat([x[..., start : start + crop] for start in starts])
-    return net(crops).float().sigmoid().unflatten(0, (count, len(x))).mean(0)
+    logits = net(crops) if features is None else net(crops, features.repeat(count, 1))
+    return _probabilities(logits, exclusive).unflatten(0, (count, len(x))).mean(0)
+
+
+def _probabilities(logits: Tensor, exclusive: bool) -> Tensor:
+    return logits.float().softmax(1) if exclusive else logits.float().sigmoid()
 
 
 def fast_form(net: nn.Module, example: Tensor) -> nn.Module:

@@ -24,10 +24,10 @@ SPLITS = ("train", "validation", "out-of-fold", "test")
 
 
 def record(**values) -> dict:
-    """One result with all keys, those not given null; `condition` is empty for the plain case, its values have no spaces.
+    """One result with all keys, those not given null; `condition` is empty for the plain case.
 
-    A calibration error keeps no interval: each resample's error is biased upwards, so percentiles do not hold its value.
-    Raises ValueError for an unknown key, a missing required one, or a word outside of the vocabulary.
+    Raises ValueError for an unknown key, a missing required one, a word outside of the vocabulary, or a condition
+    that is not words `key=value`.
     """
     unknown = sorted(set(values) - set(KEYS))
     missing = [key for key in REQUIRED if values.get(key) is None]
@@ -38,10 +38,10 @@ def record(**values) -> dict:
             f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}"
         )
     filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
-    filled["condition"] = re.sub(r"\s+(?!\S+=)", "-", filled["condition"])
-    if filled["metric"] == "ece":
-        filled |= dict.fromkeys(("low", "high", "delta_low", "delta_high"))
-    return {key: _plain(filled[key]) for key in KEYS}
+    filled = {key: _plain(filled[key]) for key in KEYS}
+    if not all(re.fullmatch(r"[^=\s]+=[^=\s]+", word) for word in filled["condition"].split()):
+        raise ValueError(f"a condition is words like loss=focal, not {filled['condition']!r}")
+    return filled
 
 
 def write(path: Path, records: Iterable[dict]) -> None:

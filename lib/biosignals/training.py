@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -21,9 +23,10 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader, Dataset
-from torchmetrics.classification import MultilabelAUROC
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.utils.data import DataLoader, Dataset, RandomSampler, WeightedRandomSampler
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MultilabelAUROC, MultilabelAveragePrecision
 from tqdm import tqdm
 
 from biosignals import models
@@ -32,14 +35,23 @@ from biosignals.models.one_by_k import OneByK
 from biosignals.models.standardised import Standardised
 from biosignals.prediction import crop_probabilities, fast_form
 
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a net is trained: AdamW and one cycle of the learning rate (Smith 2018).
+    """How a net is trained, under one cycle of the learning rate (Smith 2018).
 
+    optimizer: "adamw", "adam" or "sgd" (momentum .9).
     crop: samples of the random crop that each record gives per epoch, None for whole records.
+    choose_by: the validation score, macro "auroc" or "auprc", by which the best epoch is kept.
     patience: epochs without a better validation score after which training stops; None, or a fit without validation
         records, goes on to the end.
+    exclusive: each record is of exactly one class (softmax); otherwise each class is a question of its own (sigmoid).
+    loss: takes logits and targets, (batch, classes) both, gives a number; None: cross-entropy. A frozen dataclass, as
+        `augment`, so that its repr says all that a finished fit must be known by.
+    augment: changes signals (batch, channels, samples) at random, in training only.
+    balanced: draw records so that every class (without `exclusive`: yes and no of the first) comes equally often.
     mixup: strength of mixing pairs of records and of their labels (Zhang et al. 2018), 0 for none.
     """
 
@@ -47,8 +59,14 @@ class Recipe:
     batch_size: int = 64
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
+    optimizer: str = "adamw"
     crop: int | None = 250
+    choose_by: str = "auroc"
     patience: int | None = None
+    exclusive: bool = False
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    augment: Callable[[Tensor], Tensor] | None = None
+    balanced: bool = False
     mixup: float = 0.0
 
 
@@ -62,34 +80,52 @@ class Fit:
     recipe: Recipe
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a fit learns from: the arguments of `fit` that are data."""
+
+    recordings: Recordings
+    targets: np.ndarray
+    features: np.ndarray | None
+    train: np.ndarray
+    validation: np.ndarray
+    scored: int
+
+
 def fit(
     model: str, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray | None,
-    recipe: Recipe, cache: Path, seed: int = 0, scored: int | None = None,
+    recipe: Recipe, cache: Path, seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
+    report: Callable[[int, dict], None] | None = None,
 ) -> Fit:  # fmt: skip
-    """Train the net called `model` on the rows `train`; keep the epoch with the best macro AUROC on `validation`.
+    """Train the net called `model` on the rows `train`; keep the epoch with the best score on `validation`.
 
     Without validation rows (None) the last epoch is kept: the recipe has then to be right beforehand.
 
     targets: 0 or 1, (recordings, classes). The first `scored` classes (default: all) make the validation score; the
-    others only help to learn. `cache`: folder of finished fits; one with the same data, recipe, seed and code is loaded
-    instead of trained. Raises ValueError for rows without data, targets that do not fit, signals that are not finite.
+    others only help to learn. `features`, float32 (recordings, features): a second input, for nets that take one.
+    `cache`: folder of finished fits; one with the same data, recipe, seed and code is loaded instead of trained.
+    `report` is called after each epoch with its number and scores; what it raises ends the training.
+    Raises ValueError for rows without data, targets that do not fit, signals that are not finite.
     """
     validation = np.array([], dtype=int) if validation is None else validation
-    _check(recordings, targets, train)
-    place = (
-        Path(cache) / f"{model}-{_key(model, recordings, targets, train, validation, recipe, seed, scored)}"
-    )
+    task = Task(recordings, targets, features, train, validation, scored or targets.shape[1])
+    _check(task)
+    place = Path(cache) / f"{model}-{_key(model, task, recipe, seed)}"
     if not place.is_dir():
-        _train(model, recordings, targets, train, validation, recipe, seed, scored or targets.shape[1], place)
-    return _load(model, recordings, targets.shape[1], recipe, place)
+        _train(model, task, recipe, seed, report, place)
+    return _load(model, task, recipe, place)
 
 
-def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> None:
-    if len(targets) != len(recordings):
-        raise ValueError(f"{len(targets)} rows of targets for {len(recordings)} recordings")
-    if not len(train):
+def _check(task: Task) -> None:
+    recordings, targets = task.recordings, task.targets
+    for name, rows in {"targets": targets, "features": task.features}.items():
+        if rows is not None and len(rows) != len(recordings):
+            raise ValueError(f"{len(rows)} rows of {name} for {len(recordings)} recordings")
+        if rows is not None and not np.isfinite(rows).all():
+            raise ValueError(f"{name} hold NaN or infinity")
+    if not len(task.train):
         raise ValueError(f"{recordings.dataset}: no recordings to train on; are its folds empty?")
-    if not np.isfinite(targets).all() or targets.min() < 0 or targets.max() > 1:
+    if targets.min() < 0 or targets.max() > 1:
         raise ValueError("targets must lie between 0 and 1")
     if not np.isfinite(recordings.signals).all():
         raise ValueError(
@@ -100,28 +136,19 @@ def _check(recordings: Recordings, targets: np.ndarray, train: np.ndarray) -> No
 # Finished fits
 
 
-def _key(model, recordings, targets, train, validation, recipe, seed, scored) -> str:
+def _key(model: str, task: Task, recipe: Recipe, seed: int) -> str:
     digest = hashlib.blake2b(digest_size=10)
-    about = [
-        model,
-        recordings.scale,
-        recordings.sampling_rate,
-        recordings.channels,
-        asdict(recipe),
-        seed,
-        scored,
-    ]
-    digest.update(json.dumps(about).encode())
-    for module in (
-        models.constructor_module(model),
-        Standardised.__module__,
-        OneByK.__module__,
-        __name__,
-    ):
+    recordings = task.recordings
+    about = [model, recordings.scale, recordings.sampling_rate, recordings.channels]
+    digest.update(json.dumps([*about, repr(recipe), seed, task.scored]).encode())
+    modules = [models.constructor_module(model), Standardised.__module__, OneByK.__module__, __name__]
+    modules += [type(part).__module__ for part in (recipe.loss, recipe.augment) if part is not None]
+    for module in modules:
         digest.update(_code(module).encode())
-    for rows in (train, validation):
+    for rows in (task.train, task.validation):
         digest.update(np.ascontiguousarray(recordings.signals[rows]))
-        digest.update(np.ascontiguousarray(targets[rows], dtype=np.float32))
+        for values in (task.targets, task.features):
+            digest.update(b"" if values is None else np.ascontiguousarray(values[rows], dtype=np.float32))
     return digest.hexdigest()
 
 
@@ -137,40 +164,42 @@ def _code(module: str) -> str:
     return ast.dump(tree)
 
 
-def _load(model: str, recordings: Recordings, classes: int, recipe: Recipe, place: Path) -> Fit:
-    net = Standardised(_create(model, recordings, classes, recipe), 0.0, 1.0)
+def _load(model: str, task: Task, recipe: Recipe, place: Path) -> Fit:
+    net = Standardised(_create(model, task, recipe), 0.0, 1.0)
     net.load_state_dict(torch.load(place / "weights.pt", map_location="cpu", weights_only=True))
     history = pd.read_csv(place / "history.csv", index_col="epoch")
     return Fit(net.eval(), history, json.loads((place / "fit.json").read_text())["seconds"], recipe)
 
 
-def _create(model: str, recordings: Recordings, classes: int, recipe: Recipe) -> nn.Module:
-    samples = recipe.crop or recordings.signals.shape[-1]
-    return models.create(model, channels=len(recordings.channels), classes=classes, samples=samples)
+def _create(model: str, task: Task, recipe: Recipe) -> nn.Module:
+    samples = recipe.crop or task.recordings.signals.shape[-1]
+    features = 0 if task.features is None else task.features.shape[1]
+    channels, classes = len(task.recordings.channels), task.targets.shape[1]
+    return models.create(model, channels=channels, classes=classes, samples=samples, features=features)
 
 
 # Training
 
 
-def _train(model, recordings, targets, train, validation, recipe, seed, scored, place) -> None:
+def _train(model: str, task: Task, recipe: Recipe, seed: int, report: Callable | None, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(seed, workers=True, verbose=False)
-    sample = recordings.physical(train[:500])
-    net = Standardised(
-        _create(model, recordings, targets.shape[1], recipe), float(sample.mean()), float(sample.std())
-    )
+    sample = task.recordings.physical(task.train[:500])
+    net = Standardised(_create(model, task, recipe), float(sample.mean()), float(sample.std()))
     example = torch.from_numpy(sample[:2, :, : recipe.crop])
-    learner = Learner(net, example, recipe, scored)
+    # A net with two inputs has no 1 x k form.
+    fast = net if task.features is not None else fast_form(net, example)
+    learner = Learner(net, fast, recipe, task.scored)
     with tempfile.TemporaryDirectory(prefix=f"{place.name}.", dir=place.parent) as folder:
         started = time.perf_counter()
-        best = _run(learner, recordings, targets, train, validation, recipe, model, folder)
+        best = _run(learner, task, recipe, EpochProgress(model, report), folder)
         seconds = time.perf_counter() - started
         finished = Path(folder) / "finished"
         finished.mkdir()
         learner.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
         torch.save(learner.trained_net().state_dict(), finished / "weights.pt")
         learner.history().to_csv(finished / "history.csv")
-        about = {"model": model, "seed": seed, "seconds": round(seconds, 1), "recipe": asdict(recipe)}
+        about = {"model": model, "seed": seed, "seconds": round(seconds, 1), "recipe": repr(recipe)}
         (finished / "fit.json").write_text(json.dumps(about, indent=1))
         try:
             os.rename(finished, place)
@@ -178,13 +207,13 @@ def _train(model, recordings, targets, train, validation, recipe, seed, scored, 
             shutil.rmtree(finished)
 
 
-def _run(learner, recordings, targets, train, validation, recipe, name, folder) -> str:
+def _run(learner: "Learner", task: Task, recipe: Recipe, progress: Callback, folder: str) -> str:
     """Train to the end and return the file of the best epoch's weights, or of the last one's without validation."""
-    score = "validation_auroc" if len(validation) else None
+    score = f"validation_{recipe.choose_by}" if len(task.validation) else None
     best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=True)
-    callbacks = [best, EpochProgress(name)]
+    callbacks = [best, progress]
     if score and recipe.patience is not None:
-        callbacks.append(EarlyStopping("validation_auroc", mode="max", patience=recipe.patience))
+        callbacks.append(EarlyStopping(score, mode="max", patience=recipe.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -192,20 +221,32 @@ def _run(learner, recordings, targets, train, validation, recipe, name, folder) 
             max_epochs=recipe.epochs, callbacks=callbacks, precision=_precision(), logger=False,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder,
         )  # fmt: skip
-        trainer.fit(
-            learner,
-            _loader(CropData(recordings, targets, train, recipe.crop), recipe.batch_size, shuffle=True),
-            _loader(CropData(recordings, targets, validation, None), recipe.batch_size, shuffle=False)
-            if score
-            else None,
-        )
+        trainer.fit(learner, _training_loader(task, recipe), _validation_loader(task, recipe) if score else None)
     return best.best_model_path
 
 
-def _loader(data: Dataset, batch_size: int, shuffle: bool) -> DataLoader:
+def _training_loader(task: Task, recipe: Recipe) -> DataLoader:
+    data = CropData(task, task.train, recipe.crop)
+    sampler = RandomSampler(data)
+    if recipe.balanced:
+        sampler = WeightedRandomSampler(_weights(data.targets, recipe.exclusive), len(data))
     # A last batch of one record would stop batch norm.
-    drop_last = shuffle and len(data) > batch_size
-    return DataLoader(data, batch_size, shuffle=shuffle, collate_fn=lambda batch: batch, drop_last=drop_last)
+    drop_last = len(data) > recipe.batch_size
+    return DataLoader(data, recipe.batch_size, sampler=sampler, collate_fn=_as_it_is, drop_last=drop_last)
+
+
+def _validation_loader(task: Task, recipe: Recipe) -> DataLoader:
+    return DataLoader(CropData(task, task.validation, None), recipe.batch_size, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch):
+    return batch
+
+
+def _weights(targets: Tensor, exclusive: bool) -> Tensor:
+    """How often each record is to be drawn, relative to others, so that all classes come equally often."""
+    labels = targets.argmax(1) if exclusive else targets[:, 0].round().long()
+    return 1 / torch.bincount(labels)[labels]
 
 
 def _precision() -> str:
@@ -216,54 +257,70 @@ def _precision() -> str:
 
 
 class CropData(Dataset):
-    """Recordings in their unit with their targets: a random crop each time, or whole."""
+    """Recordings in their unit with their targets, and features if there are: a random crop each time, or whole."""
 
-    def __init__(self, recordings: Recordings, targets: np.ndarray, rows: np.ndarray, crop: int | None):
-        self.signals = recordings.signals[rows]
-        self.scale = np.float32(recordings.scale)
-        self.targets = torch.as_tensor(targets[rows], dtype=torch.float32)
+    def __init__(self, task: Task, rows: np.ndarray, crop: int | None):
+        self.signals = task.recordings.signals[rows]
+        self.scale = np.float32(task.recordings.scale)
+        self.targets = torch.as_tensor(task.targets[rows], dtype=torch.float32)
+        self.features = None
+        if task.features is not None:
+            self.features = torch.as_tensor(task.features[rows], dtype=torch.float32)
         self.crop = crop or self.signals.shape[-1]
 
     def __len__(self) -> int:
         return len(self.signals)
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor | None, Tensor]:
         starts = torch.randint(self.signals.shape[-1] - self.crop + 1, (len(indices),)).tolist()
         crops = [
             self.signals[i, :, start : start + self.crop] for i, start in zip(indices, starts, strict=True)
         ]
-        return torch.from_numpy(np.stack(crops) * self.scale), self.targets[indices]
+        features = None if self.features is None else self.features[indices]
+        return torch.from_numpy(np.stack(crops) * self.scale), features, self.targets[indices]
 
 
 class Learner(lightning.LightningModule):
-    """One multi-label training run of a net."""
+    """One training run of a net; `fast` is the net itself or its 1 x k form, which is what is trained."""
 
-    def __init__(self, net: nn.Module, example: Tensor, recipe: Recipe, scored: int):
+    def __init__(self, net: nn.Module, fast: nn.Module, recipe: Recipe, scored: int):
         super().__init__()
         self.original = net
-        self.net = net if torch.cuda.is_available() else fast_form(net, example)
+        self.net = fast
         self.recipe = recipe
         self.scored = scored
-        self.auroc = MultilabelAUROC(scored)
+        self.scores = MetricCollection(
+            {"validation_auroc": MultilabelAUROC(scored), "validation_auprc": MultilabelAveragePrecision(scored)}
+        )
         self.epochs: list[dict] = []
         self.losses: list[Tensor] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        x, y = _mix(*batch, self.recipe.mixup)
-        loss = binary_cross_entropy_with_logits(self.net(x), y)
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor]) -> Tensor:
+        x, features, y = batch
+        if self.recipe.augment is not None:
+            x = self.recipe.augment(x)
+        x, y = _mix(x, y, self.recipe.mixup)
+        loss = self.loss(self.net(x) if features is None else self.net(x, features), y)
         self.losses.append(loss.detach())
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        x, y = batch
-        probabilities = crop_probabilities(self.net, x, self.recipe.crop).clamp(1e-6, 1 - 1e-6)
-        loss = nn.functional.binary_cross_entropy(probabilities[:, : self.scored], y[:, : self.scored])
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self.recipe.loss is not None:
+            return self.recipe.loss(logits, targets)
+        return (cross_entropy if self.recipe.exclusive else binary_cross_entropy_with_logits)(logits, targets)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor | None, Tensor]) -> None:
+        x, features, y = batch
+        y = y[:, : self.scored]
+        probabilities = crop_probabilities(self.net, x, features, self.recipe.crop, self.recipe.exclusive)
+        probabilities = probabilities[:, : self.scored].clamp(1e-6, 1 - 1e-6)
+        loss = nn.functional.binary_cross_entropy(probabilities, y)
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(x))
-        self.auroc.update(probabilities[:, : self.scored], y[:, : self.scored].int())
+        self.scores.update(probabilities, y.int())
 
     def on_validation_epoch_end(self) -> None:
-        self.log("validation_auroc", self.auroc.compute())
-        self.auroc.reset()
+        self.log_dict(self.scores.compute())
+        self.scores.reset()
 
     def on_train_epoch_end(self) -> None:
         scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
@@ -271,13 +328,10 @@ class Learner(lightning.LightningModule):
         self.losses.clear()
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
-        )
+        rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
+        optimizer = OPTIMIZERS[self.recipe.optimizer](self.net.parameters(), lr=rate, weight_decay=decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.recipe.learning_rate, total_steps=steps
-        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def history(self) -> pd.DataFrame:
@@ -290,19 +344,21 @@ class Learner(lightning.LightningModule):
 
 
 class EpochProgress(Callback):
-    """A bar that moves once per epoch, so that a log of it stays short."""
+    """A bar that moves once per epoch, so that a log of it stays short; hands the scores on to `report`."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, report: Callable[[int, dict], None] | None):
         self.name = name
+        self.report = report
 
     def on_train_start(self, trainer, learner) -> None:
         self.bar = tqdm(total=trainer.max_epochs, desc=self.name, unit="epoch", leave=False, file=sys.stderr)
 
     def on_train_epoch_end(self, trainer, learner) -> None:
-        self.bar.set_postfix(
-            {name: f"{float(value):.3f}" for name, value in trainer.callback_metrics.items()}
-        )
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in scores.items()})
         self.bar.update()
+        if self.report is not None:
+            self.report(trainer.current_epoch + 1, scores)
 
     def on_train_end(self, trainer, learner) -> None:
         self.bar.close()

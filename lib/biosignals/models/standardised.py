@@ -13,5 +13,5 @@ class Standardised(nn.Module):
         self.register_buffer("deviation", torch.tensor(deviation))
         self.net = net
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net((x - self.mean) / self.deviation)
+    def forward(self, x: Tensor, *features: Tensor) -> Tensor:
+        return self.net((x - self.mean) / self.deviation, *features)

@@ -32,7 +32,7 @@ import pooch
 from tqdm import tqdm
 
 from biosignals.data import waveforms
-from biosignals.data.recordings import Recordings
+from biosignals.data.recordings import Recordings, as_slice
 
 VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
 LARGE = 1 << 24  # bytes
@@ -184,14 +184,10 @@ def read_block(
     Returns signals int16 (n, channels, samples), what is known of these n (name > values), and
     (record, file, error) of those that could not be read.
     """
-    read, lengths, invalid, problems = [], [], [], []
+    read, lengths, problems = [], [], []
     for record, file in files.items():
         try:
             counts = plan.read(f"{request.root}/{file}")
-            missing = 0
-            if counts.min() == waveforms.INVALID:
-                missing = np.count_nonzero(counts == waveforms.INVALID)
-                counts = waveforms.fill_missing(counts, request.channels)
         except waveforms.Unreadable as error:
             problems.append((record, file, error))
             continue
@@ -199,11 +195,33 @@ def read_block(
         buffer[len(read), :, counts.shape[1] :] = 0
         read.append(record)
         lengths.append(counts.shape[1])
-        invalid.append(missing)
     signals, lengths = buffer[: len(read)], np.array(lengths, dtype=np.int64)
-    known = {"record": np.array(read, dtype=files.index.dtype), "samples": lengths}
-    known["invalid_samples"] = np.array(invalid, dtype=np.int64)
-    return signals, known | count_flaws(signals, lengths, request.sampling_rate), problems
+    invalid, unfilled = fill_missing(signals, lengths, request.channels)
+    problems += [(read[i], files[read[i]], error) for i, error in unfilled.items()]
+    usable = [i for i in range(len(read)) if i not in unfilled]
+    signals = signals[as_slice(np.array(usable, dtype=np.intp))]
+    known = {"record": np.array(read, dtype=files.index.dtype)[usable], "samples": lengths[usable]}
+    known["invalid_samples"] = invalid[usable]
+    return signals, known | count_flaws(signals, lengths[usable], request.sampling_rate), problems
+
+
+def fill_missing(
+    signals: np.ndarray, lengths: np.ndarray, channels: tuple[str, ...]
+) -> tuple[np.ndarray, dict[int, waveforms.Unreadable]]:
+    """Draws lines over missing samples of `signals` (n, channels, samples), in place.
+
+    Returns how many were missing in each recording, int (n,), and the errors of those that miss too many, by position.
+    """
+    invalid, problems = np.zeros(len(signals), dtype=np.int64), {}
+    if signals.size and signals.min() == waveforms.INVALID:
+        invalid = np.count_nonzero(signals == waveforms.INVALID, axis=(1, 2))
+        for i in np.flatnonzero(invalid):
+            try:
+                own = signals[i, :, : lengths[i]]
+                own[:] = waveforms.fill_missing(own, channels)
+            except waveforms.Unreadable as error:
+                problems[int(i)] = error
+    return invalid, problems
 
 
 def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:

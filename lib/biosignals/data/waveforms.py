@@ -110,20 +110,21 @@ def parse_header(lines: list[str]) -> Header:
         raise Unreadable(f"header names a file outside of its folder: refused; {AGAIN}")
     if not plain or "/" in record[0] or samples < 1:  # fields left out, several segments, length not said
         return Header(rate, max(samples, 0))
-    formats, gains, zeros, names = (tuple(fields[i::9]) for i in (1, 2, 4, 8))
-    layout = parse_layout(formats, gains, zeros, names)
+    layout = parse_layout(" ".join(fields[1::9] + fields[2::9] + fields[4::9] + fields[8::9]))
     return Header(rate, samples, layout, files[0], tuple(map(int, fields[6::9])))
 
 
 @lru_cache(maxsize=256)  # nearly all records of a set are laid out alike
-def parse_layout(
-    formats: tuple[str, ...], gains: tuple[str, ...], zeros: tuple[str, ...], names: tuple[str, ...]
-) -> Layout | None:
+def parse_layout(described: str) -> Layout | None:
     """The layout of signals so described, None when it is not plain. ValueError when a field makes no sense.
 
+    described: all formats, then all gains, ADC zeros and names, divided by blanks.
     A format "16+24" is format 16 after 24 bytes; a gain "1000.0(5)/mV" means 1000 counts per mV around a
     baseline of 5, which is the ADC zero where it is left out.
     """
+    fields = described.split()
+    count = len(fields) // 4
+    formats, gains, zeros, names = (tuple(fields[i : i + count]) for i in range(0, 4 * count, count))
     form, _, offset = formats[0].partition("+")
     matches = [re.fullmatch(r"([\d.]+(?:[eE][+-]?\d+)?)(?:\((-?\d+)\))?/(\w+)", gain) for gain in gains]
     if form != "16" or len(set(formats)) > 1 or not all(matches):
@@ -156,8 +157,10 @@ def read_digital(path: str, header: Header) -> np.ndarray:
         raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
     frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
     counts = np.ascontiguousarray(frames.T)
-    sums = counts.sum(axis=1, dtype=np.int16).tolist()  # WFDB's checksum: 16 bits, overflow dropped
-    if any(said and (said - found) % 65536 for said, found in zip(header.checksums, sums)):
+    sums = tuple(np.add.reduce(counts, axis=1, dtype=np.int16).tolist())  # WFDB's checksum: 16 bits, overflow dropped
+    if sums != header.checksums and any(
+        said and (said - found) % 65536 for said, found in zip(header.checksums, sums)
+    ):
         raise Unreadable(f"{header.file} does not fit its header's checksums: {AGAIN}")
     return counts
 

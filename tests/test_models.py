@@ -3,17 +3,35 @@ import pytest
 import torch
 
 from biosignals import models
+from biosignals.models.cnn_lstm import last_step
+from biosignals.models.eeg_small import EegSmall
 from biosignals.models.one_by_k import OneByK
+from biosignals.models.rhythm_resnet import normalised
+from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
+from biosignals.models.tcn import CausalBlock, Tcn
 
 every_net = pytest.mark.parametrize("name", models.names())
-FIXED_LENGTH = {"inception-cnn"}
-CONVOLUTIONAL = sorted(set(models.names()) - {"s4"})
+FIXED_LENGTH = {"inception-cnn", "simple-cnn", "custom-cnn", "eeg-cnn"}
+TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
+# Recurrent, attention and state-space nets, and those on pictures of channels by time.
+WITHOUT_ONE_BY_K = TWO_INPUTS | {"s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"}
+CONVOLUTIONAL = sorted(set(models.names()) - WITHOUT_ONE_BY_K)
+SHORT = {"custom-cnn": 512, "simple-cnn": 100}
 
 
 def build(name, channels=12, classes=5, samples=1000):
     torch.manual_seed(0)
-    return models.create(name, channels, classes, samples).eval()
+    return models.create(name, channels, classes, samples, features_of(name)).eval()
+
+
+def inputs(name, batch, channels, samples):
+    signals = torch.randn(batch, channels, samples)
+    return (signals, torch.randn(batch, features_of(name))) if name in TWO_INPUTS else (signals,)
+
+
+def features_of(name):
+    return 10 if name in TWO_INPUTS else 0
 
 
 @pytest.mark.parametrize(
@@ -43,30 +61,33 @@ def test_the_size_sweep_comes_within_3_percent(name, wanted):
 
 @every_net
 def test_every_parameter_learns_and_a_batch_of_one_equals_its_part_of_a_batch(name):
-    net = build(name, channels=2, classes=3, samples=400)
-    x = torch.randn(4, 2, 400)
+    samples = SHORT.get(name, 400)
+    net = build(name, channels=2, classes=3, samples=samples)
+    x = inputs(name, 4, 2, samples)
     with torch.no_grad():
-        together, alone = net(x), net(x[:1])
+        together, alone = net(*x), net(*(part[:1] for part in x))
     assert together.shape == (4, 3)
     torch.testing.assert_close(alone, together[:1], atol=1e-4, rtol=1e-4)
-    net.train()(x).square().sum().backward()
+    net.train()(*x).square().sum().backward()
     still = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not still
 
 
 @every_net
 def test_other_lengths_work_or_are_refused_clearly(name):
-    net, x = build(name, samples=1000), torch.randn(2, 12, 731)
+    samples = SHORT.get(name, 400)
+    net, x = build(name, samples=samples), inputs(name, 2, 12, 731)
     if name in FIXED_LENGTH:
-        with pytest.raises(ValueError, match="takes 1000 samples, not 731"):
-            net(x)
+        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*731"):
+            net(*x)
     else:
-        assert net(x).isfinite().all()
+        assert net(*x).isfinite().all()
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
-    net, x = build(name, samples=400), torch.randn(4, 12, 400)
+    samples = SHORT.get(name, 400)
+    net, x = build(name, samples=samples), torch.randn(4, 12, samples)
     form = OneByK(net, x)
     assert any(isinstance(layer, torch.nn.Conv2d) for layer in form.modules())
     assert not any(isinstance(layer, torch.nn.Conv1d) for layer in form.modules())
@@ -78,9 +99,130 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
     torch.testing.assert_close(form.eval()(x), net.eval()(x), atol=1e-4, rtol=1e-3)
 
 
-def test_a_state_space_net_has_no_one_by_k_form():
-    with pytest.raises(ValueError, match="no 1 x k form"):
-        OneByK(build("s4", samples=100), torch.randn(2, 12, 100))
+@pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
+def test_other_nets_say_that_they_have_no_one_by_k_form(name):
+    with pytest.raises(ValueError, match="no 1 x k form|takes 12 channels|takes two inputs"):
+        OneByK(build(name, samples=400), torch.randn(2, 12, 400))
+
+
+@pytest.mark.parametrize("name", sorted(TWO_INPUTS))
+def test_a_second_input_is_asked_for_and_counts(name):
+    net, (x, features) = build(name, samples=400), inputs(name, 2, 12, 400)
+    with pytest.raises(ValueError, match="second input"):
+        models.create(name, 12, 5, 400)
+    with pytest.raises(ValueError, match="two inputs"):
+        net(x)
+    assert models.takes_features(name)
+    assert (net(x, features) - net(x, features + 1)).abs().max() > 1e-4
+
+
+def test_features_are_refused_by_nets_without_a_second_input():
+    with pytest.raises(ValueError, match="tcn has no second input"):
+        models.create("tcn", 1, 2, 400, features=10)
+
+
+def create_without_memory(name, channels, classes, samples):
+    with torch.device("meta"):
+        return models.create(name, channels, classes, samples).eval()
+
+
+def test_the_simple_cnn_has_its_159_million_parameters():
+    net = create_without_memory("simple-cnn", channels=1, classes=1, samples=5000)
+    assert models.parameter_count(net) == 159_616_497
+    assert net.features(torch.empty(1, 1, 5000, device="meta")).shape == (1, 64, 2486)
+
+
+@pytest.mark.parametrize(
+    "samples, padded, steps", [(5000, 0, 1), (4604, 0, 1), (4603, 2, 8), (1250, 2, 2), (512, 2, 1)]
+)
+def test_the_custom_cnn_pads_short_inputs_only(samples, padded, steps):
+    net = create_without_memory("custom-cnn", channels=1, classes=1, samples=samples)
+    assert {layer.padding for layer in net.modules() if isinstance(layer, torch.nn.Conv1d)} == {(padded,)}
+    x = torch.empty(2, 1, samples, device="meta")
+    assert net.features(x).shape == (2, 512, steps)
+    assert net(x).shape == (2, 1)
+
+
+def test_the_custom_cnn_refuses_what_nine_pools_would_swallow():
+    with pytest.raises(ValueError, match="at least 512 samples, not 511"):
+        models.create("custom-cnn", 1, 2, 511)
+
+
+@pytest.mark.parametrize("name", ["eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"])
+def test_eeg_convolutions_keep_channels_and_quarter_time(name):
+    net = create_without_memory(name, channels=23, classes=2, samples=2560)
+    assert net.features(torch.empty(1, 1, 23, 2560, device="meta")).shape == (1, 32, 23, 640)
+    if name != "eeg-cnn":
+        assert net.lstm.input_size == 736
+
+
+def test_the_eeg_cnn_refuses_another_montage():
+    with pytest.raises(ValueError, match="takes 23 channels x 64 samples"):
+        build("eeg-cnn", channels=23, samples=64)(torch.randn(2, 18, 64))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_last_step_has_read_the_whole_sequence_in_each_direction(bidirectional):
+    torch.manual_seed(0)
+    lstm, x = torch.nn.LSTM(3, 4, batch_first=True, bidirectional=bidirectional), torch.randn(2, 7, 3)
+    every_step, _ = lstm(x)
+    expected = every_step[:, -1, :4]
+    if bidirectional:
+        expected = torch.cat([expected, every_step[:, 0, 4:]], dim=1)
+    torch.testing.assert_close(last_step(lstm, x), expected)
+
+
+def test_a_causal_block_never_sees_the_future():
+    torch.manual_seed(0)
+    block, x = CausalBlock(width=4, kernel=5, dilation=2, dropout=0).eval(), torch.randn(1, 4, 60)
+    changed = x.clone()
+    changed[..., 30] += 1
+    moved = (block(x) != block(changed)).any(1)[0]
+    assert moved[30] and not moved[:30].any()
+
+
+@pytest.mark.parametrize("samples, stride", [(1250, 4), (5000, 4), (640, 2), (10, 2)])
+def test_the_last_step_of_a_tcn_sees_the_whole_input(samples, stride):
+    net = Tcn(1, 2, samples, stride=stride)
+    field = 1 + sum(conv.dilation[0] * (conv.kernel_size[0] - 1)
+                    for conv in net.blocks.modules() if isinstance(conv, torch.nn.Conv1d))  # fmt: skip
+    assert field == net.receptive_field(kernel=5) >= samples // stride
+
+
+@pytest.mark.parametrize("name", ["resnet1d-small", "resnet1d-rhythm", "eeg-small-normalised"])
+def test_gain_and_offset_of_a_recorder_make_no_difference(name):
+    net, (x, *features) = build(name, channels=2, samples=400), inputs(name, 3, 2, 400)
+    gain, offset = (
+        torch.tensor([0.01, 3.0, 200.0])[:, None, None],
+        torch.tensor([0.0, -1.0, 50.0])[:, None, None],
+    )
+    torch.testing.assert_close(net(gain * x + offset, *features), net(x, *features), atol=1e-3, rtol=1e-3)
+
+
+def test_a_records_leads_keep_their_proportions_and_a_flat_record_is_zero():
+    x = torch.randn(2, 3, 500) * torch.tensor([1.0, 2.0, 4.0])[:, None]
+    y = normalised(x)
+    torch.testing.assert_close(y.std(-1) / y.std(-1)[:, :1], x.std(-1) / x.std(-1)[:, :1])
+    torch.testing.assert_close(y.std((1, 2), correction=0), torch.ones(2))
+    assert not normalised(torch.full((1, 3, 500), 2.0)).any()
+
+
+def test_mixing_electrodes_first_computes_what_filtering_first_does():
+    torch.manual_seed(0)
+    mix, filters = list(EegSmall(channels=5, classes=2).features[:2])
+    x = torch.randn(2, 5, 200)
+    kernels = filters.weight.squeeze(1)
+    filtered = torch.nn.functional.conv1d(x.flatten(0, 1).unsqueeze(1), kernels.unsqueeze(1), padding=16)
+    expected = torch.einsum("wc,bcwt->bwt", mix.weight.squeeze(2), filtered.unflatten(0, (2, 5)))
+    torch.testing.assert_close(filters(mix(x)), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_positions_are_sines_and_cosines_of_falling_frequency():
+    codes = positions(50, 8).numpy()
+    step, pair = np.mgrid[:50, :4]
+    angle = step / 10_000 ** (2 * pair / 8)
+    np.testing.assert_allclose(codes[:, 0::2], np.sin(angle), atol=1e-4)
+    np.testing.assert_allclose(codes[:, 1::2], np.cos(angle), atol=1e-4)
 
 
 def test_long_convolution_is_numpys_in_both_directions():

@@ -94,3 +94,20 @@ def test_by_subject_refuses_too_few_subjects_and_wrong_shares():
         splits.by_subject([1, 1, 2, 2], {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=0)
     with pytest.raises(ValueError, match="sum to 1"):
         splits.by_subject([1, 2, 3], {"train": 0.8, "test": 0.1}, seed=0)
+
+
+def test_dealt_folds_keep_subjects_together_and_reach_the_test_share():
+    subjects = np.repeat([f"chb{i:02d}" for i in range(24)], 5)
+    folds = splits.deal(subjects, test=0.5, seed=0)
+    table = pd.DataFrame({"subject": subjects, "fold": folds})
+    assert (table.groupby("subject").fold.nunique() == 1).all()
+    assert table.drop_duplicates("subject").fold.value_counts()[10] == 12
+    assert set(folds) == set(range(1, 11)) and len(splits.groups(table)) == 3
+    assert set(splits.deal(subjects, test=0, seed=0)) == set(range(1, 10))
+    assert (splits.deal(subjects, 0.5, 0) != splits.deal(subjects, 0.5, 1)).any()
+
+
+@pytest.mark.parametrize("test", [0.7, 1.0, -0.1])
+def test_too_few_subjects_to_deal_are_refused(test):
+    with pytest.raises(ValueError, match="cannot be dealt"):
+        splits.deal(range(24), test, 0)

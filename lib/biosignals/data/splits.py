@@ -61,6 +61,23 @@ def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> di
     return rows
 
 
+def deal(subjects: Iterable, test: float, seed: int) -> np.ndarray:
+    """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in folds 1 to 9 in turn.
+
+    For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row. ValueError
+    for fewer than nine subjects to train on, a share outside of 0 to 1, or no subject for a test that was asked for.
+    """
+    codes = subject_codes(pd.Series(list(subjects)))
+    count = codes.max(initial=-1) + 1
+    tested = round(test * count)
+    if not 0 <= test < 1 or count - tested < 9 or (test and not tested):
+        raise ValueError(f"{count} subjects cannot be dealt into nine folds and a test share of {test:.0%}")
+    order = np.random.default_rng(seed).permutation(count)
+    folds = np.full(count, 10)
+    folds[order[tested:]] = np.arange(count - tested) % 9 + 1
+    return folds[codes]
+
+
 def rows_of(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
     """Positions of the rows in `folds`. ValueError naming a fold that has none."""
     folds = list(folds)

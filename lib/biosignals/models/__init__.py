@@ -5,10 +5,18 @@ from functools import partial
 from torch import nn
 
 from .cnn_family import SIZES, CnnFamily
+from .cnn_lstm import CnnLstm
+from .custom_cnn import CustomCnn
+from .eeg_cnn import EegCnn, EegCnnLstm
+from .eeg_small import EegSmall
 from .inception_cnn import InceptionCnn
 from .plain_cnn import PlainCnn
 from .resnet1d import Resnet1dWang, XResnet1d
+from .rhythm_resnet import Resnet1dRhythm, Resnet1dSmall
+from .rr_transformer import RrTransformer
 from .s4 import S4
+from .simple_cnn import SimpleCnn
+from .tcn import Tcn
 
 _CONSTRUCTORS = {
     "plain-cnn": PlainCnn,
@@ -17,28 +25,58 @@ _CONSTRUCTORS = {
     "xresnet1d": XResnet1d,
     "s4": S4,
     **{name: partial(CnnFamily, widths=widths) for name, widths in SIZES.items()},
+    "simple-cnn": SimpleCnn,
+    "custom-cnn": CustomCnn,
+    "cnn-lstm": CnnLstm,
+    "cnn-bilstm": partial(CnnLstm, bidirectional=True),
+    "tcn": Tcn,
+    "resnet1d-small": Resnet1dSmall,
+    "eeg-cnn": EegCnn,
+    "eeg-cnn-lstm": EegCnnLstm,
+    "eeg-cnn-bilstm": partial(EegCnnLstm, bidirectional=True),
+    "eeg-tcn": partial(Tcn, stride=2),
+    "eeg-small": EegSmall,
+    "eeg-small-normalised": partial(EegSmall, normalise=True),
+}
+_WITH_SECOND_INPUT = {
+    "rr-transformer": RrTransformer,
+    "resnet1d-rhythm": Resnet1dRhythm,
 }
 
 
 def names() -> list[str]:
     """Names of all nets that `create` can build."""
-    return list(_CONSTRUCTORS)
+    return [*_CONSTRUCTORS, *_WITH_SECOND_INPUT]
 
 
-def create(name: str, channels: int, classes: int, samples: int = 1000) -> nn.Module:
+def takes_features(name: str) -> bool:
+    """Whether a net is called with a second input."""
+    return name in _WITH_SECOND_INPUT
+
+
+def create(name: str, channels: int, classes: int, samples: int = 1000, features: int = 0) -> nn.Module:
     """Build a net with fresh weights.
 
-    Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool take
-    other lengths too; the others take `samples` only. Raises ValueError for an unknown name.
+    Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool, an LSTM
+    or an encoder take other lengths too; the others take `samples` only. `rr-transformer` and `resnet1d-rhythm` have a
+    second input, float32 (batch, features). Raises ValueError for an unknown name, for `features` that the net does
+    not take or lacks, and for `samples` too few for the net.
     """
-    if name not in _CONSTRUCTORS:
+    if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")
-    return _CONSTRUCTORS[name](channels=channels, classes=classes, samples=samples)
+    shape = {"channels": channels, "classes": classes, "samples": samples}
+    if not takes_features(name):
+        if features:
+            raise ValueError(f"{name} has no second input for {features} features")
+        return _CONSTRUCTORS[name](**shape)
+    if not features:
+        raise ValueError(f"{name} has a second input: say how many features it gets")
+    return _WITH_SECOND_INPUT[name](**shape, features=features)
 
 
 def constructor_module(name: str) -> str:
     """Name of the Python module that defines a net: a finished fit is redone when its code changes."""
-    constructor = _CONSTRUCTORS[name]
+    constructor = (_CONSTRUCTORS | _WITH_SECOND_INPUT)[name]
     return getattr(constructor, "func", constructor).__module__
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from biosignals.signals.filters import resample
+
 
 def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     """Take one piece of every recording, each from its own start.
@@ -36,3 +38,16 @@ def standardise(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
     centred = x - x.mean(axis=axis, keepdims=True)
     spread = x.std(axis=axis, keepdims=True)
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9).astype(np.float32)
+
+
+def prepare(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
+    """Resample windows and take away each channel's mean, each window by itself.
+
+    x: (..., samples) at `from_rate` Hz. Returns float32 (..., ceil(samples * to_rate / from_rate)). A window gives
+    the same values alone and among others, so that a stream is treated as the training set was. ValueError for
+    two different rates that are not whole numbers of Hz.
+    """
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    if to_rate != from_rate:
+        x = resample(x, from_rate, to_rate)
+    return (x - x.mean(axis=-1, keepdims=True, dtype=np.float64)).astype(np.float32)

@@ -1,0 +1,368 @@
+"""Long EEG recordings in EDF files: opened by their header, read in stretches, cut into windows.
+
+Kemp et al., A simple format for exchange of digitized polygraphic recordings, Electroencephalography and
+Clinical Neurophysiology 82 (1992). A recording of many hours never takes more memory than one batch of windows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pandas as pd
+import pooch
+from tqdm import tqdm
+
+from biosignals.data import cache as signal_cache
+from biosignals.data import waveforms
+from biosignals.data.recordings import Recordings
+from biosignals.data.waveforms import AGAIN, Unreadable
+from biosignals.signals.windows import prepare
+from biosignals.signals.windows import windows as cut_windows
+
+SCALE = 0.2  # uV per count of a collected window: below the step of CHB-MIT's EDFs (0.4), and holds 6.5 mV
+MICROVOLTS = {**waveforms.MICROVOLTS, "\u00b5V": 1.0}
+MOST_SIGNALS = 512  # of an EDF; a header that says more is damaged
+
+Seizures = tuple[tuple[float, float], ...]  # start and end of each, seconds
+
+
+@dataclass(frozen=True)
+class EegRecording:
+    """One EDF file, of which only the header has been read.
+
+    subject: whose it is. name: unique in its set ("chb01_03"). path: of the EDF file.
+    channels: the names wanted, in order; a name the file repeats is told apart by "-1" ("T8-P8", "T8-P8-1").
+    sampling_rate: Hz. samples: per channel. seizures: (start, end) of each, seconds, in order.
+    """
+
+    subject: str
+    name: str
+    path: Path
+    channels: tuple[str, ...]
+    sampling_rate: float
+    samples: int
+    seizures: Seizures = ()
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.sampling_rate
+
+
+def open_recording(
+    path: Path | str,
+    subject: str,
+    name: str,
+    channels: Iterable[str],
+    sampling_rate: float,
+    seizures: Iterable[tuple[float, float]] = (),
+) -> EegRecording:
+    """The recording in EDF file `path`, by its header alone.
+
+    sampling_rate: the one expected, Hz. Unreadable (a ValueError) for a file that is missing, damaged, cut short,
+    sampled at another rate or without one of `channels`, and for a seizure that does not lie in the recording.
+    """
+    path, channels = Path(path), tuple(channels)
+    signals, records = open_signals(path, channels)
+    rate = signals[0].sampling_frequency
+    if rate != sampling_rate:
+        raise Unreadable(f"{path} is sampled at {rate:g} Hz, expected {sampling_rate:g} Hz: leave it out")
+    recording = EegRecording(
+        subject, name, path, channels, rate, records * signals[0].samples_per_data_record,
+        tuple(sorted((float(start), float(end)) for start, end in seizures)),
+    )  # fmt: skip
+    for start, end in recording.seizures:
+        if not 0 <= start < end <= recording.seconds:
+            raise Unreadable(
+                f"{path} lasts {recording.seconds:g} s, but a seizure is annotated from {start:g} to {end:g} s:"
+                f" file and annotation do not belong together, {AGAIN}"
+            )
+    return recording
+
+
+def open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfSignal], int]:
+    """The signals `channels` of an EDF file, in that order and not yet loaded, and its number of data records."""
+    records = read_length(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a file cut short: told below
+            edf = edfio.read_edf(path, lazy_load_data=True, header_encoding="latin-1")
+        found = dict(zip(channel_names(edf.labels), edf.signals))
+        if edf.num_data_records != records:
+            raise Unreadable(
+                f"{path} is cut short ({edf.num_data_records} data records, its header says {records}): {AGAIN}"
+            )
+        if edf.reserved.startswith("EDF+D"):
+            raise Unreadable(f"{path} has gaps in time (EDF+D), which are not supported: leave it out")
+        missing = [name for name in channels if name.casefold() not in found]
+        if missing or not channels:
+            wanted, present = ", ".join(missing) or "(none named)", ", ".join(edf.labels)
+            raise Unreadable(
+                f"{path} has no channel {wanted}; it holds {present}: leave it out or ask for these"
+            )
+        signals = [found[name.casefold()] for name in channels]
+        refuse_bad_scales(path, signals)
+    except Unreadable:
+        raise
+    except Exception as error:  # edfio meets a damaged header with whatever fails first
+        raise Unreadable(f"{path} is damaged ({error}): {AGAIN}") from error
+    return signals, records
+
+
+def read_length(path: Path) -> int:
+    """The number of data records that the header of EDF file `path` gives; Unreadable when it is no EDF header."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(256)
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read ({error.strerror}): {AGAIN}") from error
+    try:
+        size, records, signals = int(header[184:192]), int(header[236:244]), int(header[252:256])
+    except ValueError as error:
+        raise Unreadable(f"{path} is no EDF file: {AGAIN}") from error
+    if not 1 <= signals <= MOST_SIGNALS or size != 256 * (1 + signals) or records < 1:
+        raise Unreadable(f"{path} is damaged ({signals} signals, {records} data records): {AGAIN}")
+    return records
+
+
+def channel_names(labels: Iterable[str]) -> list[str]:
+    """Names to find channels by: lower case, without "EEG " and "-Ref"; a repeated one gets "-1", "-2".
+
+    Some programs number repeats themselves, from "-0" on: that one is the first.
+    """
+    seen, names = Counter(), []
+    for label in labels:
+        name = label.strip().casefold().removeprefix("eeg ").removesuffix("-ref").removesuffix("-0")
+        names.append(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return names
+
+
+def refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
+    """Unreadable when signals differ in sampling rate, are no voltages or have no usable scale."""
+    rates = {signal.sampling_frequency for signal in signals}
+    if len(rates) > 1 or not 0 < min(rates) < np.inf:
+        some = ", ".join(f"{rate:g}" for rate in sorted(rates))
+        raise Unreadable(f"{path} has channels sampled at {some} Hz, expected one rate: leave it out")
+    for signal in signals:
+        unit, span = signal.physical_dimension, np.ptp(signal.physical_range)
+        if unit not in MICROVOLTS:
+            raise Unreadable(f"{path} gives {signal.label} in {unit!r}, expected uV, mV or V: leave it out")
+        if not 0 < abs(span) < np.inf or np.ptp(signal.digital_range) == 0:
+            raise Unreadable(f"{path} has no usable scale for {signal.label}: {AGAIN}")
+
+
+def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
+    """Samples `start` to `stop` of a recording: float32 (channels, samples), uV.
+
+    Only this stretch is loaded. IndexError when it reaches past the recording, Unreadable when the file has
+    been damaged since it was opened.
+    """
+    if not 0 <= start < stop <= recording.samples:
+        raise IndexError(
+            f"samples {start} to {stop} are not in {recording.name}, which has {recording.samples}"
+        )
+    # Opened each time: what a memory map has read would else stay in memory until it is closed.
+    signals, records = open_signals(recording.path, recording.channels)
+    rate = signals[0].sampling_frequency
+    if rate != recording.sampling_rate or records * signals[0].samples_per_data_record < recording.samples:
+        raise Unreadable(f"{recording.path} has changed since it was opened: open it again")
+    stretch = np.empty((len(signals), stop - start), dtype=np.float32)
+    for row, signal in zip(stretch, signals):
+        row[:] = signal.get_data_slice(start / rate, stop / rate)
+        row *= MICROVOLTS[signal.physical_dimension]
+    return stretch
+
+
+def window_starts(recording: EegRecording, seconds: float, step: float) -> np.ndarray:
+    """Where windows of `seconds` that follow each other by `step` start: seconds (n,).
+
+    Unreadable when the recording is shorter than one window, ValueError for windows of no whole number of samples.
+    """
+    length, hop = in_samples(recording, seconds), in_samples(recording, step)
+    if recording.samples < length:
+        raise Unreadable(
+            f"{recording.path} lasts {recording.seconds:g} s, less than a window of {seconds:g} s: leave it out"
+        )
+    return np.arange(0, recording.samples - length + 1, hop) / recording.sampling_rate
+
+
+def in_samples(recording: EegRecording, seconds: float) -> int:
+    samples = round(seconds * recording.sampling_rate)
+    if samples < 1 or abs(samples - seconds * recording.sampling_rate) > 1e-6:
+        raise ValueError(f"{seconds:g} s is no whole number of samples at {recording.sampling_rate:g} Hz")
+    return samples
+
+
+def windows(
+    recording: EegRecording,
+    seconds: float,
+    step: float,
+    sampling_rate: float | None = None,
+    batch: int = 64,
+    chosen: np.ndarray | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The windows of a recording, up to `batch` at a time: starts in seconds (n,), float32 (n, channels, samples).
+
+    Windows last `seconds` and start each `step` seconds; each is resampled to `sampling_rate` Hz (None: as it is)
+    and without its mean, see signals.windows.prepare; uV. chosen: bool, one for each of window_starts: only these.
+    Raises what `read` and `window_starts` raise.
+    """
+    rate = recording.sampling_rate
+    length, hop = in_samples(recording, seconds), in_samples(recording, step)
+    count = len(window_starts(recording, seconds, step))
+    chosen = np.ones(count, dtype=bool) if chosen is None else np.asarray(chosen, dtype=bool)
+    if chosen.shape != (count,):
+        raise ValueError(f"{chosen.size} choices do not fit the {count} windows of {recording.name}")
+    batch = max(1, min(batch, batch * length // hop))  # windows far apart: no long stretch between them
+    for first in range(0, count, batch):
+        rows = first + np.flatnonzero(chosen[first : first + batch])
+        if rows.size:
+            stretch = read(recording, rows[0] * hop, rows[-1] * hop + length)
+            cut = cut_windows(stretch[None], length, hop)[0, rows - rows[0]]
+            yield rows * hop / rate, prepare(cut, rate, sampling_rate or rate)
+
+
+def is_seizure(starts: np.ndarray, seconds: float, seizures: Iterable[tuple[float, float]]) -> np.ndarray:
+    """Which windows, by their starts (n,) in seconds, overlap one of the seizures (start, end): bool (n,)."""
+    starts = np.asarray(starts, dtype=float)
+    found = np.zeros(starts.shape, dtype=bool)
+    for start, end in seizures:
+        found |= (starts < end) & (starts + seconds > start)
+    return found
+
+
+def collect(
+    dataset: str,
+    recordings: Iterable[EegRecording],
+    seconds: float,
+    step: float,
+    sampling_rate: float,
+    background: float = 1.0,
+    seed: int = 0,
+    cache: Path | str | None = None,
+) -> Recordings:
+    """Windows of many recordings: all with a seizure and a random share `background` of the others.
+
+    Signals are int16 in units of 0.2 uV (beyond 6.5 mV cut off), a memory map kept below `cache` (None: the
+    user's own cache folder) and made again when an EDF file has changed. See `windows` for how they are made.
+    The choice in one recording depends on `seed` and its name, not on the other recordings.
+
+    The table has a row per window: `subject`, `recording`, `start` (s), bool `seizure` (it overlaps one),
+    `samples`; indexed by "recording@start". A recording that cannot be read or does not change at all is
+    listed in `excluded`. ValueError when nothing is left, or the recordings differ in channels.
+    """
+    recordings = list(recordings)
+    if not recordings:
+        raise ValueError(f"no recording of {dataset} to collect windows of")
+    names = Counter(recording.name for recording in recordings)
+    if len(names) < len(recordings):
+        raise ValueError(
+            f"{names.most_common(1)[0][0]} stands more than once among the recordings: name each once"
+        )
+    for other in recordings:
+        if other.channels != recordings[0].channels:
+            raise ValueError(
+                f"{recordings[0].name} and {other.name} differ in channels: open both with the same ones"
+            )
+    folder = Path(cache or pooch.os_cache("biosignals"))
+    root = os.path.commonpath([recording.path.resolve().parent for recording in recordings])
+    request = {"seconds": seconds, "step": step, "sampling_rate": sampling_rate}
+    request |= {"background": background, "seed": seed}
+    wanted = [signal_cache.VERSION, dataset, root, request, [asdict(recording) for recording in recordings]]
+    key = hashlib.sha256(json.dumps(wanted, default=str).encode()).hexdigest()[:16]
+    place = folder / f"{dataset}-windows-{sampling_rate:g}-{key}"
+    if not signal_cache.is_current(place, root):
+        with signal_cache.only_one(place):
+            if not signal_cache.is_current(place, root):
+                with signal_cache.replacing(place) as draft:
+                    write(draft, dataset, recordings, root, **request)
+    return open_windows(place, dataset, recordings[0].channels, sampling_rate)
+
+
+def write(
+    place: Path, dataset: str, recordings: list[EegRecording], root: str,
+    seconds: float, step: float, sampling_rate: float, background: float, seed: int,
+) -> None:  # fmt: skip
+    """Writes the chosen windows of `recordings` into the empty folder `place`, laid out as data.cache says."""
+    files = {recording.name: os.path.relpath(recording.path.resolve(), root) for recording in recordings}
+    sources = {file: signal_cache.state(f"{root}/{file}") for file in files.values()}
+    (place / "sources.json").write_text(json.dumps(sources))
+    tables, excluded, shape = [], [], None
+    bar = tqdm(recordings, desc=f"cutting {dataset}", unit=" recordings", mininterval=1)
+    with open(place / "signals.bin", "wb") as file:
+        for recording in bar:
+            begin = file.tell()
+            try:
+                starts = window_starts(recording, seconds, step)
+                chosen = choose(recording, starts, seconds, background, seed)
+                changes = not chosen.any()
+                for _, x in windows(recording, seconds, step, sampling_rate, chosen=chosen):
+                    counts = np.clip(np.rint(x / SCALE), -32767, 32767).astype("<i2")
+                    file.write(counts.tobytes())
+                    shape, changes = counts.shape[1:], changes or counts.any()
+                if not changes:
+                    raise Unreadable(f"{recording.path} does not change at all: leave it out")
+            except Unreadable as error:
+                file.seek(begin)
+                file.truncate()
+                excluded.append((recording.name, files[recording.name], str(error)))
+            else:
+                tables.append(describe_windows(recording, starts[chosen], seconds))
+    if not any(map(len, tables)):
+        reasons = Counter(reason for _, _, reason in excluded).most_common(3)
+        why = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "none was chosen"
+        raise ValueError(f"no window of {dataset} in {root} can be used: {why}")
+    table = pd.concat([table for table in tables if len(table)], ignore_index=True).assign(samples=shape[1])
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    signal_cache.write_table(place / "table.json", table)
+    signal_cache.write_table(place / "excluded.json", excluded)
+    manifest = {"shape": [len(table), *shape]}
+    manifest["files"] = {name: signal_cache.describe(place / name) for name in signal_cache.FILES}
+    (place / "manifest.json").write_text(json.dumps(manifest))
+
+
+def choose(
+    recording: EegRecording, starts: np.ndarray, seconds: float, background: float, seed: int
+) -> np.ndarray:
+    """Which windows, by their starts (n,), are collected: bool (n,)."""
+    generator = np.random.default_rng([seed, zlib.crc32(recording.name.encode())])
+    drawn = generator.random(len(starts)) < background
+    return drawn | is_seizure(starts, seconds, recording.seizures)
+
+
+def describe_windows(recording: EegRecording, starts: np.ndarray, seconds: float) -> pd.DataFrame:
+    """The table of the windows of `recording` that start at `starts` (n,), in seconds."""
+    return pd.DataFrame(
+        {
+            "window": [f"{recording.name}@{start:.10g}" for start in starts],
+            "subject": recording.subject,
+            "recording": recording.name,
+            "start": starts,
+            "seizure": is_seizure(starts, seconds, recording.seizures),
+        }
+    )
+
+
+def open_windows(place: Path, dataset: str, channels: tuple[str, ...], sampling_rate: float) -> Recordings:
+    """The windows kept in folder `place`."""
+    shape = json.loads((place / "manifest.json").read_text())["shape"]
+    return Recordings(
+        dataset=dataset,
+        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(shape)),
+        scale=SCALE,
+        unit="uV",
+        sampling_rate=float(sampling_rate),
+        channels=channels,
+        table=signal_cache.read_table(place / "table.json").set_index("window"),
+        excluded=signal_cache.read_table(place / "excluded.json"),
+    )

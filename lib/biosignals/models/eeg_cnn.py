@@ -1,0 +1,58 @@
+"""The EEG nets that treat a window as a picture of channels by time, with a dense layer or an LSTM behind."""
+
+import torch
+from torch import Tensor, nn
+
+from .cnn_lstm import last_step
+
+
+class EegCnn(nn.Module):
+    """Two 2-D convolutions over (1, channels, samples) that each halve time, a flatten, one dense layer.
+
+    23 x 2560 gives (32, 23, 640) before the flatten. Raises ValueError for shapes other than (channels, samples).
+    """
+
+    def __init__(self, channels: int, classes: int, samples: int = 1000):
+        super().__init__()
+        self.shape = (channels, samples)
+        self.features = features()
+        self.head = nn.Linear(32 * channels * (samples // 4), classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:] != self.shape:
+            raise ValueError(
+                f"this eeg-cnn takes {self.shape[0]} channels x {self.shape[1]} samples, not {tuple(x.shape[1:])}"
+            )
+        return self.head(self.features(_picture(x)).flatten(1))
+
+
+class EegCnnLstm(nn.Module):
+    """The same convolutions; then each step's 32 * channels features go into an LSTM, whose last step is classified.
+
+    An LSTM of 128 units, or of 64 each way. Any length from 4 samples.
+    """
+
+    def __init__(self, channels: int, classes: int, samples: int = 1000, bidirectional: bool = False):
+        super().__init__()
+        self.features = features()
+        units = 64 if bidirectional else 128
+        self.lstm = nn.LSTM(32 * channels, units, batch_first=True, bidirectional=bidirectional)
+        self.head = nn.Linear(128, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = self.features(_picture(x)).permute(0, 3, 1, 2).flatten(2)
+        return self.head(last_step(self.lstm, steps))
+
+
+def features() -> nn.Sequential:
+    """(batch, 1, channels, samples) to (batch, 32, channels, samples / 4)."""
+    layers = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 2)),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 2)),
+    )  # fmt: skip
+    return layers.to(memory_format=torch.channels_last)
+
+
+def _picture(x: Tensor) -> Tensor:
+    """(batch, channels, samples) with one colour, its filters stored side by side: CPUs take half the time so."""
+    return x.unsqueeze(1).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,62 @@
+"""Recordings in, recordings out: at another sampling rate, or cut into windows of one length."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from biosignals.data.recordings import Recordings
+from biosignals.signals.filters import resample
+
+
+def resampled(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
+    """The same recordings at another sampling rate, low-passed first where it is lower: int16 in memory, rounded.
+
+    Raises ValueError for recordings that are not int16 and for rates that are no whole numbers of Hz.
+    """
+    if recordings.signals.dtype != np.int16:
+        raise ValueError(f"expected int16 recordings, not {recordings.signals.dtype}")
+    parts = [
+        resample(recordings.signals[i : i + batch].astype(np.float32), recordings.sampling_rate, sampling_rate)
+        for i in range(0, len(recordings), batch)
+    ]
+    signals = np.concatenate([np.clip(np.rint(part), -32767, 32767).astype(np.int16) for part in parts])
+    samples = np.ceil(recordings.table["samples"] * sampling_rate / recordings.sampling_rate).astype("int64")
+    table = recordings.table.assign(samples=samples)
+    return replace(recordings, signals=signals, sampling_rate=float(sampling_rate), table=table)
+
+
+def windowed(recordings: Recordings, seconds: float, step: float) -> Recordings:
+    """Windows of `seconds` that start each `step` seconds inside each recording, the last one flush with its end.
+
+    A recording shorter than a window gives one, filled up with zeros. The table repeats the recording's row for each
+    window, with `recording` (its id) and `start` (s); `samples` are the window's own.
+    """
+    length = round(seconds * recordings.sampling_rate)
+    lengths = recordings.table["samples"].to_numpy()
+    starts = [window_starts(own, length, round(step * recordings.sampling_rate)) for own in lengths]
+    rows = np.repeat(np.arange(len(recordings)), [len(own) for own in starts])
+    starts = np.concatenate(starts)
+    signals = np.zeros((len(rows), len(recordings.channels), length), dtype=recordings.signals.dtype)
+    for window, row, start in zip(signals, rows, starts, strict=True):
+        piece = recordings.signals[row, :, start : min(start + length, lengths[row])]
+        window[:, : piece.shape[-1]] = piece
+    table = recordings.table.iloc[rows].assign(
+        recording=recordings.table.index[rows], start=starts / recordings.sampling_rate,
+        samples=np.minimum(lengths[rows] - starts, length),
+    )  # fmt: skip
+    return replace(recordings, signals=signals, table=table.reset_index(drop=True))
+
+
+def window_starts(samples: int, length: int, step: int) -> np.ndarray:
+    """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
+    last = max(samples - length, 0)
+    return np.append(np.arange(0, last, step), last)
+
+
+def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
+    """Mean over the windows of each recording, (recordings, ...), in the recordings' order; values (windows, ...)."""
+    codes, _ = pd.factorize(windows.table["recording"])
+    sums = np.zeros((codes.max() + 1, *np.shape(values)[1:]))
+    np.add.at(sums, codes, values)
+    return sums / np.bincount(codes).reshape(-1, *[1] * (np.ndim(values) - 1))

@@ -1,0 +1,59 @@
+"""What an EEG window looks like in two dozen numbers."""
+
+import numpy as np
+import pandas as pd
+from scipy import signal
+
+BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}  # Hz
+FLOOR = 1e-3  # uV^2/Hz, so that a flat channel has a logarithm
+
+
+def eeg_features(x: np.ndarray, sampling_rate: float, batch: int = 512) -> pd.DataFrame:
+    """Describe windows, float (N, channels, samples) in uV at 60 Hz or more, by features of a channel and how they
+    differ between channels: a row per window.
+
+    Of each channel: log10 power in four bands (Welch 1967), line length (Esteller et al. 2001), deviation, peak over
+    deviation, regularity (share of the power in the strongest hertz), log10 of each; of each of these the median, the
+    maximum and the spread over channels. Last the mean absolute correlation between channels. Raises ValueError for
+    a sampling rate too low for the bands.
+    """
+    if sampling_rate < 60:
+        raise ValueError(f"bands up to 30 Hz need 60 Hz or more, not {sampling_rate:g} Hz")
+    parts = [_describe(x[i : i + batch], sampling_rate) for i in range(0, len(x), batch)]
+    of_channel = np.concatenate([values for values, _ in parts])
+    summaries = {"median": np.median, "maximum": np.max, "spread": np.std}
+    names = [*BANDS, "line length", "deviation", "peak", "regularity"]
+    table = {
+        f"{name}, {summary}": function(of_channel[..., i], axis=1)
+        for i, name in enumerate(names)
+        for summary, function in summaries.items()
+    }
+    return pd.DataFrame(table | {"correlation": np.concatenate([found for _, found in parts])})
+
+
+def _describe(x: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of features, (n, channels, 8), and mean absolute correlation, (n,)."""
+    x = np.asarray(x, dtype=np.float64)
+    x = x - x.mean(-1, keepdims=True)
+    length = min(round(2 * sampling_rate), x.shape[-1])
+    frequencies, power = signal.welch(x, sampling_rate, nperseg=length)
+    bands = [
+        power[..., (frequencies >= low) & (frequencies < high)].mean(-1) for low, high in BANDS.values()
+    ]
+    rhythm = power[..., (frequencies >= 1) & (frequencies < 30)]
+    width = max(round(length / sampling_rate), 1)  # bins of one hertz
+    strongest = signal.convolve(rhythm, np.ones((1, 1, width)), mode="valid").max(-1)
+    deviation = x.std(-1)
+    line_length = np.abs(np.diff(x)).mean(-1) * sampling_rate
+    peak = np.abs(x).max(-1) / np.maximum(deviation, FLOOR)
+    regularity = strongest / np.maximum(rhythm.sum(-1), FLOOR)
+    values = [*bands, line_length, deviation, peak, regularity]
+    return np.log10(np.maximum(np.stack(values, axis=-1), FLOOR)), _correlation(x, deviation)
+
+
+def _correlation(x: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    scaled = x / np.maximum(deviation, FLOOR)[..., None]
+    correlations = np.abs(scaled @ scaled.swapaxes(1, 2)) / x.shape[-1]
+    channels = x.shape[1]
+    others = correlations.sum((1, 2)) - np.trace(correlations, axis1=1, axis2=2)
+    return others / max(channels * (channels - 1), 1)

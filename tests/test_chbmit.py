@@ -1,0 +1,257 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biosignals.data import chbmit, eeg
+from test_eeg import noise, write_edf
+
+LABELS = [name.removesuffix("-1") for name in chbmit.CHANNELS]  # the files name T8-P8 twice
+HEAD = """Data Sampling Rate: 256 Hz
+*************************
+
+Channels in EDF Files:
+**********************
+Channel 1: FP1-F7
+Channel 2: -
+
+"""
+
+
+def entry(name, seizures=(), times=("11:42:54", "25:02:03"), numbered=False, count=None, space=""):
+    lines = [f"File Name: {name}"]
+    if times:
+        lines += [f"File Start Time: {times[0]}", f"File End Time: {times[1]}"]
+    lines.append(f"Number of Seizures in File: {len(seizures) if count is None else count}")
+    for number, (start, end) in enumerate(seizures, 1):
+        which = f"Seizure {number}" if numbered else "Seizure"
+        lines += [f"{which} Start Time: {space}{start} seconds", f"{which} End Time: {space}{end} seconds"]
+    return "\n".join(lines) + "\n\n"
+
+
+def write_summary(root, case, text):
+    (root / case).mkdir(parents=True, exist_ok=True)
+    (root / case / f"{case}-summary.txt").write_text(text)
+
+
+def write_recording(root, name, seconds=20, rate=256, labels=LABELS):
+    case = name[:5]
+    write_edf(root / case / f"{name}.edf", noise(len(labels), seconds, rate), rate, labels)
+
+
+ENTRIES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.from_regex(r"chb01_[0-9]{2}\+?\.edf", fullmatch=True),
+            "seizures": st.lists(
+                st.tuples(st.integers(0, 9000), st.integers(1, 600)).map(lambda pair: (pair[0], sum(pair))),
+                max_size=4,
+            ),
+            "times": st.sampled_from([None, ("11:42:54", "12:42:54"), ("0:46:38", "24:01:00")]),
+            "numbered": st.booleans(),
+            "space": st.sampled_from(["", " ", "  "]),
+        }
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda one: one["name"],
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(entries=ENTRIES, changed=st.booleans(), newline=st.sampled_from(["\n", "\r\n"]))
+def test_any_summary_is_read_as_it_was_written(tmp_path_factory, entries, changed, newline):
+    between = (
+        "Channels changed:\n*****************\nChannel 1: FP1-F7\nChannel 2: T8-P8\n\n" if changed else ""
+    )
+    path = tmp_path_factory.mktemp("summary") / "chb01-summary.txt"
+    path.write_bytes((HEAD + between.join(entry(**one) for one in entries)).replace("\n", newline).encode())
+    listed = chbmit.read_summary(path)
+    assert list(listed) == [one["name"] for one in entries]
+    for one, found in zip(entries, listed.values(), strict=True):
+        assert (found.start, found.end) == (one["times"] or (None, None))
+        assert found.seizures == tuple(one["seizures"])
+        assert found.sampling_rate == 256 and found.fault == ""
+
+
+@pytest.mark.parametrize("text", ["", "Data Sampling Rate: 256 Hz\n", entry("chb01_01.edf"), "\x00\xff" * 50])
+def test_what_is_no_summary_is_refused(tmp_path, text):
+    write_summary(tmp_path, "chb01", text)
+    with pytest.raises(ValueError, match="chb01-summary.txt is no summary .*make data"):
+        chbmit.read_summary(tmp_path / "chb01/chb01-summary.txt")
+    with pytest.raises(FileNotFoundError, match="chb02-summary.txt does not exist: .*make data"):
+        chbmit.read_summary(tmp_path / "chb02-summary.txt")
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_summary(
+        tmp_path,
+        "chb01",
+        HEAD
+        + entry("chb01_01.edf")
+        + entry("chb01_03.edf", [(5, 12)])
+        + entry("chb01_04.edf", [(1, 4), (8, 20)], numbered=True),
+    )
+    write_summary(tmp_path, "chb21", HEAD + entry("chb21_01.edf", [(2, 3)], times=None))
+    write_summary(
+        tmp_path, "chb02", HEAD + entry("chb02_16.edf", [(3, 9)]) + entry("chb02_16+.edf", [(0, 9)])
+    )
+    for name in ("chb01_01", "chb01_03", "chb01_04", "chb21_01", "chb02_16", "chb02_16+"):
+        write_recording(tmp_path, name)
+    return tmp_path
+
+
+def test_recordings_come_with_patient_and_seizures(root):
+    recordings, excluded = chbmit.find(root)
+    assert excluded.empty
+    assert {(one.name, one.subject, one.seizures) for one in recordings} == {
+        ("chb01_01", "chb01", ()),
+        ("chb01_03", "chb01", ((5, 12),)),
+        ("chb01_04", "chb01", ((1, 4), (8, 20))),
+        ("chb02_16", "chb02", ((3, 9),)),
+        ("chb02_16+", "chb02", ((0, 9),)),
+        ("chb21_01", "chb01", ((2, 3),)),
+    }
+    assert all(one.channels == chbmit.CHANNELS and one.seconds == 20 for one in recordings)
+    np.testing.assert_allclose(eeg.read(recordings[0], 0, 5120), noise(23, 20, 256), atol=0.01)
+
+
+def test_a_patient_comes_with_all_recordings(root):
+    assert {one.name[:5] for one in chbmit.find(root, ["chb01"])[0]} == {"chb01", "chb21"}
+    assert [one.name for one in chbmit.find(root, ["chb21"])[0]] == [
+        one.name for one in chbmit.find(root, ["chb01"])[0]
+    ]
+    assert {one.subject for one in chbmit.find(root, ["chb02"])[0]} == {"chb02"}
+    with pytest.raises(ValueError, match="no subject chb03 in .*chb01, chb02, chb21"):
+        chbmit.find(root, ["chb03"])
+
+
+def test_fewer_channels_find_more_recordings(root):
+    write_recording(root, "chb01_01", labels=["T7-P7", "-", "T8-P8", "-"])
+    assert "chb01_01" not in {one.name for one in chbmit.find(root)[0]}
+    recordings, excluded = chbmit.find(root, channels=chbmit.BEHIND_THE_EAR)
+    assert excluded.empty and len(recordings) == 6
+    assert {one.channels for one in recordings} == {("T7-P7", "T8-P8")}
+
+
+def change_summary(root, old, new):
+    path = root / "chb01/chb01-summary.txt"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def cut(root):
+    path = root / "chb01/chb01_03.edf"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (cut, "chb01_03.edf is cut short .*download"),
+        (lambda root: (root / "chb01/chb01_03.edf").unlink(), "listed in chb01-summary.txt but not there: get"),
+        (lambda root: write_recording(root, "chb01_03", labels=LABELS[1:]), "no channel FP1-F7; it holds F7-T7"),
+        (lambda root: write_recording(root, "chb01_03", rate=200), "sampled at 200 Hz, expected 256 Hz"),
+        (lambda root: write_recording(root, "chb01_03", seconds=11), "lasts 11 s, but .* from 5 to 12 s"),
+        (lambda root: change_summary(root, ": 12 sec", ": 4 sec"), "chb01_03.edf has a seizure that ends before"),
+        (lambda root: change_summary(root, "Seizure End Time: 12 seconds\n", ""), "1 seizures, but 1 starts and 0"),
+        (
+            lambda root: change_summary(root, "Number of Seizures in File: 1\n", ""),
+            "chb01_03.edf has no number of seizures in chb01-summary",
+        ),
+        (
+            lambda root: change_summary(root, "File Name: chb01_03.edf", "File Name: ../chb01_03.edf"),
+            "not listed in chb01-summary.txt, so that its seizures are unknown",
+        ),
+        (
+            lambda root: change_summary(root, "File Name: chb01_03.edf", entry("chb01_03.edf") + "File Name: chb01_03.edf"),
+            "is listed twice",
+        ),
+    ],
+)  # fmt: skip
+def test_a_recording_that_cannot_be_used_is_left_out_and_listed(root, damage, reason):
+    damage(root)
+    recordings, excluded = chbmit.find(root)
+    assert {one.name for one in recordings} == {"chb01_01", "chb01_04", "chb02_16", "chb02_16+", "chb21_01"}
+    one = excluded[excluded["file"] == "chb01/chb01_03.edf"]
+    assert one["record"].tolist() == ["chb01_03"] and one["reason"].str.contains(reason).all(), one[
+        "reason"
+    ].item()
+
+
+def test_a_case_without_summary_is_left_out(root):
+    (root / "chb21/chb21-summary.txt").unlink()
+    recordings, excluded = chbmit.find(root)
+    assert len(recordings) == 5 and excluded["record"].tolist() == ["chb21_01"]
+    assert "chb21-summary.txt does not exist" in excluded["reason"].item()
+
+
+def test_an_empty_folder_and_nothing_left_are_told_with_the_remedy(root, tmp_path_factory):
+    with pytest.raises(FileNotFoundError, match="no folder chb01 to chb24 in .*make data"):
+        chbmit.find(tmp_path_factory.mktemp("empty"))
+    for path in root.glob("*/*.edf"):
+        path.unlink()
+    with pytest.raises(ValueError, match="no recording of chb-mit in .*6 left out.*make data"):
+        chbmit.find(root)
+
+
+def test_excerpts_are_whole_seizures(tmp_path):
+    write_edf(tmp_path / "excerpts/chb21_19_seizure.edf", noise(23, 7, 256), 256, LABELS)
+    write_edf(tmp_path / "excerpts/chb02_16_seizure.edf", noise(22, 7, 256), 256, LABELS[1:])
+    (one,), excluded = chbmit.find_seizure_excerpts(tmp_path)
+    assert (one.subject, one.name, one.seizures) == ("chb01", "chb21_19_seizure", ((0, 7),))
+    assert excluded["record"].tolist() == ["chb02_16_seizure"]
+    with pytest.raises(FileNotFoundError, match="no file chb.*_seizure.edf"):
+        chbmit.find_seizure_excerpts(tmp_path / "excerpts")
+
+
+def write_windows(root, **changes):
+    arrays = {
+        "X": noise(23 * 4, 1, 2560).reshape(4, 23, 2560).astype(np.float32),
+        "subject": np.array(["chb21", "chb02", "chb02", "chb02"]),
+        "record": np.array(["chb21_19", "chb02_16", "chb02_16", "chb02_16"]),
+        "seizure": np.array([1, 1, 0, 1]),
+        "channels": np.array(LABELS),
+        "fs": np.array(256),
+    } | changes
+    (root / "excerpts").mkdir(exist_ok=True)
+    np.savez(root / "excerpts/windows.npz", **arrays)
+    return arrays["X"]
+
+
+def test_windows_are_those_of_the_file(tmp_path):
+    signals = write_windows(tmp_path)
+    windows = chbmit.load_windows(tmp_path)
+    np.testing.assert_array_equal(windows.physical(), signals)
+    assert windows.channels == chbmit.CHANNELS and windows.sampling_rate == 256 and windows.unit == "uV"
+    table = windows.table
+    assert table["subject"].tolist() == ["chb01", "chb02", "chb02", "chb02"]
+    assert table["recording"].tolist() == ["chb21_19", "chb02_16", "chb02_16", "chb02_16+"]
+    assert table["seizure"].tolist() == [True, True, False, True] and table.index.is_unique
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"X": np.full((4, 23, 2560), np.nan, np.float32)}, "signals are"),
+        ({"X": np.zeros((3, 23, 2560), np.float32)}, "4 labels for 3 windows"),
+        ({"channels": np.array(LABELS[::-1])}, "expected the 23 usual ones"),
+        ({"fs": np.array(200)}, "at 200 Hz"),
+        ({"record": np.array([{"a": 1}] * 4, dtype=object)}, "allow_pickle"),
+    ],
+)
+def test_a_file_that_does_not_hold_windows_is_refused(tmp_path, changes, reason):
+    write_windows(tmp_path, **changes)
+    with pytest.raises(ValueError, match=f"windows.npz is no file of windows .*{reason}"):
+        chbmit.load_windows(tmp_path)
+
+
+def test_a_missing_or_damaged_file_of_windows_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="windows.npz does not exist"):
+        chbmit.load_windows(tmp_path)
+    write_windows(tmp_path)
+    path = tmp_path / "excerpts/windows.npz"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="windows.npz is no file of windows"):
+        chbmit.load_windows(tmp_path)

@@ -1,0 +1,65 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biosignals import preparation
+from biosignals.data.recordings import Recordings
+
+
+def recordings(lengths=(300, 250, 90), rate=100.0):
+    rng = np.random.default_rng(0)
+    signals = np.zeros((len(lengths), 1, max(lengths)), np.int16)
+    for row, length in zip(signals, lengths, strict=True):
+        row[:, :length] = rng.integers(-900, 900, length)
+    table = pd.DataFrame({"subject": range(len(lengths)), "samples": lengths}, index=list("abcdef")[: len(lengths)])
+    return Recordings("cinc2017", signals, 0.001, "mV", rate, ("I",), table)
+
+
+def test_a_slow_wave_survives_resampling():
+    time = np.arange(5000) / 500
+    wave = (1000 * np.sin(2 * np.pi * 3 * time)).astype(np.int16)[None, None]
+    table = pd.DataFrame({"subject": [1], "samples": [5000]})
+    found = preparation.resampled(Recordings("ptb-xl", wave, 0.001, "mV", 500.0, ("I",), table), 125)
+    expected = np.sin(2 * np.pi * 3 * np.arange(1250) / 125)
+    assert found.sampling_rate == 125 and found.table.samples[0] == 1250
+    np.testing.assert_allclose(found.physical()[0, 0, 50:-50], expected[50:-50], atol=0.01)
+
+
+def test_windows_are_pieces_of_their_recording_and_reach_its_end():
+    source = recordings()
+    found = preparation.windowed(source, 1.0, 0.5)
+    assert found.signals.shape[1:] == (1, 100) and list(found.table.recording.unique()) == ["a", "b", "c"]
+    for window, (_, row) in zip(found.signals, found.table.iterrows(), strict=True):
+        start, own = round(row.start * 100), "abc".index(row.recording)
+        piece = source.signals[own, :, start : start + row.samples]
+        np.testing.assert_array_equal(window[:, : row.samples], piece)
+        assert not window[:, row.samples :].any()
+    ends = found.table.groupby("recording").apply(lambda t: (t.start * 100 + t.samples).max(), include_groups=False)
+    assert list(ends) == [300, 250, 90]
+
+
+@given(st.integers(1, 500), st.integers(1, 200), st.integers(1, 200))
+def test_windows_cover_every_sample_when_they_touch(samples, length, step):
+    starts = preparation.window_starts(samples, length, min(step, length))
+    covered = np.zeros(samples, bool)
+    for start in starts:
+        covered[start : start + length] = True
+    assert covered.all() and starts[-1] == max(samples - length, 0) and (np.diff(starts) > 0).all()
+
+
+def test_means_come_back_in_the_recordings_order():
+    windows = preparation.windowed(recordings(), 1.0, 0.5)
+    values = np.stack([windows.table.recording.map({"a": 1.0, "b": 2.0, "c": 3.0}), np.arange(len(windows))], axis=1)
+    means = preparation.mean_per_recording(values, windows)
+    np.testing.assert_allclose(means[:, 0], [1, 2, 3])
+    expected = pd.Series(values[:, 1]).groupby(windows.table.recording).mean()
+    np.testing.assert_allclose(means[:, 1], expected)
+
+
+def test_only_whole_counts_are_resampled():
+    source = recordings()
+    floats = Recordings("x", source.physical(), 1.0, "mV", 100.0, ("I",), source.table)
+    with pytest.raises(ValueError, match="int16"):
+        preparation.resampled(floats, 50)

@@ -104,6 +104,7 @@ def test_dealt_folds_keep_subjects_together_and_reach_the_test_share():
     assert table.drop_duplicates("subject").fold.value_counts()[10] == 12
     assert set(folds) == set(range(1, 11)) and len(splits.groups(table)) == 3
     assert set(splits.deal(subjects, test=0, seed=0)) == set(range(1, 10))
+    np.testing.assert_array_equal(splits.deal(subjects[::-1], test=0.5, seed=0), folds[::-1])
     assert (splits.deal(subjects, 0.5, 0) != splits.deal(subjects, 0.5, 1)).any()
 
 

@@ -61,5 +61,5 @@ def fast_form(net: nn.Module, example: Tensor) -> nn.Module:
         return net
     try:
         return OneByK(net, example)
-    except ValueError:
+    except (ValueError, RuntimeError):  # no such form, or one that cannot be run
         return net

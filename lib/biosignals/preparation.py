@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data.recordings import Recordings
+from biosignals.data.splits import deal
 from biosignals.signals.filters import resample
 
 
@@ -52,6 +53,11 @@ def window_starts(samples: int, length: int, step: int) -> np.ndarray:
     """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
     last = max(samples - length, 0)
     return np.append(np.arange(0, last, step), last)
+
+
+def with_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:
+    """The same recordings with a column `fold` by subject, as `splits.deal` deals them."""
+    return replace(recordings, table=recordings.table.assign(fold=deal(recordings.table["subject"], test, seed)))
 
 
 def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:

@@ -64,17 +64,17 @@ def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> di
 def deal(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in folds 1 to 9 in turn.
 
-    For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row. ValueError
+    For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row, all known;
+    the same subjects get the same folds, in whatever rows they come. ValueError
     for fewer than nine subjects to train on, a share outside of 0 to 1, or no subject for a test that was asked for.
     """
-    codes = subject_codes(pd.Series(list(subjects)))
-    count = codes.max(initial=-1) + 1
-    tested = round(test * count)
-    if not 0 <= test < 1 or count - tested < 9 or (test and not tested):
-        raise ValueError(f"{count} subjects cannot be dealt into nine folds and a test share of {test:.0%}")
-    order = np.random.default_rng(seed).permutation(count)
-    folds = np.full(count, 10)
-    folds[order[tested:]] = np.arange(count - tested) % 9 + 1
+    names, codes = np.unique(list(subjects), return_inverse=True)
+    tested = round(test * len(names))
+    if not 0 <= test < 1 or len(names) - tested < 9 or (test and not tested):
+        raise ValueError(f"{len(names)} subjects cannot be dealt into nine folds and a test share of {test:.0%}")
+    order = np.random.default_rng(seed).permutation(len(names))
+    folds = np.full(len(names), 10)
+    folds[order[tested:]] = np.arange(len(names) - tested) % 9 + 1
     return folds[codes]
 
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-from biosignals import cross_validation, prediction
+from biosignals import cross_validation, evaluation, prediction
 from biosignals.data import splits
 from test_training import SHORT, recordings
 
@@ -49,3 +50,34 @@ def test_a_class_that_the_training_folds_lack_has_probability_0():
     )
     probabilities = cross_validation.class_probabilities(forest, np.arange(8.0)[:, None])
     assert probabilities.shape == (8, 2) and not probabilities[:, 0].any()
+
+
+def out_of_fold_of(probabilities, table):
+    rows = np.concatenate([held_out for _, held_out in splits.groups(table)])
+    return cross_validation.OutOfFold(rows, probabilities[rows], [])
+
+
+def test_scaling_of_a_group_is_learnt_on_the_others_and_repairs_what_is_too_high():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"subject": range(3000), "fold": np.arange(3000) % 10 + 1})
+    honest = rng.beta(0.3, 3, (3000, 1))
+    targets = (rng.random((3000, 1)) < honest).astype(np.float32)
+    too_high = 1 / (1 + np.exp(-(np.log(honest / (1 - honest)) + 2)))
+    fitted = out_of_fold_of(too_high, table)
+    scaled = cross_validation.calibrated(fitted, targets, table)
+    truth, ones = targets[fitted.rows], np.ones((1, len(fitted.rows)))
+    assert evaluation.ece(truth, scaled, ones)[0] < 0.02 < 0.1 < evaluation.ece(truth, fitted.probabilities, ones)[0]
+    changed = targets.copy()
+    changed[splits.groups(table)[0][1]] = 0  # the first group's own labels
+    own = len(splits.groups(table)[0][1])
+    np.testing.assert_array_equal(cross_validation.calibrated(fitted, changed, table)[:own], scaled[:own])
+
+
+def test_resampled_rows_are_balanced_rows_of_the_training_set():
+    targets = np.zeros((100, 1), np.float32)
+    targets[:10] = 1
+    rows = np.arange(5, 100)
+    for sampling, count in (("random-over", 180), ("random-under", 10)):
+        drawn = cross_validation.resampled(rows, targets, sampling, 0)
+        assert len(drawn) == count and targets[drawn].mean() == 0.5 and set(drawn) <= set(rows)
+    np.testing.assert_array_equal(cross_validation.resampled(rows, targets, None, 0), rows)

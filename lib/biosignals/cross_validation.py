@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 
-from biosignals import evaluation, prediction, training
+from biosignals import evaluation, imbalance, prediction, training
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 
@@ -29,15 +29,18 @@ class OutOfFold:
 def out_of_fold(
     model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
     seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
+    sampling: str | None = None,
 ) -> OutOfFold:  # fmt: skip
     """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
 
-    targets: (recordings, classes); only the first `scored` are returned. Other arguments as in `training.fit`.
+    targets: (recordings, classes); only the first `scored` are returned. sampling: "random-over" or "random-under", to
+    train on as many positives of the first class as negatives. Other arguments as in `training.fit`.
     """
     fits, parts = [], []
     groups = splits.groups(recordings.table)
     for train, held_out in groups:
-        fits.append(training.fit(model, recordings, targets, train, None, recipe, cache, seed, scored, features))
+        drawn = resampled(train, targets, sampling, seed)
+        fits.append(training.fit(model, recordings, targets, drawn, None, recipe, cache, seed, scored, features))
         probabilities = prediction.predict(
             fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
         )
@@ -57,15 +60,48 @@ def rescore(
     return np.concatenate(parts)[:, : fitted.probabilities.shape[1]]
 
 
-def decide(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Yes or no per class, (rows, classes), at thresholds by Youden's index that the two other groups chose."""
-    ends = np.cumsum([len(held_out) for _, held_out in splits.groups(table)])
+def resampled(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed: int) -> np.ndarray:
+    """`rows` drawn again by `imbalance.resample_rows`, until the first class has as many positives as negatives."""
+    if sampling is None:
+        return rows
+    return rows[imbalance.resample_rows(sampling, targets[rows, 0].astype(int), seed)]
+
+
+def decide(
+    fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame,
+    choose: Callable[[np.ndarray, np.ndarray], float] = evaluation.youden_threshold,
+) -> np.ndarray:  # fmt: skip
+    """Yes or no per class, (rows, classes), at thresholds that `choose` found on the two other groups.
+
+    choose: takes target and probability of one class, (n,) each, gives the threshold.
+    """
     parts = []
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        others = np.r_[0:start, end : ends[-1]]
-        thresholds = evaluation.youden_thresholds(targets[fitted.rows[others]], fitted.probabilities[others])
-        parts.append(fitted.probabilities[start:end] >= thresholds)
+    for own, others in _own_and_others(table):
+        truth, p = targets[fitted.rows[others]], fitted.probabilities[others]
+        thresholds = [choose(t, q) for t, q in zip(truth.T, p.T, strict=True)]
+        parts.append(fitted.probabilities[own] >= thresholds)
     return np.concatenate(parts)
+
+
+def calibrated(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """Probabilities (rows, classes), scaled by a temperature and offset that the two other groups gave."""
+    parts = []
+    for own, others in _own_and_others(table):
+        truth, p = targets[fitted.rows[others]], fitted.probabilities
+        scalings = [imbalance.temperature(q, t, bias=True) for t, q in zip(truth.T, p[others].T, strict=True)]
+        columns = [scaling(q) for scaling, q in zip(scalings, p[own].T, strict=True)]
+        parts.append(np.stack(columns, axis=1))
+    return np.concatenate(parts)
+
+
+def _own_and_others(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions, among the rows of an OutOfFold, of each group and of the two others."""
+    ends = np.cumsum([0, *(len(held_out) for _, held_out in splits.groups(table))])
+    everything = np.arange(ends[-1])
+    return [
+        (everything[start:end], np.delete(everything, slice(start, end)))
+        for start, end in zip(ends[:-1], ends[1:], strict=True)
+    ]
 
 
 def forest_out_of_fold(
@@ -80,7 +116,8 @@ def forest_out_of_fold(
 
 
 def class_probabilities(fitted: ClassifierMixin, features: np.ndarray) -> np.ndarray:
-    """Probability of each label, (records, classes), from a multi-label scikit-learn model."""
-    return np.stack(
-        [p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in fitted.predict_proba(features)], axis=1
-    )
+    """Probability of each label, (records, classes), from a multi-label scikit-learn model; of class 1 from a binary one."""
+    answers = fitted.predict_proba(features)
+    if isinstance(answers, np.ndarray):
+        return answers[:, 1:]
+    return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in answers], axis=1)

@@ -184,11 +184,6 @@ def by_group(
     return pd.DataFrame(rows)
 
 
-def youden_thresholds(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """`youden_threshold` of each class, (classes,), from targets and probabilities (n, classes)."""
-    return np.array([youden_threshold(t, p) for t, p in zip(targets.T, probabilities.T, strict=True)])
-
-
 def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     """The threshold with the largest sensitivity + specificity - 1 (Youden 1950) for one class, (n,) each."""
     false_positive, true_positive, thresholds = roc_curve(target, probability)

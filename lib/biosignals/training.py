@@ -26,7 +26,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.utils.data import DataLoader, Dataset, RandomSampler, WeightedRandomSampler
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MultilabelAUROC, MultilabelAveragePrecision
+from torchmetrics.classification import (
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    MultilabelAUROC,
+    MultilabelAveragePrecision,
+)
 from tqdm import tqdm
 
 from biosignals import models
@@ -141,7 +146,7 @@ def _key(model: str, task: Task, recipe: Recipe, seed: int) -> str:
     recordings = task.recordings
     about = [model, recordings.scale, recordings.sampling_rate, recordings.channels]
     digest.update(json.dumps([*about, repr(recipe), seed, task.scored]).encode())
-    modules = [models.constructor_module(model), Standardised.__module__, OneByK.__module__, __name__]
+    modules = [*models.source_modules(model), Standardised.__module__, OneByK.__module__, __name__]
     modules += [type(part).__module__ for part in (recipe.loss, recipe.augment) if part is not None]
     for module in modules:
         digest.update(_code(module).encode())
@@ -289,9 +294,10 @@ class Learner(lightning.LightningModule):
         self.net = fast
         self.recipe = recipe
         self.scored = scored
-        self.scores = MetricCollection(
-            {"validation_auroc": MultilabelAUROC(scored), "validation_auprc": MultilabelAveragePrecision(scored)}
-        )
+        auroc, auprc = BinaryAUROC(), BinaryAveragePrecision()
+        if scored > 1:
+            auroc, auprc = MultilabelAUROC(scored), MultilabelAveragePrecision(scored)
+        self.scores = MetricCollection({"validation_auroc": auroc, "validation_auprc": auprc})
         self.epochs: list[dict] = []
         self.losses: list[Tensor] = []
 

@@ -10,9 +10,21 @@ from pathlib import Path
 from biosignals.data import cache, cinc2017, ptbxl, simulate
 from biosignals.data.simulate import files
 
-OFFICIAL = {"ptb-xl": 21_799, "cinc2017": 8_528}  # recordings in the full public release
-LISTED = {"ptb-xl": ptbxl.read_database, "cinc2017": cinc2017.read_reference}
-SIMULATORS = {"ptb-xl": simulate.ptbxl.write, "cinc2017": simulate.cinc2017.write}
+OFFICIAL = {"ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79}  # recordings released
+LISTED = {  # what of it is there
+    "ptb-xl": ptbxl.read_database,
+    "cinc2017": cinc2017.read_reference,
+    "sph": lambda root: list(root.glob("records/*.h5")),
+    "chb-mit": lambda root: list(root.glob("chb[0-9][0-9]/*.edf")),
+    "helsinki": lambda root: list(root.glob("eeg*.edf")),
+}
+SIMULATORS = {
+    "ptb-xl": simulate.ptbxl.write,
+    "cinc2017": simulate.cinc2017.write,
+    "sph": simulate.sph.write,
+    "chb-mit": simulate.chbmit.write,
+    "helsinki": simulate.helsinki.write,
+}
 MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 
 
@@ -31,13 +43,13 @@ class Source:
 
 def locate(
     dataset: str, folder: Path | str | None, simulated: Path | str, records: int, seed: int = 0,
-    listed: Iterable[str] | None = None,
+    listed: Iterable[str] | None = None, **options: float,
 ) -> Source:  # fmt: skip
-    """The set `dataset` ("ptb-xl" or "cinc2017") in `folder`, or simulated where it is not there.
+    """The set `dataset` (a key of OFFICIAL) in `folder`, or simulated where it or its recordings are not there.
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
-    simulated sets are kept and found again; `records` and `seed` say which. listed: ids of the recordings to
-    use of a set that is not simulated. FileNotFoundError when `folder` is not there.
+    simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which. listed: ids
+    of the recordings to use of a set that is not simulated. FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
@@ -45,12 +57,12 @@ def locate(
         folder = Path(folder).expanduser()
         if not folder.is_dir():
             raise FileNotFoundError(f"data folder {folder} does not exist: name another, or none to simulate")
-        if (folder / dataset).is_dir():
+        if (folder / dataset).is_dir() and len(LISTED[dataset](folder / dataset)):
             kind = kind_of(dataset, folder / dataset)
             if listed is None or kind == "simulated":
                 return Source(dataset, folder / dataset, kind)
             return Source(dataset, folder / dataset, "excerpt", tuple(listed))
-    return Source(dataset, simulated_root(dataset, Path(simulated), records, seed), "simulated")
+    return Source(dataset, simulated_root(dataset, Path(simulated), records, seed, options), "simulated")
 
 
 def kind_of(dataset: str, root: Path) -> str:
@@ -60,13 +72,13 @@ def kind_of(dataset: str, root: Path) -> str:
     return "real" if len(LISTED[dataset](root)) >= OFFICIAL[dataset] else "excerpt"
 
 
-def simulated_root(dataset: str, folder: Path, records: int, seed: int) -> Path:
+def simulated_root(dataset: str, folder: Path, records: int, seed: int, options: dict[str, float]) -> Path:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
-    root = folder / f"{dataset}-{records}-{seed}"
+    root = folder / "-".join([dataset, *(f"{value:g}" for value in (records, seed, *options.values()))])
     with cache.only_one(root):
-        if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION}:
+        if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION} | options:
             with cache.replacing(root) as draft:
-                SIMULATORS[dataset](draft, records, seed)
+                SIMULATORS[dataset](draft, records, seed, **options)
     return root
 
 

@@ -1,5 +1,6 @@
 """Nets by name. Each family has a file of its own that reads from top to bottom like its paper's figure."""
 
+import sys
 from functools import partial
 
 from torch import nn
@@ -74,10 +75,12 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     return _WITH_SECOND_INPUT[name](**shape, features=features)
 
 
-def constructor_module(name: str) -> str:
-    """Name of the Python module that defines a net: a finished fit is redone when its code changes."""
+def source_modules(name: str) -> list[str]:
+    """Names of the Python modules that define a net, its own first: a finished fit is redone when their code changes."""
     constructor = (_CONSTRUCTORS | _WITH_SECOND_INPUT)[name]
-    return getattr(constructor, "func", constructor).__module__
+    own = getattr(constructor, "func", constructor).__module__
+    used = {getattr(value, "__module__", None) or "" for value in vars(sys.modules[own]).values()}
+    return [own, *sorted(module for module in used - {own} if module.startswith(f"{__name__}."))]
 
 
 def parameter_count(net: nn.Module, statistics: bool = False) -> int:

@@ -1,5 +1,5 @@
 """Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones."""
 
-from biosignals.data.simulate import cinc2017, ptbxl
+from biosignals.data.simulate import chbmit, cinc2017, helsinki, ptbxl, sph
 
-__all__ = ["cinc2017", "ptbxl"]
+__all__ = ["chbmit", "cinc2017", "helsinki", "ptbxl", "sph"]

@@ -6,15 +6,21 @@ Both sides run in turns within one process, so that whatever else the machine do
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
+import edfio
 import numpy as np
 import wfdb
 
-from biosignals.data import ptbxl, sources
+from biosignals import detection, models
+from biosignals.data import chbmit, eeg, ptbxl, sources
 
 ROUNDS = 5
 
@@ -53,10 +59,51 @@ def check_values(source: sources.Source, files: list[str]) -> None:
         np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
+HOURS = 4
+
+
+def detecting() -> None:
+    """A net over a long EDF file, in a process of its own whose memory is then known."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.edf"
+        subprocess.run([sys.executable, __file__, "--write", path], check=True)
+        told = subprocess.run([sys.executable, __file__, "--detect", path], check=True, capture_output=True, text=True)
+    print(told.stdout, end="")
+
+
+def write_long(path: Path) -> None:
+    """An EDF of HOURS hours, 23 channels, 256 Hz, of noise."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 50, HOURS * 3600 * 256).clip(-800, 800)
+    labels = ["T8-P8" if name == "T8-P8-1" else name for name in chbmit.CHANNELS]
+    signals = [
+        edfio.EdfSignal(np.roll(noise, 997 * i), 256, label=label, physical_dimension="uV", physical_range=(-800, 800))
+        for i, label in enumerate(labels)
+    ]
+    edfio.Edf(signals).write(path)
+
+
+def detect_long(path: Path) -> None:
+    """Scores all windows of the file and says how long that took and the memory of this process."""
+    net = models.create("eeg-small", 23, 1, 640)
+    recording = eeg.open_recording(path, "1", "long", chbmit.CHANNELS, 256)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    took = seconds(lambda: detection.detect(net, eeg.windows(recording, 10, 5, 64)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"EDF of {HOURS} h, 23 channels, 256 Hz: windows of 10 s each 5 s at 64 Hz through eeg-small")
+    print(f"  {took:.1f} s, {HOURS * 3600 / took:.0f} times faster than real time")
+    print(f"  peak memory {peak / 1024:.0f} MB, of which {before / 1024:.0f} MB for Python and torch")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="", help="folder of real sets; without it a set is simulated")
     parser.add_argument("--records", type=int, default=2630, help="how many records to simulate")
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--detect", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.write or arguments.detect:
+        sys.exit(write_long(arguments.write) if arguments.write else detect_long(arguments.detect))
     with tempfile.TemporaryDirectory() as simulated:
         loading(sources.locate("ptb-xl", arguments.data, simulated, arguments.records))
+    detecting()

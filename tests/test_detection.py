@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from biosignals import events
-from biosignals.detection import StreamingDetector, detect
+from biosignals.data.eeg import EegRecording
+from biosignals.detection import StreamingDetector, detect, scored_recordings
 from biosignals.events import AlarmRule
 from biosignals.signals.windows import prepare
 
@@ -241,3 +243,11 @@ def test_misuse_is_told_clearly():
         detector(WindowCnn(), net_rate=RATE)
     with pytest.raises(ValueError, match=r"not \(windows, 2\) logits"):
         detector(tiny_net(), exclusive=True)
+
+
+def test_scores_are_sorted_into_their_recordings():
+    table = pd.DataFrame({"recording": ["b", "a", "b"], "start": [0.0, 0.0, 5.0]}, index=["b@0", "a@0", "b@5"])
+    recordings = [EegRecording("1", name, "", ("x",), 256.0, 5120, ((1.0, 2.0),)) for name in ("a", "c", "b")]
+    found = scored_recordings(recordings, table, np.array([0.1, 0.2, 0.3]))
+    assert [list(r.scores) for r in found] == [[0.2], [0.1, 0.3]]
+    assert list(found[1].starts) == [0, 5] and found[0].seizures == ((1.0, 2.0),) and found[0].seconds == 20

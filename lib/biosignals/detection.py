@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
-from biosignals.events import Alarm, AlarmRule, alarms, smooth
+from biosignals.data.eeg import EegRecording
+from biosignals.events import Alarm, AlarmRule, ScoredRecording, alarms, smooth
 from biosignals.prediction import fast_form
 from biosignals.signals.windows import prepare
 
@@ -162,3 +164,20 @@ def _scores(net: nn.Module, signals: np.ndarray, usable: np.ndarray, exclusive: 
     if not np.isfinite(scores).all():
         raise ValueError("the net answers NaN; are its weights finite, and are the signals in microvolts?")
     return scores
+
+
+def scored_recordings(
+    recordings: Iterable[EegRecording], table: pd.DataFrame, scores: np.ndarray
+) -> list[ScoredRecording]:
+    """Window scores (n,) sorted into their recordings, to be scored as events.
+
+    table: of the windows, a row each, with `recording` and `start`, as `eeg.collect` gives it with all windows kept.
+    Returns one per recording that has windows, in the order of `recordings`.
+    """
+    rows = table.reset_index(drop=True).groupby("recording").indices
+    starts = table["start"].to_numpy()
+    return [
+        ScoredRecording(starts[rows[r.name]], scores[rows[r.name]], r.seizures, r.seconds)
+        for r in recordings
+        if r.name in rows
+    ]

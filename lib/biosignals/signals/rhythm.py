@@ -15,7 +15,6 @@ from biosignals.signals.filters import bandpass, resample
 
 FEATURES = (
     "RR_median",  # s, median interval between R peaks
-    "RR_cv",  # standard deviation of the intervals / their mean
     "RR_mad",  # median distance of the intervals from their median / that median
     "RMSSD",  # root mean square of the changes from one interval to the next / mean interval
     "pNN50",  # share of changes above 50 ms
@@ -47,7 +46,7 @@ def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | N
     ValueError when x holds NaN or infinity, or the sampling rate is not a whole number.
 
     After Lake and Moorman 2011 (sample entropy of short records), Dash et al. 2009 (RMSSD, entropy, turning
-    points) and Petrenas et al. 2015 (P waves and fibrillatory waves).
+    points) and Petrenas et al. 2015 (P waves and f waves).
     """
     records = split_records(x, lengths)
     rows = [describe(record, sampling_rate) for record in tqdm(records, desc="rhythm features", leave=False)]
@@ -89,7 +88,7 @@ def prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 
 def r_peaks(x: np.ndarray) -> np.ndarray:
-    """Positions of the R peaks in a prepared record: int (beats,). By neurokit2 (Brammer 2020)."""
+    """Positions of the R peaks in a prepared record: int (beats,). By neurokit2."""
     if not len(x):
         return np.empty(0, dtype=int)
     return np.asarray(neurokit2.ecg_findpeaks(x, RATE, method="neurokit")["ECG_R_Peaks"], dtype=int)
@@ -115,7 +114,6 @@ def interval_features(rr: np.ndarray) -> list[float]:
     median, mean, change = np.median(rr), rr.mean(), np.diff(rr)
     return [
         median,
-        rr.std() / mean,
         np.median(np.abs(rr - median)) / median,
         np.sqrt(np.mean(change**2)) / mean,
         np.mean(np.abs(change) > 0.05),

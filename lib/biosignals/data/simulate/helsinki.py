@@ -36,10 +36,10 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 2) -> 
     """Write `eeg1.edf`, ..., and `annotations_2017_A.csv`, `_B`, `_C`: a row per second, 1 = seizure.
 
     records: number of neonates, about `minutes` each, half of them with seizures. A file has 19 channels
-    against a reference ("EEG Fp1-Ref"), an ECG and a respiration channel, 256 Hz, int16, microvolts; some have
-    another order. Cells beyond a recording's end are empty. The same seed gives the same bytes. Files appear
-    whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one
-    record or less than one minute.
+    against a reference ("EEG Fp1-Ref"), an ECG and a respiration channel, 256 Hz, int16, microvolts; some
+    have another order. Cells beyond a recording's end are empty. The same seed gives the same bytes. Files
+    appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer
+    than one record or less than one minute.
     """
     if records < 1 or minutes < 1:
         raise ValueError(f"records and minutes must be at least 1, got {records} and {minutes}")
@@ -67,7 +67,7 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 2) -> 
 
 
 def record(rng: Generator, seconds: int, affected: bool) -> tuple[np.ndarray, list[Discharge]]:
-    """Potentials (CHANNELS, samples), microvolts, float32, against a reference, and what could be a seizure."""
+    """Potentials (CHANNELS, samples), microvolts, float32, against a reference; what could be a seizure."""
     total = np.zeros((len(eeg.ELECTRODES), seconds * eeg.SAMPLING_RATE), np.float32)
     level = np.exp(rng.normal(np.log(38), 0.6))
     _add_background(rng, total, level)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import wfdb
 
-from biosignals.data import cinc2017, ptbxl, sources, splits
+from biosignals.data import chbmit, cinc2017, eeg, helsinki, ptbxl, sources, splits
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
 needs = {
     name: pytest.mark.skipif(not (FOLDER / name).is_dir(), reason=f"no {name} in BIOSIGNALS_DATA")
-    for name in ("ptb-xl", "cinc2017")
+    for name in ("ptb-xl", "cinc2017", "chb-mit", "helsinki")
 }
 
 
@@ -88,3 +88,34 @@ def test_every_cinc_record_loads_with_wfdbs_values(cache):
         samples = recordings.table["samples"].iloc[row]
         assert samples == len(expected)
         assert np.allclose(recordings.physical([row])[0, 0, :samples], expected[:, 0], atol=1e-6)
+
+
+@needs["chb-mit"]
+def test_all_real_summaries_parse_and_hold_198_seizures():
+    listed = [chbmit.read_summary(path) for path in sorted((FOLDER / "chb-mit").glob("chb*/chb*-summary.txt"))]
+    assert len(listed) == 24
+    assert sum(len(file.seizures) for case in listed for file in case.values()) == 198
+    assert not [file for case in listed for file in case.values() if file.fault]
+
+
+@needs["chb-mit"]
+@pytest.mark.skipif(not (FOLDER / "chb-mit/excerpts").is_dir(), reason="no excerpts")
+def test_whole_seizures_are_read_as_the_windows_cut_from_them():
+    windows = chbmit.load_windows(FOLDER / "chb-mit")
+    seizures, excluded = chbmit.find_seizure_excerpts(FOLDER / "chb-mit")
+    assert len(windows) == 19 and len(seizures) == 4 and excluded.empty
+    by_recording = windows.table.reset_index(drop=True).query("seizure").set_index("recording")
+    positions = dict(zip(by_recording.index, np.flatnonzero(windows.table.seizure)))
+    for seizure in seizures:
+        window = windows.physical([positions[seizure.name.removesuffix("_seizure")]])[0]
+        assert np.abs(eeg.read(seizure, 2560, 5120) - window).max() < 0.05
+
+
+@needs["helsinki"]
+def test_all_neonates_are_found_with_three_experts():
+    recordings, excluded = helsinki.find(FOLDER / "helsinki")
+    tables = helsinki.annotations(FOLDER / "helsinki")
+    assert len(recordings) in (46, 79) and excluded.empty and list(tables) == ["A", "B", "C"]
+    if len(recordings) == 46:
+        shares = [round(float(np.nanmean(table.to_numpy())), 2) for table in tables.values()]
+        assert shares == [0.59, 0.58, 0.44]

@@ -102,3 +102,31 @@ def test_a_missing_folder_or_an_unknown_set_is_named(tmp_path):
         sources.locate("ptb-xl", tmp_path / "nowhere", tmp_path, 10)
     with pytest.raises(ValueError, match="'mitbih'; there is ptb-xl, cinc2017"):
         sources.locate("mitbih", None, tmp_path, 10)
+
+
+def test_a_set_whose_recordings_are_not_there_is_simulated_with_its_own_options(data, tmp_path, monkeypatch):
+    (data / "chb-mit/chb01").mkdir(parents=True)
+    (data / "chb-mit/chb01/chb01-summary.txt").write_text("File Name: chb01_01.edf\n")
+    asked = []
+
+    def write(root, records, seed, **options):
+        asked.append(options)
+        mark = {"records": records, "seed": seed, "version": simulate.files.VERSION} | options
+        (root / "SIMULATED.json").write_text(json.dumps(mark))
+
+    monkeypatch.setitem(sources.SIMULATORS, "chb-mit", write)
+    for minutes in (2, 2, 3):
+        source = sources.locate("chb-mit", data, tmp_path, 12, minutes=minutes, files_per_subject=1)
+        assert source == sources.Source("chb-mit", tmp_path / f"chb-mit-12-0-{minutes}-1", "simulated")
+    assert asked == [{"minutes": 2, "files_per_subject": 1}, {"minutes": 3, "files_per_subject": 1}]
+    (data / "chb-mit/chb01/chb01_01.edf").write_bytes(b"")
+    assert sources.locate("chb-mit", data, tmp_path, 12).kind == "excerpt"
+
+
+@pytest.mark.parametrize("dataset, options", [("sph", {}), ("helsinki", {"minutes": 1}),
+                                              ("chb-mit", {"minutes": 2, "files_per_subject": 1})])  # fmt: skip
+def test_each_simulator_marks_its_set_so_that_it_is_written_once(dataset, options, tmp_path):
+    root = sources.locate(dataset, "", tmp_path, 1, **options).root
+    written = (root / "SIMULATED.json").stat().st_mtime_ns
+    assert sources.locate(dataset, "", tmp_path, 1, **options).root == root
+    assert (root / "SIMULATED.json").stat().st_mtime_ns == written

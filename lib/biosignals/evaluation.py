@@ -289,4 +289,5 @@ def _mean_score(
 
 def _summary(values: np.ndarray) -> Interval:
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-    return Interval(float(values[0]), float(low), float(high))
+    # Some scores of few subjects are biased in resamples; the interval then reaches to the score itself.
+    return Interval(float(values[0]), float(np.fmin(low, values[0])), float(np.fmax(high, values[0])))

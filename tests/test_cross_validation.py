@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from biosignals import cross_validation, evaluation, prediction
 from biosignals.data import splits
@@ -81,3 +83,15 @@ def test_resampled_rows_are_balanced_rows_of_the_training_set():
         drawn = cross_validation.resampled(rows, targets, sampling, 0)
         assert len(drawn) == count and targets[drawn].mean() == 0.5 and set(drawn) <= set(rows)
     np.testing.assert_array_equal(cross_validation.resampled(rows, targets, None, 0), rows)
+
+
+def test_a_forest_of_several_threads_answers_as_its_trees_in_order():
+    rng = np.random.default_rng(0)
+    x, labels = rng.random((300, 5)), rng.integers(0, 2, 300)
+    forest = RandomForestClassifier(50, random_state=0, n_jobs=2).fit(x, labels)
+    expected = np.zeros((300, 2))
+    for tree in forest.estimators_:
+        expected += tree.predict_proba(x)
+    np.testing.assert_array_equal(cross_validation.class_probabilities(forest, x), expected[:, 1:] / 50)
+    pipe = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0, n_jobs=2)).fit(x, labels)
+    assert cross_validation.class_probabilities(pipe, x).shape == (300, 1)

@@ -117,6 +117,8 @@ def forest_out_of_fold(
 
 def class_probabilities(fitted: ClassifierMixin, features: np.ndarray) -> np.ndarray:
     """Probability of each label, (records, classes), from a multi-label scikit-learn model; of class 1 from a binary one."""
+    # Threads would add up a forest's trees in any order, and ties would fall differently in each run.
+    fitted.set_params(**{name: 1 for name in fitted.get_params() if name.split("__")[-1] == "n_jobs"})
     answers = fitted.predict_proba(features)
     if isinstance(answers, np.ndarray):
         return answers[:, 1:]

@@ -188,7 +188,7 @@ def test_balanced_batches_hold_as_many_positives_as_negatives(tmp_path):
 
 
 def test_exclusive_classes_share_one_probability(tmp_path):
-    signals, targets = recordings()
+    signals, _ = recordings()
     found = fit(tmp_path, recipe=replace(SHORT, exclusive=True, epochs=6))
     p = prediction.predict(found.net, signals, np.arange(40, 60), crop=100, exclusive=True)
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)

@@ -66,25 +66,25 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
 def sensitivity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the positives that are found, (resamples,); `decisions` (n, 1) are 0 or 1, as in the five below."""
     true_positive, _, false_negative, _ = _counts(targets, decisions, weights)
-    return _ratio(true_positive, true_positive + false_negative)
+    return ratio(true_positive, true_positive + false_negative)
 
 
 def specificity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the negatives that are left alone."""
     _, false_positive, _, true_negative = _counts(targets, decisions, weights)
-    return _ratio(true_negative, true_negative + false_positive)
+    return ratio(true_negative, true_negative + false_positive)
 
 
 def precision(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the found that are positive; 0 where nothing is found."""
     true_positive, false_positive, _, _ = _counts(targets, decisions, weights)
-    return _ratio(true_positive, true_positive + false_positive, 0.0)
+    return ratio(true_positive, true_positive + false_positive, 0.0)
 
 
 def f1(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of sensitivity and precision; 0 where nothing is found."""
     true_positive, false_positive, false_negative, _ = _counts(targets, decisions, weights)
-    return _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative, 0.0)
+    return ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative, 0.0)
 
 
 def accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -248,7 +248,7 @@ def _average_precision(target: np.ndarray, probability: np.ndarray, weights: np.
     true = np.cumsum(np.where(target, weights, 0), axis=1)[:, ends]
     gained = np.diff(true, axis=1, prepend=0)
     precisions = np.divide(true, found, out=np.zeros_like(true, dtype=float), where=found > 0)
-    return _ratio((gained * precisions).sum(1), true[:, -1])
+    return ratio((gained * precisions).sum(1), true[:, -1])
 
 
 def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
@@ -260,7 +260,8 @@ def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> 
     ]
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
+    """part / whole, (resamples,) each; `without` where the whole is 0."""
     return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
 
 

@@ -165,25 +165,25 @@ def _delay(start: float, end: float, heard: list[Alarm]) -> float | None:
 def event_sensitivity(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the seizures that are found, (resamples,); NaN without seizures. Counts in columns, as in the four below."""
     found, seizures, _, _ = _totals(table, weights)
-    return _ratio(found, seizures)
+    return evaluation.ratio(found, seizures)
 
 
 def event_precision(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Seizures found, of these and the false alarms; 0 where there is no alarm."""
     found, _, false, _ = _totals(table, weights)
-    return _ratio(found, found + false, 0.0)
+    return evaluation.ratio(found, found + false, 0.0)
 
 
 def event_f1(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of sensitivity and precision; NaN where there is neither seizure nor alarm."""
     found, seizures, false, _ = _totals(table, weights)
-    return _ratio(2 * found, found + seizures + false)
+    return evaluation.ratio(2 * found, found + seizures + false)
 
 
 def false_alarms_per_day(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """False alarms per 24 h of recording, in seizures or not."""
     _, _, false, hours = _totals(table, weights)
-    return _ratio(24 * false, hours)
+    return evaluation.ratio(24 * false, hours)
 
 
 def median_delay(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -236,10 +236,6 @@ def _table(counts: Sequence[EventCounts], longest: int) -> np.ndarray:
 def _totals(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Found, seizures, false alarms and hours in each resample, (4, resamples)."""
     return (weights @ table[:, :4]).T
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
 
 
 # The threshold

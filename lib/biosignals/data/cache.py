@@ -89,6 +89,17 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
     return open_signals(place, request, read_table(place / "table.json"), read_table(place / "excluded.json"))
 
 
+def asked_for(listed: pd.Series | pd.DataFrame, records: tuple | None, path: Path) -> pd.Series | pd.DataFrame:
+    """The rows of `listed`, read from `path`, for `records` (None: all), once each; ValueError for unknown ones."""
+    if records is None:
+        return listed
+    unknown = set(records) - set(listed.index)
+    if unknown:
+        some = ", ".join(sorted(unknown)[:5])
+        raise ValueError(f"{path} lacks {len(unknown)} records asked for: {some}")
+    return listed.loc[list(dict.fromkeys(records))]
+
+
 @contextmanager
 def only_one(place: Path) -> Iterator[None]:
     """Lets one process at a time make `place` while others wait; removes what a killed one left half-made."""

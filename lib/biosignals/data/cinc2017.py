@@ -47,13 +47,7 @@ def load(
 def plan(request: signal_cache.Request) -> signal_cache.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
-    labels = read_reference(root)
-    if request.records is not None:
-        unknown = set(request.records) - set(labels.index)
-        if unknown:
-            some = ", ".join(sorted(unknown)[:5])
-            raise ValueError(f"{root / FOLDER / REFERENCE} lacks {len(unknown)} records asked for: {some}")
-        labels = labels[list(dict.fromkeys(request.records))]
+    labels = signal_cache.asked_for(read_reference(root), request.records, root / FOLDER / REFERENCE)
     reasons, lengths = find_faults(root, labels)
     labels = labels[reasons == ""]
     return signal_cache.Plan(

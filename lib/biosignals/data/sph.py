@@ -59,13 +59,7 @@ def load(
 def plan(request: signal_cache.Request) -> signal_cache.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
-    metadata = read_metadata(root)
-    if request.records is not None:
-        unknown = set(request.records) - set(metadata.index)
-        if unknown:
-            some = ", ".join(sorted(unknown)[:5])
-            raise ValueError(f"{root / METADATA} lacks {len(unknown)} records asked for: {some}")
-        metadata = metadata.loc[list(dict.fromkeys(request.records))]
+    metadata = signal_cache.asked_for(read_metadata(root), request.records, root / METADATA)
     reasons = find_faults(metadata, set(read_codes(root).index))
     excluded = [(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()]
     metadata = metadata[reasons == ""]

@@ -1,6 +1,5 @@
 """A simulated CHB-MIT Scalp EEG Database in the official layout (Shoeb 2009; PhysioNet chbmit 1.0.0)."""
 
-import json
 from dataclasses import dataclass
 from datetime import time
 from math import ceil
@@ -81,9 +80,7 @@ def write(
         root / "RECORDS-WITH-SEIZURES",
         "".join(f"{session.name}\n" for session in sessions if session.seizures),
     )
-    mark = {"records": records, "seed": seed, "version": files.VERSION}
-    mark |= {"minutes": minutes, "files_per_subject": files_per_subject}
-    files.write(root / "SIMULATED.json", json.dumps(mark) + "\n")
+    files.finish(root, records, seed, minutes=minutes, files_per_subject=files_per_subject)
 
 
 # --- who is recorded, when, with which seizures -----------------------------------------------------------

@@ -24,9 +24,10 @@ def begin(root: Path) -> None:
         raise FileExistsError(f"{root} is not empty: simulate into a new folder, or remove this one first")
 
 
-def finish(root: Path, records: int, seed: int) -> None:
-    """Say last, when all is written, that the release is simulated."""
-    write(root / "SIMULATED.json", json.dumps({"records": records, "seed": seed, "version": VERSION}) + "\n")
+def finish(root: Path, records: int, seed: int, **options: float) -> None:
+    """Say last, when all is written, that the release is simulated, and with which options of its simulator."""
+    mark = {"records": records, "seed": seed, "version": VERSION} | options
+    write(root / "SIMULATED.json", json.dumps(mark) + "\n")
 
 
 def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:

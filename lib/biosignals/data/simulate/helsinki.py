@@ -4,7 +4,6 @@ The layout is that of Stevenson et al. 2019 (Sci Data 6:190039). Neonatal backgr
 bursts and flat stretches while in quiet sleep, with delta brushes.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +61,7 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 2) -> 
             for second in range(longest)
         )
         files.write(root / f"annotations_2017_{name}.csv", header + "".join(rows))
-    mark = {"records": records, "seed": seed, "version": files.VERSION, "minutes": minutes}
-    files.write(root / "SIMULATED.json", json.dumps(mark) + "\n")
+    files.finish(root, records, seed, minutes=minutes)
 
 
 def record(rng: Generator, seconds: int, affected: bool) -> tuple[np.ndarray, list[Discharge]]:

@@ -8,6 +8,7 @@ from biosignals.augmentation import (
     ChannelDrop,
     Compose,
     Flip,
+    FrequencyMask,
     Noise,
     Scale,
     Shift,
@@ -23,6 +24,7 @@ STEPS = [
     Flip(0.5),
     Shift(),
     TimeMask(0.3),
+    FrequencyMask(0.7, 3),
     ChannelDrop(0.5),
     TimeStretch(0.9, 1.1),
     Compose((Scale(0.8, 1.2), Shift())),
@@ -103,6 +105,20 @@ def test_time_mask_hides_one_stretch_of_every_channel(x):
         masked[changed], x.mean(-1, keepdim=True).expand_as(x)[changed], rtol=1e-5, atol=1e-6
     )
     assert torch.equal(TimeMask(0)(x), x)
+
+
+def test_frequency_mask_hides_the_same_neighbouring_scales_of_every_signal():
+    torch.manual_seed(0)
+    x = torch.randn(64, 2 * 20, 50)
+    masked = FrequencyMask(0.3, 20)(x)
+    changed = (masked != x).all(-1).unflatten(1, (2, 20))
+    assert torch.equal(changed[:, 0], changed[:, 1])
+    assert 5 <= changed[:, 0].sum(-1).max() <= 6
+    edges = changed[:, 0].int().diff(prepend=torch.zeros(64, 1)).clamp(min=0).sum(-1)
+    assert edges.max() == 1
+    np.testing.assert_allclose(masked.mean(-1), x.mean(-1), atol=1e-6)
+    with pytest.raises(ValueError, match="40 channels"):
+        FrequencyMask(0.3, 64)(x)
 
 
 def test_channel_drop_never_takes_all_channels(x):

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from biosignals import models, prediction
+from biosignals.data.recordings import Recordings
 
 
 def net():
@@ -26,3 +28,12 @@ def test_without_crops_the_whole_record_counts_and_batches_make_no_difference():
     with torch.no_grad():
         expected = net()(x).sigmoid()
     np.testing.assert_allclose(prediction.predict_signals(net(), x.numpy()), expected, atol=1e-5)
+
+
+def test_recordings_are_answered_in_the_order_of_the_rows_asked_for():
+    signals = np.random.default_rng(0).normal(size=(1500, 2, 120)).astype(np.float32)
+    table = pd.DataFrame({"subject": range(1500), "samples": 120})
+    many = Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table)
+    rows = np.random.default_rng(1).permutation(1500)[:1200]
+    expected = prediction.predict_signals(net(), signals[rows])
+    np.testing.assert_allclose(prediction.predict(net(), many, rows), expected, atol=1e-6)

@@ -58,6 +58,18 @@ def test_means_come_back_in_the_recordings_order():
     np.testing.assert_allclose(means[:, 1], expected)
 
 
+def test_features_are_the_same_however_many_records_are_read_at_a_time():
+    source = recordings((300, 250, 90, 10, 120))
+
+    def describe(signals):
+        assert len(signals) <= 2
+        return pd.DataFrame({"mean": signals.mean((1, 2)), "highest": signals.max((1, 2))})
+
+    found = preparation.described(source, describe, batch=2)
+    whole = source.physical()
+    np.testing.assert_allclose(found, np.stack([whole.mean((1, 2)), whole.max((1, 2))], axis=1), rtol=1e-6)
+
+
 def test_only_whole_counts_are_resampled():
     source = recordings()
     floats = Recordings("x", source.physical(), 1.0, "mV", 100.0, ("I",), source.table)

@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from biosignals import results
+from biosignals import evaluation, results
 
 ABOUT = {"chapter": "03_baseline", "task": "superclass", "dataset": "ptb-xl", "kind": "simulated", "n_test": 100,
          "metric": "macro_auroc"}  # fmt: skip
@@ -35,6 +36,20 @@ def test_records_come_back_as_they_were_written(tmp_path):
     table = results.read(tmp_path / "results/03_baseline.json")
     assert list(table.columns) == list(results.KEYS) and list(table.value) == [0.9, 0.5]
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_table_of_scores_becomes_records_under_the_names_of_the_vocabulary():
+    truth, who = np.array([[0], [1], [0], [1.0]]), np.arange(4)
+    scores = evaluation.scores({"tuned": truth, "cnn": 1 - truth}, truth, who, 1 - truth, evaluation.BINARY)
+    about = {"chapter": "05_cnn_lstm", "task": "af", "dataset": "ptb-xl", "kind": "excerpt", "split": "test"}
+    names = {"tuned": ("resnet1d-small", "settings=tuned")}
+    rows = results.from_scores(scores, names, {"resnet1d-small": 7}, **about, n_test=4, versus="cnn")
+    assert len(rows) == len(scores)
+    best = next(row for row in rows if row["metric"] == "auroc" and row["condition"])
+    assert (best["model"], best["condition"], best["params"]) == ("resnet1d-small", "settings=tuned", 7)
+    assert best["value"] == 1 and best["delta"] == 1 and best["versus"] == "cnn"
+    other = next(row for row in rows if row["model"] == "cnn")
+    assert other["condition"] == "" and other["params"] is None
 
 
 def test_a_file_of_something_else_is_named(tmp_path):

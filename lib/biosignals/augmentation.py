@@ -92,12 +92,30 @@ class TimeMask:
         _check_share("share", self.share)
 
     def __call__(self, x: Tensor) -> Tensor:
-        samples = x.shape[-1]
-        length = (_uniform(x, 0, self.share) * samples).floor()
-        start = _uniform(x, 0, 1) * (samples - length)
-        time = torch.arange(samples, device=x.device)
-        masked = (time >= start) & (time < start + length)
-        return torch.where(masked, x.mean(-1, keepdim=True), x)
+        return torch.where(_stretch(x, self.share, x.shape[-1]), x.mean(-1, keepdim=True), x)
+
+
+@dataclass(frozen=True)
+class FrequencyMask:
+    """Replaces neighbouring scales of each scalogram, at most `share` of them, by their mean over time.
+
+    The channels are the scales of one signal after the other, `scales` of each; the same ones are hidden in all
+    (Park et al. 2019).
+    """
+
+    share: float
+    scales: int
+
+    def __post_init__(self) -> None:
+        _check_share("share", self.share)
+        if self.scales < 1:
+            raise ValueError(f"scales must be 1 or more, not {self.scales}")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.shape[1] % self.scales:
+            raise ValueError(f"{x.shape[1]} channels are not made of {self.scales} scales each")
+        hidden = _stretch(x, self.share, self.scales)[:, 0].repeat(1, x.shape[1] // self.scales)
+        return torch.where(hidden[..., None], x.mean(-1, keepdim=True), x)
 
 
 @dataclass(frozen=True)
@@ -155,6 +173,14 @@ class Compose:
 def _uniform(x: Tensor, low: float, high: float) -> Tensor:
     """A random number per record, (batch, 1, 1)."""
     return low + (high - low) * torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype)
+
+
+def _stretch(x: Tensor, share: float, places: int) -> Tensor:
+    """A random stretch of `places` per record, at most `share` of them: bool (batch, 1, places)."""
+    length = (_uniform(x, 0, share) * places).floor()
+    start = _uniform(x, 0, 1) * (places - length)
+    place = torch.arange(places, device=x.device)
+    return (place >= start) & (place < start + length)
 
 
 def _deviation(x: Tensor) -> Tensor:

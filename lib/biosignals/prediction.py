@@ -14,10 +14,14 @@ def predict(
 ) -> np.ndarray:  # fmt: skip
     """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
 
-    features: a second input, float32 (recordings, features). exclusive: classes exclude each other (softmax).
+    rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
+    float32 (recordings, features). exclusive: classes exclude each other (softmax).
     """
-    chosen = None if features is None else features[rows]
-    return predict_signals(net, recordings.physical(rows), crop, chosen, exclusive)
+    parts = []
+    for some in np.split(np.asarray(rows), range(1024, len(rows), 1024)):
+        chosen = None if features is None else features[some]
+        parts.append(predict_signals(net, recordings.physical(some), crop, chosen, exclusive))
+    return np.concatenate(parts)
 
 
 def predict_signals(

@@ -1,9 +1,11 @@
-"""Recordings in, recordings out: at another sampling rate, or cut into windows of one length."""
+"""Recordings in, recordings or their features out: at another sampling rate, cut into windows, described."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from biosignals.data.recordings import Recordings
 from biosignals.data.splits import deal
@@ -53,6 +55,15 @@ def window_starts(samples: int, length: int, step: int) -> np.ndarray:
     """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
     last = max(samples - length, 0)
     return np.append(np.arange(0, last, step), last)
+
+
+def described(
+    recordings: Recordings, describe: Callable[[np.ndarray], pd.DataFrame], batch: int = 4096
+) -> np.ndarray:
+    """Features (recordings, features) that `describe` makes of signals (n, channels, samples), `batch` at a time."""
+    starts = tqdm(range(0, len(recordings), batch), desc="features", leave=False)
+    rows = (np.arange(start, min(start + batch, len(recordings))) for start in starts)
+    return np.concatenate([describe(recordings.physical(some)).to_numpy() for some in rows])
 
 
 def with_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +42,22 @@ def record(**values) -> dict:
     if not all(re.fullmatch(r"[^=\s]+=[^=\s]+", word) for word in filled["condition"].split()):
         raise ValueError(f"a condition is words like loss=focal, not {filled['condition']!r}")
     return filled
+
+
+def from_scores(
+    scores: pd.DataFrame, names: Mapping | None = None, sizes: Mapping[str, int] | None = None, **about
+) -> list[dict]:
+    """A record for each row of a table that `evaluation.scores` made.
+
+    names: model and condition of those of the table's models that go by another name. sizes: parameters of each model.
+    about: the other keys, the same for all rows.
+    """
+    records = []
+    for row in scores.to_dict("records"):
+        model, condition = (names or {}).get(row["model"], (row["model"], ""))
+        called = {"model": model, "condition": condition, "params": (sizes or {}).get(model)}
+        records.append(record(**about, **(row | called)))
+    return records
 
 
 def write(path: Path, records: Iterable[dict]) -> None:
@@ -98,7 +114,9 @@ def interval_text(row: pd.Series) -> str:
 
 
 def short(value: float, digits: int = 3) -> str:
-    """A share without its leading zero: .915."""
+    """A share without its leading zero, .915; numbers above 1, which count something, with one decimal."""
+    if abs(value) > 1:
+        return f"{value:.1f}"
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 

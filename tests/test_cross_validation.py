@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from biosignals import cross_validation, evaluation, prediction
+from biosignals import cross_validation, evaluation, prediction, training
 from biosignals.data import splits
 from test_training import SHORT, recordings
 
@@ -17,6 +19,22 @@ def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(t
     expected = prediction.predict(fitted.fits[1].net, signals, held_out, SHORT.crop)
     np.testing.assert_allclose(fitted.probabilities[np.isin(fitted.rows, held_out)], expected, atol=1e-6)
     assert fitted.seconds == sum(fit.seconds for fit in fitted.fits)
+
+
+def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
+    signals, targets = recordings()
+    patient = replace(SHORT, patience=2)
+    fitted = cross_validation.out_of_fold("student-57k", signals, targets, patient, tmp_path)
+    train, held_out = splits.groups(signals.table)[2]
+    folds = signals.table.fold.to_numpy()
+    expected = training.fit(
+        "student-57k", signals, targets, train[folds[train] < 6], train[folds[train] == 6], patient, tmp_path
+    )
+    np.testing.assert_allclose(
+        fitted.probabilities[np.isin(fitted.rows, held_out)],
+        prediction.predict(expected.net, signals, held_out, patient.crop), atol=1e-6,
+    )  # fmt: skip
+    assert "validation_auroc" in fitted.fits[2].history
 
 
 def test_scores_of_changed_signals_come_in_the_same_order(tmp_path):

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,3 +166,20 @@ def test_the_worst_mistake_comes_first():
 def test_what_does_not_fit_is_refused(targets, probabilities, subjects):
     with pytest.raises(ValueError):
         evaluation.interval(evaluation.macro_auroc, targets, probabilities, subjects)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_scores_of_excluding_classes_are_scikit_learns(missing):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3 if missing else 4, 200)
+    p = rng.dirichlet(np.ones(4), 200) + 0.4 * np.eye(4)[labels]
+    weights = np.vstack([np.ones(200), rng.integers(0, 3, 200)])
+    for metric, theirs in (
+        (evaluation.top_accuracy, metrics.accuracy_score),
+        (evaluation.mean_recall, partial(metrics.recall_score, average="macro", labels=np.unique(labels))),
+        (evaluation.macro_f1, partial(metrics.f1_score, average="macro", labels=np.unique(labels))),
+    ):
+        expected = [theirs(labels, p.argmax(1), sample_weight=w) for w in weights]
+        np.testing.assert_allclose(metric(np.eye(4)[labels], p, weights), expected)
+    with pytest.raises(ValueError, match="exactly one class"):
+        evaluation.macro_f1(np.ones((2, 4)), p[:2], weights[:, :2])

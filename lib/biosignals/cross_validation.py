@@ -33,20 +33,31 @@ def out_of_fold(
 ) -> OutOfFold:  # fmt: skip
     """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
 
+    A recipe with `patience` needs validation records: then one of the six, the last, says where to stop.
+
     targets: (recordings, classes); only the first `scored` are returned. sampling: "random-over" or "random-under", to
     train on as many positives of the first class as negatives. Other arguments as in `training.fit`.
     """
     fits, parts = [], []
     groups = splits.groups(recordings.table)
     for train, held_out in groups:
+        train, validation = (train, None) if recipe.patience is None else last_fold_apart(train, recordings.table)
         drawn = resampled(train, targets, sampling, seed)
-        fits.append(training.fit(model, recordings, targets, drawn, None, recipe, cache, seed, scored, features))
+        fits.append(
+            training.fit(model, recordings, targets, drawn, validation, recipe, cache, seed, scored, features)
+        )
         probabilities = prediction.predict(
             fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
         )
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
+
+
+def last_fold_apart(rows: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """`rows` of all folds but their last, and of the last."""
+    folds = table["fold"].to_numpy()[rows]
+    return rows[folds < folds.max()], rows[folds == folds.max()]
 
 
 def rescore(

@@ -98,12 +98,31 @@ def balanced_accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.nd
     return (sensitivity(targets, decisions, weights) + specificity(targets, decisions, weights)) / 2
 
 
+def top_accuracy(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of classes that exclude each other, share of records whose most probable class is theirs, (resamples,)."""
+    return _right(targets, probabilities, weights)[0].sum(1) / weights.sum(1)
+
+
+def mean_recall(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The same share within each class, mean over the classes that have records: the balanced accuracy of several."""
+    right, theirs, _ = _right(targets, probabilities, weights)
+    return _mean_of_present(right, theirs, theirs)
+
+
+def macro_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """F1 of the most probable class, mean over the classes that have records, (resamples,)."""
+    right, theirs, found = _right(targets, probabilities, weights)
+    return _mean_of_present(2 * right, theirs + found, theirs)
+
+
 MULTILABEL = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
 BINARY = {"auroc": macro_auroc, "auprc": average_precision, "brier": brier, "ece": ece}
 DECISIONS = {
     "sensitivity": sensitivity, "specificity": specificity, "precision": precision, "f1": f1, "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
 }  # fmt: skip
+
+MULTICLASS = {"macro_f1": macro_f1, "balanced_accuracy": mean_recall, "accuracy": top_accuracy}
 
 
 def interval(
@@ -258,6 +277,21 @@ def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> 
         (weights @ cases).sum(1)
         for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
     ]
+
+
+def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Weighted records per class, (resamples, classes) each: given it rightly, of it, given it; one class a record."""
+    truth = targets.astype(bool)
+    if (truth.sum(1) != 1).any():
+        raise ValueError("every record needs exactly one class: these classes do not exclude each other")
+    found = np.eye(truth.shape[1], dtype=bool)[probabilities.argmax(1)]
+    return [weights @ cases for cases in (truth & found, truth, found)]
+
+
+def _mean_of_present(part: np.ndarray, whole: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Mean over classes of part / whole, (resamples, classes) each, leaving out classes that are not `present`."""
+    shares = np.divide(part, whole, out=np.zeros_like(whole, dtype=float), where=whole > 0)
+    return (shares * (present > 0)).sum(1) / (present > 0).sum(1)
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:

@@ -21,6 +21,14 @@ def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(t
     assert fitted.seconds == sum(fit.seconds for fit in fitted.fits)
 
 
+def test_several_seeds_are_fits_of_their_own(tmp_path):
+    signals, targets = recordings()
+    both = cross_validation.over_seeds("student-57k", signals, targets, SHORT, tmp_path, [0, 1])
+    second = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, 1)
+    np.testing.assert_array_equal(both[1], second.probabilities)
+    assert not np.allclose(both[0], both[1])
+
+
 def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
     signals, targets = recordings()
     patient = replace(SHORT, patience=2)

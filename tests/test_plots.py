@@ -66,3 +66,14 @@ def test_note_and_caption_say_what_data_is_shown():
     assert ax.figure.get_supxlabel() == "PTB-XL, excerpt, n = 2,630"
     html = plots.table(pd.DataFrame({"n": [12345]}), "PTB-XL, simulated").to_html()
     assert "PTB-XL, simulated" in html and "12,345" in html
+
+
+def test_a_scalogram_is_drawn_over_its_seconds_and_frequencies():
+    picture = np.zeros((8, 50))
+    picture[3, 20] = 1
+    ax = plots.scalogram(picture, 5.0, np.geomspace(1, 40, 8))
+    mesh = ax.collections[0]
+    assert mesh.get_array().reshape(8, 50)[3, 20] == 1
+    low, high = ax.get_xlim()
+    assert low == pytest.approx(0) and high == pytest.approx(5)
+    assert ax.get_yscale() == "log"

@@ -112,3 +112,14 @@ def test_dealt_folds_keep_subjects_together_and_reach_the_test_share():
 def test_too_few_subjects_to_deal_are_refused(test):
     with pytest.raises(ValueError, match="cannot be dealt"):
         splits.deal(range(24), test, 0)
+
+
+def test_no_subject_gives_more_than_asked_and_small_ones_give_all():
+    subjects = np.repeat(["a", "b", "c"], [100, 3, 40])
+    rows = splits.some_of_each(subjects, 30, seed=0)
+    assert dict(zip(*np.unique(subjects[rows], return_counts=True), strict=True)) == {"a": 30, "b": 3, "c": 30}
+    assert (np.diff(rows) > 0).all()
+    assert np.array_equal(rows, splits.some_of_each(subjects, 30, seed=0))
+    assert not np.array_equal(rows, splits.some_of_each(subjects, 30, seed=1))
+    with pytest.raises(ValueError, match="not 0"):
+        splits.some_of_each(subjects, 0, seed=0)

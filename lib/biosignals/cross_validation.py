@@ -1,6 +1,6 @@
 """Out-of-fold predictions: every record scored by a model that has not seen its subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,15 @@ def out_of_fold(
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
+
+
+def over_seeds(
+    model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
+    seeds: Iterable[int], **options,
+) -> np.ndarray:  # fmt: skip
+    """Probabilities (seeds, rows, classes) of `out_of_fold` with each of `seeds`; `options` are its own."""
+    fitted = [out_of_fold(model, recordings, targets, recipe, cache, seed, **options) for seed in seeds]
+    return np.stack([fit.probabilities for fit in fitted])
 
 
 def last_fold_apart(rows: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

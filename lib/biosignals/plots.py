@@ -154,6 +154,18 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
     return ax
 
 
+def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray, ax: Axes | None = None) -> Axes:
+    """A scalogram (frequencies, times) over the `seconds` of its signal; frequencies (Hz), rising, on a logarithmic axis."""
+    if ax is None:
+        _, ax = plt.subplots()
+    middles = (np.arange(picture.shape[1]) + 0.5) * seconds / picture.shape[1]
+    ax.pcolormesh(middles, frequencies, picture, cmap="magma", shading="nearest", rasterized=True)
+    ax.set(yscale="log", xlabel="s", ylabel="Hz")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.grid(visible=False)
+    return ax
+
+
 def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None = None) -> Axes:
     """How often `outcome` (bool) is true in the groups `by`, a line for each value of `hue`.
 

@@ -78,6 +78,16 @@ def deal(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     return folds[codes]
 
 
+def some_of_each(subjects: Iterable, most: int, seed: int) -> np.ndarray:
+    """Rows of at most `most` recordings of each subject, drawn at random, in order: int (n,). subjects: one per row."""
+    if most < 1:
+        raise ValueError(f"at least one recording of each subject is needed, not {most}")
+    codes = subject_codes(pd.Series(list(subjects)))
+    shuffled = np.random.default_rng(seed).permutation(len(codes))
+    place = pd.Series(codes[shuffled]).groupby(codes[shuffled]).cumcount()  # among the rows of the same subject
+    return np.sort(shuffled[place < most])
+
+
 def rows_of(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
     """Positions of the rows in `folds`. ValueError naming a fold that has none."""
     folds = list(folds)

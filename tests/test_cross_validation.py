@@ -121,3 +121,16 @@ def test_a_forest_of_several_threads_answers_as_its_trees_in_order():
     np.testing.assert_array_equal(cross_validation.class_probabilities(forest, x), expected[:, 1:] / 50)
     pipe = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0, n_jobs=2)).fit(x, labels)
     assert cross_validation.class_probabilities(pipe, x).shape == (300, 1)
+
+
+def test_classes_that_exclude_each_other_have_a_column_each_even_if_never_met():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(60, 4)), rng.choice([0, 2, 3], 60)
+    features[:, 0] += 5 * labels
+    table = pd.DataFrame({"subject": range(60), "fold": np.arange(60) % 9 + 1})
+    forest = RandomForestClassifier(20, random_state=0)
+    p = cross_validation.forest_out_of_fold(forest, features, labels, table, classes=5)
+    rows = np.concatenate([held_out for _, held_out in splits.groups(table)])
+    np.testing.assert_allclose(p.sum(1), 1)
+    assert not p[:, [1, 4]].any()
+    assert (p.argmax(1) == labels[rows]).mean() > 0.9

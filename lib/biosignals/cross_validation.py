@@ -125,21 +125,32 @@ def _own_and_others(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def forest_out_of_fold(
-    forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame
-) -> np.ndarray:
-    """The same for a scikit-learn model of features (records, features): probabilities in the order of `out_of_fold`."""
+    forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame,
+    classes: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """The same for a scikit-learn model of features (records, features): probabilities in the order of `out_of_fold`.
+
+    targets: 0 or 1, (records,) or (records, labels); with `classes`, numbers of classes that exclude each other.
+    """
     parts = []
     for train, held_out in splits.groups(table):
         fitted = clone(forest).fit(features[train], targets[train])
-        parts.append(class_probabilities(fitted, features[held_out]))
+        parts.append(class_probabilities(fitted, features[held_out], classes))
     return np.concatenate(parts)
 
 
-def class_probabilities(fitted: ClassifierMixin, features: np.ndarray) -> np.ndarray:
-    """Probability of each label, (records, classes), from a multi-label scikit-learn model; of class 1 from a binary one."""
+def class_probabilities(
+    fitted: ClassifierMixin, features: np.ndarray, classes: int | None = None
+) -> np.ndarray:
+    """Probability of each label, (records, labels), from a multi-label scikit-learn model; of class 1 from a binary one.
+
+    With `classes`, of each of so many classes that exclude each other: 0 for one that the model never met.
+    """
     # Threads would add up a forest's trees in any order, and ties would fall differently in each run.
     fitted.set_params(**{name: 1 for name in fitted.get_params() if name.split("__")[-1] == "n_jobs"})
     answers = fitted.predict_proba(features)
+    if classes is not None:
+        return answers @ np.eye(classes)[fitted.classes_]
     if isinstance(answers, np.ndarray):
         return answers[:, 1:]
     return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in answers], axis=1)

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -27,6 +28,23 @@ def test_several_seeds_are_fits_of_their_own(tmp_path):
     second = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, 1)
     np.testing.assert_array_equal(both[1], second.probabilities)
     assert not np.allclose(both[0], both[1])
+
+
+def test_the_net_for_the_test_fold_learns_from_all_others_and_not_from_it(tmp_path):
+    signals, targets = recordings()
+    fold = signals.table.fold.to_numpy()
+    changed = targets.copy()
+    changed[fold == 10] = 1 - changed[fold == 10]
+    weights = [
+        cross_validation.fit_all("student-57k", signals, labels, SHORT, tmp_path / str(i)).net.state_dict()
+        for i, labels in enumerate((targets, changed))
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    expected = training.fit(
+        "student-57k", signals, targets, np.flatnonzero(fold < 10), None, SHORT, tmp_path / "0"
+    )
+    assert len(list((tmp_path / "0").iterdir())) == 1  # found again
+    assert torch.equal(expected.net.state_dict()["mean"], weights[0]["mean"])
 
 
 def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):

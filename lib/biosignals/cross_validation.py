@@ -63,6 +63,16 @@ def over_seeds(
     return np.stack([fit.probabilities for fit in fitted])
 
 
+def fit_all(
+    model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path, seed: int = 0,
+    features: np.ndarray | None = None,
+) -> training.Fit:  # fmt: skip
+    """The net that reads the test fold: trained on all groups of folds together, as `out_of_fold` trains on two."""
+    rows = np.sort(np.concatenate([held_out for _, held_out in splits.groups(recordings.table)]))
+    train, validation = (rows, None) if recipe.patience is None else last_fold_apart(rows, recordings.table)
+    return training.fit(model, recordings, targets, train, validation, recipe, cache, seed, features=features)
+
+
 def last_fold_apart(rows: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """`rows` of all folds but their last, and of the last."""
     folds = table["fold"].to_numpy()[rows]

@@ -55,8 +55,9 @@ def from_scores(
     records = []
     for row in scores.to_dict("records"):
         model, condition = (names or {}).get(row["model"], (row["model"], ""))
-        called = {"model": model, "condition": condition, "params": (sizes or {}).get(model)}
-        records.append(record(**about, **(row | called)))
+        called = {"model": model, "condition": condition}
+        size = {"params": sizes.get(model)} if sizes else {}
+        records.append(record(**about, **(row | called | size)))
     return records
 
 

@@ -75,8 +75,8 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool, an LSTM
     or an encoder take other lengths too; the others take `samples` only. Nets for pictures, 182 rows (the small ones
     64) by `samples`, take the rows of each image stacked as channels: 3 * 182 for three images. `rr-transformer` and
-    `resnet1d-rhythm` have a second input, float32 (batch, features). Raises ValueError for an unknown name, for `features` that the net does
-    not take or lacks, and for `samples` too few for the net.
+    `resnet1d-rhythm` have a second input, float32 (batch, features). Raises ValueError for an unknown name, for
+    `features` that the net does not take or lacks, for `samples` too few for the net, and for rows that make no images.
     """
     if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")

@@ -4,29 +4,42 @@ import torch
 
 from biosignals import models
 from biosignals.models.cnn_lstm import last_step
+from biosignals.models.convnext import Block as ConvNeXtBlock
+from biosignals.models.convnext import ConvNeXt
+from biosignals.models.deit import DeiT
 from biosignals.models.eeg_small import EegSmall
+from biosignals.models.efficientnetv2 import EfficientNetV2
 from biosignals.models.one_by_k import OneByK
+from biosignals.models.picture_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
 from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.tcn import CausalBlock, Tcn
 
 every_net = pytest.mark.parametrize("name", models.names())
-FIXED_LENGTH = {"inception-cnn", "simple-cnn", "custom-cnn", "eeg-cnn"}
+# Rows of each image that nets for pictures take: with them, `channels` here are images.
+HEIGHTS = {
+    "vit": 182, "deit": 182, "efficientnetv2-s": 182, "convnext-tiny": 182,
+    "vit-small": 64, "deit-small": 64, "efficientnetv2-s-small": 64, "convnext-tiny-small": 64,
+}  # fmt: skip
+FIXED_LENGTH = {"inception-cnn", "simple-cnn", "custom-cnn", "eeg-cnn", "vit", "vit-small", "deit", "deit-small"}
 TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
-# Recurrent, attention and state-space nets, and those on pictures of channels by time.
-WITHOUT_ONE_BY_K = TWO_INPUTS | {"s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"}
+# Recurrent, attention and state-space nets, and those on pictures, of channels by time or others.
+WITHOUT_ONE_BY_K = {
+    *TWO_INPUTS, *HEIGHTS, "s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"
+}  # fmt: skip
 CONVOLUTIONAL = sorted(set(models.names()) - WITHOUT_ONE_BY_K)
-SHORT = {"custom-cnn": 512, "simple-cnn": 100}
+SHORT = {"custom-cnn": 512, "simple-cnn": 100, **dict.fromkeys(HEIGHTS, 40)}
+OTHER = dict.fromkeys(HEIGHTS, 73)
 
 
 def build(name, channels=12, classes=5, samples=1000):
     torch.manual_seed(0)
-    return models.create(name, channels, classes, samples, features_of(name)).eval()
+    return models.create(name, channels * HEIGHTS.get(name, 1), classes, samples, features_of(name)).eval()
 
 
 def inputs(name, batch, channels, samples):
-    signals = torch.randn(batch, channels, samples)
+    signals = torch.randn(batch, channels * HEIGHTS.get(name, 1), samples)
     return (signals, torch.randn(batch, features_of(name))) if name in TWO_INPUTS else (signals,)
 
 
@@ -75,10 +88,10 @@ def test_every_parameter_learns_and_a_batch_of_one_equals_its_part_of_a_batch(na
 
 @every_net
 def test_other_lengths_work_or_are_refused_clearly(name):
-    samples = SHORT.get(name, 400)
-    net, x = build(name, samples=samples), inputs(name, 2, 12, 731)
+    samples, other = SHORT.get(name, 400), OTHER.get(name, 731)
+    net, x = build(name, samples=samples), inputs(name, 2, 12, other)
     if name in FIXED_LENGTH:
-        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*731"):
+        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*{other}"):
             net(*x)
     else:
         assert net(*x).isfinite().all()
@@ -101,8 +114,8 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
 def test_other_nets_say_that_they_have_no_one_by_k_form(name):
-    with pytest.raises(ValueError, match="no 1 x k form|takes 12 channels|takes two inputs"):
-        OneByK(build(name, samples=400), torch.randn(2, 12, 400))
+    with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
+        OneByK(build(name, samples=400), inputs(name, 2, 12, 400)[0])
 
 
 @pytest.mark.parametrize("name", sorted(TWO_INPUTS))
@@ -249,6 +262,145 @@ def test_a_diagonal_kernel_is_the_impulse_response_of_its_recurrence():
         state = a * state + b * (k == 0)
         response.append(2 * (c * state).sum().real)
     torch.testing.assert_close(kernel(30)[0], torch.stack(response), atol=1e-5, rtol=1e-4)
+
+
+def test_nets_for_pictures_have_their_papers_parameters():
+    with torch.device("meta"):
+        nets = [
+            EfficientNetV2(3 * 224, 1000, 224, height=224),
+            ConvNeXt(3 * 224, 1000, 224, height=224),
+            DeiT(3 * 224, 1000, 224, height=224),
+        ]
+    assert [models.parameter_count(net) for net in nets] == [21_458_488, 28_589_128, 5_910_800]
+
+
+def test_the_vit_has_the_parameters_of_its_formula():
+    patches, width, hidden, depth = 23 * 32, 256, 1024, 6
+    block = 4 * width**2 + 4 * width + 2 * width * hidden + hidden + width + 4 * width
+    expected = (3 * 64 + 1) * width + patches * width + depth * block + 2 * width + (width + 1) * 5
+    assert models.parameter_count(create_without_memory("vit", 3 * 182, 5, 256)) == expected
+
+
+def test_the_small_efficientnet_is_small():
+    assert models.parameter_count(build("efficientnetv2-s-small")) < 300_000
+
+
+@pytest.mark.parametrize(
+    "name, samples, grid",
+    [("vit", 256, (23, 32)), ("deit", 256, (12, 16)), ("vit-small", 128, (8, 16)), ("deit-small", 128, (8, 16))],
+)
+def test_pictures_are_filled_up_to_whole_patches(name, samples, grid):
+    net = create_without_memory(name, HEIGHTS[name], 2, samples)
+    assert net.patches.grid == grid
+    picture = torch.empty(1, HEIGHTS[name], samples, device="meta")
+    assert net.patches(picture).shape[:2] == (1, grid[0] * grid[1])
+
+
+def test_a_patch_is_a_square_of_each_image():
+    patches, x = PatchEmbedding(2 * 6, 6, 10, patch=4, width=3), torch.randn(1, 12, 10)
+    images = torch.zeros(2, 8, 12)
+    images[:, :6, :10] = x.view(2, 6, 10)
+    # The second row of patches, its last: rows 4 to 7 and columns 8 to 11.
+    expected = torch.einsum("wihc,ihc->w", patches.projection.weight, images[:, 4:8, 8:12]) + patches.projection.bias
+    torch.testing.assert_close(patches(x)[0, 5], expected)
+
+
+def test_an_encoder_block_is_torchs_own():
+    torch.manual_seed(0)
+    ours, x = EncoderBlock(32, 4, 64, dropout=0.1).eval(), torch.randn(2, 9, 32)
+    theirs = torch.nn.TransformerEncoderLayer(32, 4, 64, activation="gelu", batch_first=True, norm_first=True).eval()
+    with torch.no_grad():
+        attention, dense = ours.attention, ours.dense
+        pairs = [
+            (theirs.norm1, attention[0]), (theirs.self_attn.out_proj, attention[1].projection),
+            (theirs.norm2, dense[0]), (theirs.linear1, dense[1]), (theirs.linear2, dense[4]),
+        ]  # fmt: skip
+        for into, source in pairs:
+            into.load_state_dict(source.state_dict())
+        theirs.self_attn.in_proj_weight.copy_(attention[1].queries_keys_values.weight)
+        theirs.self_attn.in_proj_bias.copy_(attention[1].queries_keys_values.bias)
+        torch.testing.assert_close(ours(x), theirs(x), atol=1e-4, rtol=1e-4)
+
+
+def test_a_deit_predicts_the_mean_of_its_two_heads():
+    net, (x,) = build("deit-small", channels=1, samples=40), inputs("deit-small", 2, 1, 40)
+    with torch.no_grad():
+        net.head.weight.mul_(100)
+        by_labels, by_teacher = net.both_logits(x)
+        assert (by_labels - by_teacher).abs().max() > 0.1
+        torch.testing.assert_close(net(x), (by_labels + by_teacher) / 2)
+
+
+@pytest.mark.parametrize("name", sorted(HEIGHTS))
+def test_rows_that_make_no_whole_images_are_refused(name):
+    with pytest.raises(ValueError, match=f"100 channels are no multiple of this net's {HEIGHTS[name]} rows"):
+        models.create(name, channels=100, classes=2, samples=128)
+    with pytest.raises(ValueError, match="takes .* channels .*, not"):
+        build(name, channels=2, samples=40)(*inputs(name, 2, 1, 40))
+
+
+def test_a_convnext_refuses_pictures_that_its_strides_would_swallow():
+    with pytest.raises(ValueError, match="at least 32 x 32, not 182 x 31"):
+        models.create("convnext-tiny", 182, 2, 31)
+    with pytest.raises(ValueError, match="at least 16 x 16, not 64 x 15"):
+        build("convnext-tiny-small", samples=40)(*inputs("convnext-tiny-small", 1, 12, 15))
+
+
+def with_blocks_that_count(net):
+    """The net, with the blocks of a ConvNeXt, which start at a millionth of their size, at full size."""
+    for part in net.modules():
+        if isinstance(part, ConvNeXtBlock):
+            torch.nn.init.ones_(part.scale)
+    return net
+
+
+@pytest.mark.parametrize("name", sorted(HEIGHTS))
+def test_chance_has_a_part_in_training_only(name):
+    net, (x,) = with_blocks_that_count(build(name, channels=1, samples=40)), inputs(name, 4, 1, 40)
+    with torch.no_grad():
+        assert torch.equal(net(x), net(x))
+        net.train()
+        assert not torch.allclose(net(x), net(x))
+
+
+def test_stochastic_depth_drops_whole_records_and_keeps_the_mean():
+    torch.manual_seed(0)
+    dropped = StochasticDepth(0.25).train()(torch.ones(4000, 2, 3))
+    assert torch.equal(dropped, dropped[:, :1, :1].expand_as(dropped))
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "name, shares",
+    [("efficientnetv2-s", [0.2 * i / 40 for i in range(40)]), ("convnext-tiny", [0.1 * i / 17 for i in range(18)])],
+)
+def test_deeper_blocks_are_left_out_more_often(name, shares):
+    net = create_without_memory(name, HEIGHTS[name], 2, 256)
+    assert [part.share for part in net.modules() if isinstance(part, StochasticDepth)] == pytest.approx(shares)
+
+
+def test_the_efficientnet_starts_as_he_et_al_say():
+    net = build("efficientnetv2-s-small", channels=1)
+    for conv in [part for part in net.modules() if isinstance(part, torch.nn.Conv2d) and part.weight.numel() > 5000]:
+        fan_out = conv.out_channels * conv.kernel_size[0] ** 2 // conv.groups
+        assert float(conv.weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
+
+
+# The small ones have the layers of the large ones, whose own export takes up to half a minute each.
+@pytest.mark.parametrize("name", sorted(name for name in HEIGHTS if name.endswith("-small")))
+def test_nets_for_pictures_run_elsewhere(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="exporting needs onnx, onnxscript and onnxruntime")
+    pytest.importorskip("onnxscript", reason="exporting needs onnx, onnxscript and onnxruntime")
+    net, (x,) = with_blocks_that_count(build(name, channels=1, samples=40)), inputs(name, 3, 1, 40)
+    net.train()(x)  # statistics of batch norm other than those it starts with
+    net.eval()
+    path = str(tmp_path / "net.onnx")
+    batch = {"x": {0: torch.export.Dim("batch")}}
+    torch.onnx.export(net, (x,), path, dynamo=True, dynamic_shapes=batch, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x[:2].numpy()})
+    np.testing.assert_allclose(found, net(x[:2]).detach().numpy(), atol=1e-4)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from biosignals import preparation
 from biosignals.data.recordings import Recordings
+from biosignals.signals.pictures import record_picture
 
 
 def recordings(lengths=(300, 250, 90), rate=100.0):
@@ -75,3 +76,15 @@ def test_only_whole_counts_are_resampled():
     floats = Recordings("x", source.physical(), 1.0, "mV", 100.0, ("I",), source.table)
     with pytest.raises(ValueError, match="int16"):
         preparation.resampled(floats, 50)
+
+
+def test_records_become_pictures_with_their_rows_as_channels():
+    rng = np.random.default_rng(0)
+    signals = (1000 * rng.normal(size=(5, 12, 100))).astype(np.int16)
+    table = pd.DataFrame({"subject": range(5), "samples": 100, "fold": 1}, index=list("abcde"))
+    leads = tuple(f"lead {i}" for i in range(12))
+    source = Recordings("ptb-xl", signals, 0.001, "mV", 100.0, leads, table)
+    found = preparation.record_pictures(source, height=20, width=24, batch=2)
+    assert found.signals.shape == (5, 20, 24) and found.signals.dtype == np.int16
+    assert found.sampling_rate == 20 and set(found.table.samples) == {24} and list(found.table.index) == list("abcde")
+    np.testing.assert_allclose(found.physical(), record_picture(source.physical(), 20, 24)[:, 0], atol=0.0006)

@@ -1,4 +1,4 @@
-"""Recordings in, recordings or their features out: at another sampling rate, cut into windows, described."""
+"""Recordings in, recordings out: at another sampling rate, cut into windows, as pictures; or their features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +10,7 @@ from tqdm import tqdm
 from biosignals.data.recordings import Recordings
 from biosignals.data.splits import deal
 from biosignals.signals.filters import resample
+from biosignals.signals.pictures import record_picture
 
 
 def resampled(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
@@ -64,6 +65,25 @@ def described(
     starts = tqdm(range(0, len(recordings), batch), desc="features", leave=False)
     rows = (np.arange(start, min(start + batch, len(recordings))) for start in starts)
     return np.concatenate([describe(recordings.physical(some)).to_numpy() for some in rows])
+
+
+def record_pictures(recordings: Recordings, height: int = 182, width: int = 256, batch: int = 256) -> Recordings:
+    """Each record as one grey picture (see `signals.pictures`), its rows as channels: int16 (n, height, width).
+
+    The second and third image that nets for photographs expect would be copies and are left out: a net on one image
+    computes the same with the sum of their weights. In thousandths of a picture's standard deviation; time runs
+    down the rows, whose rate is `sampling_rate`, leads run across.
+    """
+    pictures = np.empty((len(recordings), height, width), dtype=np.int16)
+    for i in range(0, len(recordings), batch):
+        records = recordings.physical(np.arange(i, min(i + batch, len(recordings))))
+        counts = np.rint(1000 * record_picture(records, height, width)[:, 0])
+        pictures[i : i + batch] = np.clip(counts, -32767, 32767)
+    return replace(
+        recordings, signals=pictures, scale=0.001, unit="SD",
+        sampling_rate=recordings.sampling_rate * height / recordings.signals.shape[2],
+        channels=tuple(f"row {i + 1}" for i in range(height)), table=recordings.table.assign(samples=width),
+    )  # fmt: skip
 
 
 def with_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:

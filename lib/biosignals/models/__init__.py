@@ -7,9 +7,13 @@ from torch import nn
 
 from .cnn_family import SIZES, CnnFamily
 from .cnn_lstm import CnnLstm
+from .convnext import ConvNeXt
 from .custom_cnn import CustomCnn
+from .deit import DeiT
 from .eeg_cnn import EegCnn, EegCnnLstm
 from .eeg_small import EegSmall
+from .efficientnetv2 import SMALL as EFFICIENTNETV2_SMALL
+from .efficientnetv2 import EfficientNetV2
 from .inception_cnn import InceptionCnn
 from .plain_cnn import PlainCnn
 from .resnet1d import Resnet1dWang, XResnet1d
@@ -18,6 +22,7 @@ from .rr_transformer import RrTransformer
 from .s4 import S4
 from .simple_cnn import SimpleCnn
 from .tcn import Tcn
+from .vit import ViT
 
 _CONSTRUCTORS = {
     "plain-cnn": PlainCnn,
@@ -38,6 +43,15 @@ _CONSTRUCTORS = {
     "eeg-tcn": partial(Tcn, stride=2),
     "eeg-small": EegSmall,
     "eeg-small-normalised": partial(EegSmall, normalise=True),
+    # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the literature's.
+    "vit": partial(ViT, height=182),
+    "vit-small": partial(ViT, height=64, width=96, depth=4, hidden=384),
+    "deit": partial(DeiT, height=182),
+    "deit-small": partial(DeiT, height=64, patch=8, width=96, depth=4, hidden=384),
+    "efficientnetv2-s": partial(EfficientNetV2, height=182, resize=224),
+    "efficientnetv2-s-small": partial(EfficientNetV2, height=64, stages=EFFICIENTNETV2_SMALL, last=256),
+    "convnext-tiny": partial(ConvNeXt, height=182),
+    "convnext-tiny-small": partial(ConvNeXt, height=64, depths=(2, 2, 2), widths=(24, 48, 96)),
 }
 _WITH_SECOND_INPUT = {
     "rr-transformer": RrTransformer,
@@ -59,9 +73,10 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     """Build a net with fresh weights.
 
     Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool, an LSTM
-    or an encoder take other lengths too; the others take `samples` only. `rr-transformer` and `resnet1d-rhythm` have a
-    second input, float32 (batch, features). Raises ValueError for an unknown name, for `features` that the net does
-    not take or lacks, and for `samples` too few for the net.
+    or an encoder take other lengths too; the others take `samples` only. Nets for pictures, 182 rows (the small ones
+    64) by `samples`, take the rows of each image stacked as channels: 3 * 182 for three images. `rr-transformer` and
+    `resnet1d-rhythm` have a second input, float32 (batch, features). Raises ValueError for an unknown name, for
+    `features` that the net does not take or lacks, for `samples` too few for the net, and for rows that make no images.
     """
     if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import wfdb
 
-from biosignals.data import chbmit, cinc2017, eeg, helsinki, ptbxl, sources, splits
+from biosignals import preparation
+from biosignals.data import bidmc, chbmit, cinc2017, eeg, helsinki, ptbxl, sources, splits, wfppg
+from biosignals.signals.pulses import pulse_types
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
 needs = {
     name: pytest.mark.skipif(not (FOLDER / name).is_dir(), reason=f"no {name} in BIOSIGNALS_DATA")
-    for name in ("ptb-xl", "cinc2017", "chb-mit", "helsinki")
+    for name in ("ptb-xl", "cinc2017", "chb-mit", "helsinki", "wf-ppg", "bidmc")
 }
 
 
@@ -119,3 +121,41 @@ def test_all_neonates_are_found_with_three_experts():
     if len(recordings) == 46:
         shares = [round(float(np.nanmean(table.to_numpy())), 2) for table in tables.values()]
         assert shares == [0.59, 0.58, 0.44]
+
+
+@needs["bidmc"]
+def test_all_of_bidmc_loads_with_its_46_subjects(cache):
+    recordings = bidmc.load(FOLDER / "bidmc", cache=cache)
+    assert len(recordings) == 53 and recordings.table["subject"].nunique() == 46 and recordings.excluded.empty
+    assert recordings.signals.shape[1:] in ((2, 15_000), (2, 60_001))
+    assert len(bidmc.load(FOLDER / "bidmc", channels=("V", "AVR"), cache=cache)) == 45
+
+
+@needs["bidmc"]
+def test_bidmcs_pulses_have_the_types_that_were_counted_before(cache):
+    recordings = bidmc.load(FOLDER / "bidmc", cache=cache)
+    if recordings.signals.shape[-1] > 15_000:
+        pytest.skip("figures of the excerpt")
+    found = preparation.pulses(recordings, "PLETH")
+    shares = 100 * found.table["type"].value_counts(normalize=True)
+    for name, share in {"1L": 81, "3": 8.5, "1": 6.5, "2L": 3.5, "2E": 0.1}.items():
+        assert abs(shares[name] - share) < 1
+    assert 8_900 < len(found) < 9_100
+
+
+@needs["wf-ppg"]
+def test_the_tables_of_subject_1000_hold_1707_pulses():
+    table = wfppg.tables(FOLDER / "wf-ppg").query("subject == '1000'")
+    assert len(table) == 1707 and sorted(table["window"].unique()) == [0, 1, 2, 3, 4, 5]
+    shares = table["in_t"].value_counts(normalize=True).round(2)
+    assert shares.to_dict() == {"3": 0.41, "1": 0.40, "2E": 0.11, "2L": 0.06, "1L": 0.03}
+
+
+@needs["wf-ppg"]
+def test_the_rule_gives_the_released_types(cache):
+    if not wfppg.complete(FOLDER / "wf-ppg"):
+        pytest.skip("tables without signals")
+    for channel in ("PPG_In_G_AC", "PPG_Ref_G_AC"):
+        recordings = wfppg.load(FOLDER / "wf-ppg", channel, cache)
+        found = pulse_types(recordings.signals[:, 0], recordings.table["samples"].to_numpy())
+        assert np.mean(found == recordings.table["type"]) > 0.99

@@ -124,9 +124,21 @@ def test_a_set_whose_recordings_are_not_there_is_simulated_with_its_own_options(
 
 
 @pytest.mark.parametrize("dataset, options", [("sph", {}), ("helsinki", {"minutes": 1}),
-                                              ("chb-mit", {"minutes": 2, "files_per_subject": 1})])  # fmt: skip
+                                              ("chb-mit", {"minutes": 2, "files_per_subject": 1}),
+                                              ("wf-ppg", {"minutes": 0.5}), ("bidmc", {"minutes": 0.5})])  # fmt: skip
 def test_each_simulator_marks_its_set_so_that_it_is_written_once(dataset, options, tmp_path):
     root = sources.locate(dataset, "", tmp_path, 1, **options).root
     written = (root / "SIMULATED.json").stat().st_mtime_ns
     assert sources.locate(dataset, "", tmp_path, 1, **options).root == root
     assert (root / "SIMULATED.json").stat().st_mtime_ns == written
+
+
+def test_tables_of_pulses_without_signals_are_no_set(data, tmp_path):
+    simulate.wfppg.write(tmp_path / "whole", 1, minutes=0.5)
+    (data / "wf-ppg").mkdir()
+    for table in (tmp_path / "whole").glob("*_indices_*.csv"):
+        (data / "wf-ppg" / table.name).write_bytes(table.read_bytes())
+    assert sources.locate("wf-ppg", data, tmp_path, 1, minutes=0.5).kind == "simulated"
+    name = "3_preprocessed_1000.csv"
+    (data / "wf-ppg" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+    assert sources.locate("wf-ppg", data, tmp_path, 1, minutes=0.5) == sources.Source("wf-ppg", data / "wf-ppg", "excerpt")

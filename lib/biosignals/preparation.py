@@ -1,4 +1,4 @@
-"""Recordings in, recordings out: at another sampling rate, cut into windows, as pictures; or their features."""
+"""Recordings in, recordings out: resampled, cut into windows or pulses, drawn as pictures; or their features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 from biosignals.data.recordings import Recordings
 from biosignals.data.splits import deal
+from biosignals.signals import pulses as pulse_waves
 from biosignals.signals.filters import resample
 from biosignals.signals.pictures import record_picture
+from biosignals.signals.pulses import SAMPLING_RATE as RATE
 
 
 def resampled(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
@@ -97,3 +99,36 @@ def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
     sums = np.zeros((codes.max() + 1, *np.shape(values)[1:]))
     np.add.at(sums, codes, values)
     return sums / np.bincount(codes).reshape(-1, *[1] * (np.ndim(values) - 1))
+
+
+def pulses(recordings: Recordings, channel: str) -> Recordings:
+    """The pulses of one channel at 100 Hz, each labelled by WF-PPG's rule: such labels are called derived.
+
+    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros. The table has
+    `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A recording without pulses
+    is listed in `excluded`. KeyError for an unknown channel, ValueError when no pulse is left.
+    """
+    one = recordings.lead(channel)
+    rows, tables, excluded = [], [], []
+    for position, (record, about) in enumerate(one.table.iterrows()):
+        own = one.physical([position])[0, 0, : about["samples"]]
+        try:
+            found, starts = pulse_waves.pulses(own, one.sampling_rate)
+            if not found:
+                raise ValueError(f"no pulses in {channel}: leave it out")
+        except ValueError as error:
+            excluded.append((record, channel, str(error)))
+            continue
+        rows += found
+        tables.append(pd.DataFrame({"subject": about["subject"], "recording": record, "start": starts / RATE}))
+    if not rows:
+        why = excluded[0][2] if excluded else "there are no recordings"
+        raise ValueError(f"no pulse of {recordings.dataset} in channel {channel} can be used: {why}")
+    signals, lengths = pulse_waves.pad(rows)
+    table = pd.concat(tables, ignore_index=True)
+    table = table.assign(samples=lengths, type=pulse_waves.pulse_types(signals, lengths).astype(object))
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    return replace(
+        one, signals=signals[:, None], scale=1.0, unit="maximum", sampling_rate=float(RATE), table=table,
+        excluded=pd.concat([one.excluded, excluded], ignore_index=True),
+    )  # fmt: skip

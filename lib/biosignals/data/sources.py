@@ -7,16 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from biosignals.data import cache, cinc2017, ptbxl, simulate
+from biosignals.data import cache, cinc2017, ptbxl, simulate, wfppg
 from biosignals.data.simulate import files
 
-OFFICIAL = {"ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79}  # recordings released
+OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
+    "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162, "bidmc": 53,
+}  # fmt: skip
 LISTED = {  # what of it is there
     "ptb-xl": ptbxl.read_database,
     "cinc2017": cinc2017.read_reference,
     "sph": lambda root: list(root.glob("records/*.h5")),
     "chb-mit": lambda root: list(root.glob("chb[0-9][0-9]/*.edf")),
     "helsinki": lambda root: list(root.glob("eeg*.edf")),
+    "wf-ppg": wfppg.complete,
+    "bidmc": lambda root: list(root.glob("bidmc_csv/bidmc_[0-9][0-9]_Signals.csv")),
 }
 SIMULATORS = {
     "ptb-xl": simulate.ptbxl.write,
@@ -24,6 +28,8 @@ SIMULATORS = {
     "sph": simulate.sph.write,
     "chb-mit": simulate.chbmit.write,
     "helsinki": simulate.helsinki.write,
+    "wf-ppg": simulate.wfppg.write,
+    "bidmc": simulate.bidmc.write,
 }
 MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 

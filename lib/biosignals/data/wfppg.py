@@ -1,0 +1,251 @@
+"""WF-PPG: pulse waves at wrist and finger of 27 people, six windows of four minutes each at changing contact pressure.
+
+Ho et al., WF-PPG: a wrist-finger dual-channel dataset for studying the impact of contact pressure on PPG morphology,
+Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so files are looked for in
+any folder below the root and columns are taken by name:
+
+    0_preprocessed_1000.csv   window 0 of subject 1000, 100 Hz: columns `Time` (s), `PPG_In_G_AC`, ...
+    0_indices_1000.csv        its pulses: first sample and the one after the last, at the finger (`ref_s`, `ref_e`) and
+                              at the wrist (`in_s`, `in_e`), and their types there (`ref_t`, `in_t`)
+
+The types come from a rule (signals.pulses), not from a physician.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pooch
+from tqdm import tqdm
+
+from biosignals.data import cache as signal_cache
+from biosignals.data.recordings import Recordings
+from biosignals.data.waveforms import AGAIN, Unreadable
+from biosignals.signals import pulses
+from biosignals.signals.pulses import SAMPLING_RATE, TYPES
+
+# _AC: upright and level at its feet. _LPF_10Hz: the light that comes back, which more blood makes less.
+CHANNELS = (
+    "PPG_In_G_AC", "PPG_In_G_LPF_10Hz", "PPG_In_IR_LPF_10Hz", "PPG_In_R_LPF_10Hz",
+    "PPG_Ref_G_AC", "PPG_Ref_IR_AC", "PPG_Ref_R_AC",
+    "PPG_Ref_G_LPF_10Hz", "PPG_Ref_IR_LPF_10Hz", "PPG_Ref_R_LPF_10Hz",
+)  # fmt: skip
+COLUMNS = ("ref_s", "ref_e", "in_s", "in_e", "in_t", "ref_t")
+MOST_ROWS = 100 * 3600  # of a window; a file with more is damaged
+GET_IT = 'get the set with make data SETS="wf-ppg"'
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of one subject and its two files, None where one is not there."""
+
+    subject: str
+    number: int
+    table: Path | None
+    signals: Path | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject}-{self.number}"
+
+
+def find(root: Path | str) -> list[Window]:
+    """The windows below `root`, by subject and number. FileNotFoundError when the folder is missing."""
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"folder {root} does not exist: {GET_IT}")
+    files = {}
+    for path in sorted(root.rglob("*.csv")):
+        if match := re.fullmatch(r"(\d{1,3})_(indices|preprocessed)_(\w+)\.csv", path.name, re.ASCII):
+            number, kind, subject = match.groups()
+            files.setdefault((subject, int(number)), {}).setdefault(kind, path)
+    return [
+        Window(subject, number, found.get("indices"), found.get("preprocessed"))
+        for (subject, number), found in sorted(files.items())
+    ]
+
+
+def complete(root: Path | str) -> list[Window]:
+    """The windows below `root` of which both the table and the signals are there."""
+    return [window for window in find(root) if window.table and window.signals]
+
+
+def tables(root: Path | str) -> pd.DataFrame:
+    """All tables of pulses below `root`, which need no signals: `subject`, `window` and COLUMNS, a row per pulse.
+
+    FileNotFoundError when there is none, ValueError when one cannot be read.
+    """
+    found = [window for window in find(root) if window.table]
+    if not found:
+        raise FileNotFoundError(f"no table of pulses (0_indices_1000.csv, ...) below {root}: {GET_IT}")
+    read = [read_table(window.table).assign(subject=window.subject, window=window.number) for window in found]
+    return pd.concat(read, ignore_index=True)[["subject", "window", *COLUMNS]]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """One table of pulses: COLUMNS, positions as int64, types as text. Unreadable when it is none."""
+    table = read_csv(path, COLUMNS, str)
+    try:
+        return table.astype(dict.fromkeys(COLUMNS[:4], "int64"))
+    except ValueError as error:
+        raise Unreadable(f"{path.name} has a position that is no whole number ({error}): {AGAIN}") from error
+
+
+def read_signal(path: Path, channel: str) -> np.ndarray:
+    """One column of a file of signals: float64 (samples,). Unreadable when it is missing or not sampled at 100 Hz."""
+    table = read_csv(path, ("Time", channel), float)
+    rate = 1 / table["Time"].diff().median()
+    if not 0.98 * SAMPLING_RATE < rate < 1.02 * SAMPLING_RATE:
+        raise Unreadable(f"{path.name} is sampled at {rate:g} Hz by its Time, expected {SAMPLING_RATE} Hz: leave it out")
+    return table[channel].to_numpy()
+
+
+def read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
+    """The named columns of a CSV file, in that order; Unreadable when it is no such file or lacks one."""
+    try:
+        header = [name.strip() for name in pd.read_csv(path, nrows=0).columns]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise Unreadable(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(header)}: {AGAIN}")
+        wanted = [header.index(name) for name in columns]
+        table = pd.read_csv(
+            path, header=0, names=header, usecols=wanted, dtype=dtype, nrows=MOST_ROWS + 1, skipinitialspace=True
+        )
+    except Unreadable:
+        raise
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path.name} cannot be read ({error}): {AGAIN}") from error
+    if not 1 <= len(table) <= MOST_ROWS:
+        raise Unreadable(f"{path.name} has {len(table)} rows, expected 1 to {MOST_ROWS}: {AGAIN}")
+    return table[list(columns)]
+
+
+def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | None = None) -> Recordings:
+    """The pulses of a WF-PPG folder: float32 (N, 1, longest) at 100 Hz, maximum 1, padded with zeros.
+
+    root: holds the files named above. channel: one of CHANNELS; what is raw light is turned upright and levelled by a
+    cubic spline through the table's feet. cache: folder of the memory map (None: the user's own cache folder).
+
+    The table, indexed by "subject-window@start", has `subject`, `recording` ("subject-window"), `window`, `start` (s),
+    `samples` and `type`: the released one of the wrist for channels _In_, of the finger for _Ref_.
+
+    A window that cannot be read and a pulse that cannot be used are listed in `excluded`. FileNotFoundError for a missing
+    folder, ValueError for an unknown channel or when no pulse is left.
+    """
+    if channel not in CHANNELS:
+        raise ValueError(f"no channel {channel!r} in WF-PPG: choose one of {', '.join(CHANNELS)}")
+    root = Path(root).resolve()
+    windows = find(root)
+    wanted = [signal_cache.VERSION, str(root), channel, [window.name for window in windows]]
+    key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
+    place = Path(cache or pooch.os_cache("biosignals")) / f"wf-ppg-{channel}-{key}"
+    if not signal_cache.is_current(place, str(root)):
+        with signal_cache.only_one(place):
+            if not signal_cache.is_current(place, str(root)):
+                with signal_cache.replacing(place) as draft:
+                    write(draft, root, windows, channel)
+    return open_pulses(place, channel)
+
+
+def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
+    """Cuts the pulses of `windows` into the empty folder `place`, laid out as data.cache says, but float32."""
+    files = [path for window in windows for path in (window.table, window.signals) if path]
+    sources = {str(path.relative_to(root)): signal_cache.state(str(path)) for path in files}
+    rows, parts, excluded = [], [], []
+    for window in tqdm(windows, desc="cutting wf-ppg", unit=" windows", mininterval=1):
+        where = str((window.signals or window.table).relative_to(root))
+        try:
+            found, part, faults = cut(window, channel)
+        except Unreadable as error:
+            excluded.append((window.name, where, str(error)))
+            continue
+        rows += found
+        parts.append(part)
+        excluded += [(record, where, why) for record, why in faults]
+    request = signal_cache.Request("wf-ppg", str(root), float(SAMPLING_RATE), (channel,), None)
+    signal_cache.refuse_nothing(request, len(rows), excluded)
+    signals, lengths = pulses.pad(rows)
+    signals[:, None].astype("<f4").tofile(place / "signals.bin")
+    table = pd.concat(parts, ignore_index=True).assign(samples=lengths)
+    signal_cache.write_table(place / "table.json", table)
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    signal_cache.write_table(place / "excluded.json", excluded)
+    (place / "sources.json").write_text(json.dumps(sources))
+    manifest = {"shape": [len(rows), 1, signals.shape[-1]]}
+    manifest["files"] = {name: signal_cache.describe(place / name) for name in signal_cache.FILES}
+    (place / "manifest.json").write_text(json.dumps(manifest))
+
+
+def cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, list[tuple[str, str]]]:
+    """The usable pulses of one window, a row of the table for each, and (record, reason) of those left out."""
+    if not window.table or not window.signals:
+        lacking = "table of pulses (indices)" if window.signals else "signals (preprocessed)"
+        raise Unreadable(f"a window without its {lacking}: {GET_IT}")
+    site = "in" if "_In_" in channel else "ref"
+    table = read_table(window.table)
+    starts, ends = table[f"{site}_s"].to_numpy(), table[f"{site}_e"].to_numpy()
+    x = read_signal(window.signals, channel)
+    if not channel.endswith("_AC"):
+        x = upright(x, starts, ends)
+    names = [f"{window.name}@{start}" for start in starts]
+    reasons = [find_fault(x, *pulse) for pulse in zip(starts, ends, table[f"{site}_t"])]
+    usable = np.array([not why for why in reasons], dtype=bool)
+    rows = [x[start:end] / x[start:end].max() for start, end in zip(starts[usable], ends[usable])]
+    kept = pd.DataFrame(
+        {
+            "pulse": np.array(names, dtype=object)[usable],
+            "subject": window.subject,
+            "recording": window.name,
+            "window": window.number,
+            "start": starts[usable] / SAMPLING_RATE,
+            "type": table.loc[usable, f"{site}_t"].to_numpy(),
+        }
+    )
+    return rows, kept, [(name, why) for name, why in zip(names, reasons) if why]
+
+
+def upright(light: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Light (samples,) turned upside down and levelled at the pulses' feet; as it is where there are not two feet."""
+    feet = np.unique(np.concatenate([starts, ends]))
+    feet = feet[(feet >= 0) & (feet < len(light))]
+    feet = feet[np.isfinite(light[feet])]
+    return pulses.level(-light, feet) if len(feet) > 1 else -light
+
+
+def find_fault(x: np.ndarray, start: int, end: int, label: str) -> str:
+    """Why the pulse from sample `start` to `end` of signal x cannot be used; empty where it can."""
+    if label not in TYPES:
+        return f"unknown type {label!r}, expected {' '.join(TYPES)}"
+    if end <= start:
+        return f"ends at sample {end}, before it begins at {start}"
+    if start < 0 or end > len(x):
+        return f"lies at samples {start} to {end}, but the signal has {len(x)}: {AGAIN}"
+    if not pulses.FEWEST <= end - start <= pulses.LONGEST:
+        return f"{end - start} samples long, expected {pulses.FEWEST} to {pulses.LONGEST}"
+    pulse = x[start:end]
+    if not np.isfinite(pulse).all():
+        return f"misses {np.count_nonzero(~np.isfinite(pulse))} of its samples"
+    if np.ptp(pulse) == 0 or pulse.max() <= 0:
+        return "is constant" if np.ptp(pulse) == 0 else "does not rise above its feet"
+    return ""
+
+
+def open_pulses(place: Path, channel: str) -> Recordings:
+    """The pulses kept in folder `place`."""
+    shape = json.loads((place / "manifest.json").read_text())["shape"]
+    return Recordings(
+        dataset="wf-ppg",
+        signals=np.memmap(place / "signals.bin", dtype="<f4", mode="r", shape=tuple(shape)),
+        scale=1.0,
+        unit="maximum",
+        sampling_rate=float(SAMPLING_RATE),
+        channels=(channel,),
+        table=signal_cache.read_table(place / "table.json").set_index("pulse"),
+        excluded=signal_cache.read_table(place / "excluded.json"),
+    )

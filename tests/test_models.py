@@ -4,6 +4,8 @@ import torch
 
 from biosignals import models
 from biosignals.models.cnn_lstm import last_step
+from biosignals.models.convmixer import Block
+from biosignals.models.cvt_convmixer import ConvolutionalAttention
 from biosignals.models.eeg_small import EegSmall
 from biosignals.models.one_by_k import OneByK
 from biosignals.models.rhythm_resnet import normalised
@@ -12,21 +14,26 @@ from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.tcn import CausalBlock, Tcn
 
 every_net = pytest.mark.parametrize("name", models.names())
+# Rows of each image that nets for pictures take: with them, `channels` here are images.
+HEIGHTS = dict.fromkeys(["convmixer-2d", "convmixer-2d-small", "cvt-convmixer"], models.HEIGHT)
 FIXED_LENGTH = {"inception-cnn", "simple-cnn", "custom-cnn", "eeg-cnn"}
 TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
-# Recurrent, attention and state-space nets, and those on pictures of channels by time.
-WITHOUT_ONE_BY_K = TWO_INPUTS | {"s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"}
+# Recurrent, attention and state-space nets, and those on pictures, of channels by time or others.
+WITHOUT_ONE_BY_K = {
+    *TWO_INPUTS, *HEIGHTS, "s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"
+}  # fmt: skip
 CONVOLUTIONAL = sorted(set(models.names()) - WITHOUT_ONE_BY_K)
-SHORT = {"custom-cnn": 512, "simple-cnn": 100}
+SHORT = {"custom-cnn": 512, "simple-cnn": 100, "convmixer-1d": 100, **dict.fromkeys(HEIGHTS, 40)}
+OTHER = dict.fromkeys(HEIGHTS, 73)
 
 
 def build(name, channels=12, classes=5, samples=1000):
     torch.manual_seed(0)
-    return models.create(name, channels, classes, samples, features_of(name)).eval()
+    return models.create(name, channels * HEIGHTS.get(name, 1), classes, samples, features_of(name)).eval()
 
 
 def inputs(name, batch, channels, samples):
-    signals = torch.randn(batch, channels, samples)
+    signals = torch.randn(batch, channels * HEIGHTS.get(name, 1), samples)
     return (signals, torch.randn(batch, features_of(name))) if name in TWO_INPUTS else (signals,)
 
 
@@ -75,10 +82,10 @@ def test_every_parameter_learns_and_a_batch_of_one_equals_its_part_of_a_batch(na
 
 @every_net
 def test_other_lengths_work_or_are_refused_clearly(name):
-    samples = SHORT.get(name, 400)
-    net, x = build(name, samples=samples), inputs(name, 2, 12, 731)
+    samples, other = SHORT.get(name, 400), OTHER.get(name, 731)
+    net, x = build(name, samples=samples), inputs(name, 2, 12, other)
     if name in FIXED_LENGTH:
-        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*731"):
+        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*{other}"):
             net(*x)
     else:
         assert net(*x).isfinite().all()
@@ -101,8 +108,8 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
 def test_other_nets_say_that_they_have_no_one_by_k_form(name):
-    with pytest.raises(ValueError, match="no 1 x k form|takes 12 channels|takes two inputs"):
-        OneByK(build(name, samples=400), torch.randn(2, 12, 400))
+    with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
+        OneByK(build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0])
 
 
 @pytest.mark.parametrize("name", sorted(TWO_INPUTS))
@@ -249,6 +256,71 @@ def test_a_diagonal_kernel_is_the_impulse_response_of_its_recurrence():
         state = a * state + b * (k == 0)
         response.append(2 * (c * state).sum().real)
     torch.testing.assert_close(kernel(30)[0], torch.stack(response), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(HEIGHTS))
+def test_channels_that_are_no_whole_pictures_are_refused(name):
+    with pytest.raises(ValueError, match="65 channels are no multiple of this net's 64 rows"):
+        models.create(name, 65, 5, 68)
+    with pytest.raises(ValueError, match=r"takes 128 channels \(2 x 64 rows\), not \(64, 68\)"):
+        build(name, channels=2, samples=68)(torch.randn(2, 64, 68))
+
+
+@pytest.mark.parametrize(
+    "name, shortest", [("pulse-cnn", 4), ("convmixer-1d", 2), ("convmixer-2d", 4), ("cvt-convmixer", 8)]
+)
+def test_what_pools_or_patches_would_swallow_is_refused(name, shortest):
+    net = build(name, channels=1, samples=shortest)
+    assert net(*inputs(name, 2, 1, shortest)).isfinite().all()
+    with pytest.raises(ValueError, match=f"{shortest} samples"):
+        build(name, channels=1, samples=shortest - 1)
+
+
+@pytest.mark.parametrize(
+    "name, channels, low, high",
+    [("pulse-cnn", 1, 30e3, 50e3), ("convmixer-1d", 64, 5e5, 7e5), ("convmixer-1d-small", 64, 2e4, 5e4),
+     ("convmixer-2d", 64, 5e5, 7e5), ("convmixer-2d-small", 64, 2e4, 5e4), ("cvt-convmixer", 64 * 12, 5e5, 1e6)],
+)  # fmt: skip
+def test_nets_for_scalograms_and_pulses_keep_to_their_size(name, channels, low, high):
+    assert low < models.parameter_count(create_without_memory(name, channels, 5, 68)) < high
+
+
+def test_a_convmixer_block_mixes_places_then_channels():
+    torch.manual_seed(0)
+    block, x = Block(torch.nn.Conv1d, torch.nn.BatchNorm1d, width=6, kernel=5).eval(), torch.randn(1, 6, 40)
+    changed = x.clone()
+    changed[0, 2, 20] += 1
+    moved = block.places(x) != block.places(changed)
+    assert moved[0, 2, 18:23].all() and moved.sum() == 5
+    moved = block(x) != block(changed)
+    assert moved[0, :, 18:23].all() and moved.sum() == 6 * 5
+
+
+def test_attention_by_convolutions_is_attention_over_all_places():
+    torch.manual_seed(0)
+    layer, x = ConvolutionalAttention(8, heads=2).eval(), torch.randn(1, 8, 6, 4)
+    queries, keys, values = (
+        project(x)[0].flatten(1).T.reshape(-1, 2, 4) for project in (layer.queries, layer.keys, layer.values)
+    )
+    weights = (torch.einsum("qhd,khd->hqk", queries, keys) / 4**0.5).softmax(-1)
+    assert weights.shape == (2, 24, 6)
+    expected = layer.mix(torch.einsum("hqk,khd->qhd", weights, values).reshape(24, 8))
+    torch.testing.assert_close(layer(x)[0], expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pulse-cnn", "convmixer-1d-small", "convmixer-2d-small", "cvt-convmixer"])
+def test_nets_for_scalograms_and_pulses_run_elsewhere(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="exporting needs onnx, onnxscript and onnxruntime")
+    pytest.importorskip("onnxscript", reason="exporting needs onnx, onnxscript and onnxruntime")
+    net, (x,) = build(name, channels=1, samples=40), inputs(name, 3, 1, 40)
+    net.train()(x)  # statistics of batch norm other than those it starts with
+    net.eval()
+    path = str(tmp_path / "net.onnx")
+    batch = {"x": {0: torch.export.Dim("batch")}}
+    torch.onnx.export(net, (x,), path, dynamo=True, dynamic_shapes=batch, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x[:2].numpy()})
+    np.testing.assert_allclose(found, net(x[:2]).detach().numpy(), atol=1e-4)
 
 
 def test_an_unknown_name_lists_the_known_ones():

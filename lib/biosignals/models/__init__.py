@@ -7,17 +7,23 @@ from torch import nn
 
 from .cnn_family import SIZES, CnnFamily
 from .cnn_lstm import CnnLstm
+from .convmixer import SMALL as SMALL_CONVMIXER
+from .convmixer import ConvMixer1d, ConvMixer2d
 from .custom_cnn import CustomCnn
+from .cvt_convmixer import CvtConvMixer
 from .eeg_cnn import EegCnn, EegCnnLstm
 from .eeg_small import EegSmall
 from .inception_cnn import InceptionCnn
 from .plain_cnn import PlainCnn
+from .pulse_cnn import PulseCnn
 from .resnet1d import Resnet1dWang, XResnet1d
 from .rhythm_resnet import Resnet1dRhythm, Resnet1dSmall
 from .rr_transformer import RrTransformer
 from .s4 import S4
 from .simple_cnn import SimpleCnn
 from .tcn import Tcn
+
+HEIGHT = 64  # rows of the pictures that nets for scalograms take
 
 _CONSTRUCTORS = {
     "plain-cnn": PlainCnn,
@@ -38,6 +44,13 @@ _CONSTRUCTORS = {
     "eeg-tcn": partial(Tcn, stride=2),
     "eeg-small": EegSmall,
     "eeg-small-normalised": partial(EegSmall, normalise=True),
+    "pulse-cnn": PulseCnn,
+    "convmixer-1d": ConvMixer1d,
+    "convmixer-1d-small": partial(ConvMixer1d, **SMALL_CONVMIXER),
+    # Pictures: the rows of each image stacked as channels.
+    "convmixer-2d": partial(ConvMixer2d, height=HEIGHT),
+    "convmixer-2d-small": partial(ConvMixer2d, height=HEIGHT, **SMALL_CONVMIXER),
+    "cvt-convmixer": partial(CvtConvMixer, height=HEIGHT),
 }
 _WITH_SECOND_INPUT = {
     "rr-transformer": RrTransformer,
@@ -59,9 +72,10 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     """Build a net with fresh weights.
 
     Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool, an LSTM
-    or an encoder take other lengths too; the others take `samples` only. `rr-transformer` and `resnet1d-rhythm` have a
+    or an encoder take other lengths too; the others take `samples` only. Nets for pictures take HEIGHT rows of each
+    image stacked as channels: 12 * HEIGHT for the scalograms of 12 leads. `rr-transformer` and `resnet1d-rhythm` have a
     second input, float32 (batch, features). Raises ValueError for an unknown name, for `features` that the net does
-    not take or lacks, and for `samples` too few for the net.
+    not take or lacks, for `samples` too few for the net, and for channels that are no whole pictures.
     """
     if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")

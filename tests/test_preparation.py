@@ -1,11 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from biosignals import preparation
 from biosignals.data.recordings import Recordings
+from biosignals.signals import scalogram
 from biosignals.signals.pictures import record_picture
 
 
@@ -88,3 +90,41 @@ def test_records_become_pictures_with_their_rows_as_channels():
     assert found.signals.shape == (5, 20, 24) and found.signals.dtype == np.int16
     assert found.sampling_rate == 20 and set(found.table.samples) == {24} and list(found.table.index) == list("abcde")
     np.testing.assert_allclose(found.physical(), record_picture(source.physical(), 20, 24)[:, 0], atol=0.0006)
+
+
+def two_leads(lengths=(300, 250, 200), rate=100.0):
+    source = recordings(lengths, rate)
+    signals = np.concatenate([source.signals, source.signals[:, :, ::-1] // 2], axis=1)
+    return Recordings("ptb-xl", signals, 0.001, "mV", rate, ("I", "II"), source.table)
+
+
+def test_scalograms_are_rows_of_each_lead_in_the_recordings_unit():
+    source, hertz = two_leads((300, 300, 300)), np.array([25, 12.5, 5])
+    found = preparation.scalograms(source, hertz, "cmor1.5-1.0", bins=60, batch=2)
+    assert found.channels == ("I 25 Hz", "I 12.5 Hz", "I 5 Hz", "II 25 Hz", "II 12.5 Hz", "II 5 Hz")
+    assert found.signals.dtype == np.float32 and found.sampling_rate == 20 and (found.table.samples == 60).all()
+    millivolts = torch.from_numpy(source.physical())
+    expected = scalogram.scalogram(
+        millivolts - millivolts.mean(-1, keepdim=True), [4, 8, 20], "cmor1.5-1.0", 60
+    )
+    np.testing.assert_allclose(found.signals.reshape(3, 2, 3, 60), expected, atol=1e-6)
+
+
+def test_an_offset_changes_no_scalogram_even_of_a_recording_that_was_filled_up_with_zeros():
+    source = recordings((300, 250, 200))
+    raised = source.signals.copy()
+    for row, own in zip(raised, source.table.samples, strict=True):
+        row[:, :own] += 5000
+    plain, offset = (
+        preparation.scalograms(Recordings("cinc2017", x, 0.001, "mV", 100.0, ("I",), source.table), [10, 3], bins=50)
+        for x in (source.signals, raised)
+    )
+    np.testing.assert_allclose(offset.signals, plain.signals, atol=1e-4)
+    assert list(plain.table.samples) == [50, 42, 34]
+
+
+def test_recordings_with_a_flat_channel_are_named_and_refused():
+    source = two_leads()
+    source.signals[1, 1] = 0
+    with pytest.raises(ValueError, match="ptb-xl: 1 recordings, b the first, have a channel that never changes"):
+        preparation.scalograms(source, [10, 3])

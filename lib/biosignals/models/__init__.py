@@ -7,8 +7,11 @@ from torch import nn
 
 from .cnn_family import SIZES, CnnFamily
 from .cnn_lstm import CnnLstm
+from .convmixer import SMALL as SMALL_CONVMIXER
+from .convmixer import ConvMixer1d, ConvMixer2d
 from .convnext import ConvNeXt
 from .custom_cnn import CustomCnn
+from .cvt_convmixer import CvtConvMixer
 from .deit import DeiT
 from .eeg_cnn import EegCnn, EegCnnLstm
 from .eeg_small import EegSmall
@@ -16,6 +19,7 @@ from .efficientnetv2 import SMALL as EFFICIENTNETV2_SMALL
 from .efficientnetv2 import EfficientNetV2
 from .inception_cnn import InceptionCnn
 from .plain_cnn import PlainCnn
+from .pulse_cnn import PulseCnn
 from .resnet1d import Resnet1dWang, XResnet1d
 from .rhythm_resnet import Resnet1dRhythm, Resnet1dSmall
 from .rr_transformer import RrTransformer
@@ -23,6 +27,8 @@ from .s4 import S4
 from .simple_cnn import SimpleCnn
 from .tcn import Tcn
 from .vit import ViT
+
+HEIGHT = 64  # rows of the pictures that nets for scalograms take
 
 _CONSTRUCTORS = {
     "plain-cnn": PlainCnn,
@@ -43,15 +49,21 @@ _CONSTRUCTORS = {
     "eeg-tcn": partial(Tcn, stride=2),
     "eeg-small": EegSmall,
     "eeg-small-normalised": partial(EegSmall, normalise=True),
+    "pulse-cnn": PulseCnn,
+    "convmixer-1d": ConvMixer1d,
+    "convmixer-1d-small": partial(ConvMixer1d, **SMALL_CONVMIXER),
     # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the literature's.
+    "convmixer-2d": partial(ConvMixer2d, height=HEIGHT),
+    "convmixer-2d-small": partial(ConvMixer2d, height=HEIGHT, **SMALL_CONVMIXER),
+    "cvt-convmixer": partial(CvtConvMixer, height=HEIGHT),
     "vit": partial(ViT, height=182),
-    "vit-small": partial(ViT, height=64, width=96, depth=4, hidden=384),
+    "vit-small": partial(ViT, height=HEIGHT, width=96, depth=4, hidden=384),
     "deit": partial(DeiT, height=182),
-    "deit-small": partial(DeiT, height=64, patch=8, width=96, depth=4, hidden=384),
+    "deit-small": partial(DeiT, height=HEIGHT, patch=8, width=96, depth=4, hidden=384),
     "efficientnetv2-s": partial(EfficientNetV2, height=182, resize=224),
-    "efficientnetv2-s-small": partial(EfficientNetV2, height=64, stages=EFFICIENTNETV2_SMALL, last=256),
+    "efficientnetv2-s-small": partial(EfficientNetV2, height=HEIGHT, stages=EFFICIENTNETV2_SMALL, last=256),
     "convnext-tiny": partial(ConvNeXt, height=182),
-    "convnext-tiny-small": partial(ConvNeXt, height=64, depths=(2, 2, 2), widths=(24, 48, 96)),
+    "convnext-tiny-small": partial(ConvNeXt, height=HEIGHT, depths=(2, 2, 2), widths=(24, 48, 96)),
 }
 _WITH_SECOND_INPUT = {
     "rr-transformer": RrTransformer,

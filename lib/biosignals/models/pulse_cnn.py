@@ -1,0 +1,31 @@
+"""A small CNN on single pulses as they are, without a scalogram: what every picture of them has to beat."""
+
+from torch import Tensor, nn
+
+
+class PulseCnn(nn.Module):
+    """Three convolutions with batch norm, two pools between them, a global average, dropout: 31,589 parameters for one
+    channel and five classes.
+
+    The last convolution sees 44 samples, most of a pulse of 68. Any length from 4 samples.
+    """
+
+    def __init__(self, channels: int, classes: int, samples: int = 68, dropout: float = 0.3):
+        super().__init__()
+        if samples < 4:
+            raise ValueError(f"a pulse-cnn halves its input twice and needs at least 4 samples, not {samples}")
+        self.features = nn.Sequential(
+            *_convolution(channels, 32, 7), nn.MaxPool1d(2), nn.Dropout(dropout),
+            *_convolution(32, 64, 5), nn.MaxPool1d(2), nn.Dropout(dropout),
+            *_convolution(64, 64, 5),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(64, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).mean(-1).flatten(1))
+
+
+def _convolution(channels: int, width: int, kernel: int) -> list[nn.Module]:
+    return [
+        nn.Conv1d(channels, width, kernel, padding=kernel // 2, bias=False), nn.BatchNorm1d(width), nn.ReLU()
+    ]

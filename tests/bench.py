@@ -6,6 +6,7 @@ Both sides run in turns within one process, so that whatever else the machine do
 from __future__ import annotations
 
 import argparse
+import importlib
 import resource
 import subprocess
 import sys
@@ -17,10 +18,13 @@ from statistics import median
 
 import edfio
 import numpy as np
+import pywt
+import torch
 import wfdb
 
 from biosignals import detection, models
 from biosignals.data import chbmit, eeg, ptbxl, sources
+from biosignals.signals import scalogram
 
 ROUNDS = 5
 
@@ -57,6 +61,44 @@ def check_values(source: sources.Source, files: list[str]) -> None:
     with tempfile.TemporaryDirectory() as cache:
         ours = ptbxl.load(source.root, cache=cache).physical(np.arange(len(files)))
         np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+WAVELET = "cmor1.5-1.0"
+SCALES, BINS = 64, 128
+
+
+def scalograms(signals: int, samples: int, sampling_rate: float) -> None:
+    """Magnitudes at 1 to 40 Hz of a batch: ours at the times that are kept, the others' at all times."""
+    x = np.random.default_rng(0).normal(size=(signals, samples)).astype(np.float32)
+    scales = scalogram.scales_for(np.geomspace(40, 1, SCALES), WAVELET, sampling_rate)
+    tensor = torch.from_numpy(x)
+    ways = {
+        "ours": lambda: scalogram.scalogram(tensor, scales, WAVELET, BINS),
+        "pywt, fft": lambda: np.abs(pywt.cwt(x, scales, WAVELET, method="fft")[0]),
+    }
+    if ptwt := optional("ptwt"):
+        ways["ptwt"] = lambda: ptwt.cwt(tensor, scales, WAVELET)[0].abs()
+    if ssqueezepy := optional("ssqueezepy"):
+        morlet = ("morlet", {"mu": 2 * np.pi})
+        ways["ssqueezepy"] = lambda: np.abs(ssqueezepy.cwt(x, morlet, scales=scales, astensor=False)[0])
+    took = {name: [seconds(way)] for name, way in ways.items()}
+    for _ in range(4 * ROUNDS):
+        for name, way in ways.items():
+            took[name].append(seconds(way))
+    # First calls compile and plan: they stay out of the comparison.
+    medians = {name: median(times[1:]) for name, times in took.items()}
+    print(f"scalograms of {signals} x {samples} samples, {SCALES} scales, {BINS} time bins; medians of {4 * ROUNDS}")
+    for name, middle in medians.items():
+        print(f"  {name:17} {1000 * middle:8.2f} ms {middle / medians['ours']:8.1f} x the time of ours")
+
+
+def optional(package: str):
+    """The package, or None, said aloud, where it is not installed."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        print(f"{package} is left out of the comparison: {error}. `make env` installs requirements.lock, which has it")
+        return None
 
 
 HOURS = 4
@@ -106,4 +148,6 @@ if __name__ == "__main__":
         sys.exit(write_long(arguments.write) if arguments.write else detect_long(arguments.detect))
     with tempfile.TemporaryDirectory() as simulated:
         loading(sources.locate("ptb-xl", arguments.data, simulated, arguments.records))
+    scalograms(signals=12, samples=1000, sampling_rate=100)
+    scalograms(signals=1, samples=5000, sampling_rate=500)
     detecting()

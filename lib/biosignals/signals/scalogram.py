@@ -197,9 +197,8 @@ def _folds(
         rows = slice(reached[0], reached[-1] + 1)
         place = torch.arange(stretch * wide, (stretch + 1) * wide, device=device)
         scale = torch.tensor(scales[rows, None], dtype=torch.float32, device=device)
-        weights = scale.sqrt() * mother.spectrum(scale * (2 * pi / length) * place)
-        weights[:, 2 * place.abs() >= length] = 0  # beyond half the sampling rate
-        yield place % length, rows, 2 * weights if mother.real else weights
+        weights = (2 if mother.real else 1) * scale.sqrt() * mother.spectrum(scale * (2 * pi / length * place))
+        yield place % length, rows, weights * (2 * place.abs() < length)  # up to half the sampling rate
 
 
 # Checks

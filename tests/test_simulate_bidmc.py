@@ -72,8 +72,8 @@ def test_a_subject_is_known_again_by_ecg_and_by_pulse(recordings):
     subjects = recordings.table["subject"].to_numpy()
     pulses = preparation.pulses(recordings, "PLETH")
     shapes = fit_width(pulses.signals[:, 0], pulses.table["samples"].to_numpy(), 50, "resample")
-    by_record = {record: shapes[rows].mean(axis=0) for record, rows in pulses.table.groupby("recording").indices.items()}
-    shapes = np.array([by_record[record] for record in recordings.table.index])
+    of_record = pulses.table["recording"].to_numpy()
+    shapes = np.array([shapes[of_record == record].mean(axis=0) for record in recordings.table.index])
     beats = np.array([median_beat(x[:1], r_peaks(x[0], 125), 125)[0] for x in recordings.physical()])
     same = (subjects[:, None] == subjects) & ~np.eye(len(subjects), dtype=bool)
     assert same.any()

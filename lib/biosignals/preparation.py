@@ -146,9 +146,9 @@ def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
 def pulses(recordings: Recordings, channel: str) -> Recordings:
     """The pulses of one channel at 100 Hz, each labelled by WF-PPG's rule: such labels are called derived.
 
-    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros. The table has
-    `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A recording without pulses
-    is listed in `excluded`. KeyError for an unknown channel, ValueError when no pulse is left.
+    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros. The table
+    has `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A recording without
+    pulses is listed in `excluded`. KeyError for an unknown channel, ValueError when no pulse is left.
     """
     one = recordings.lead(channel)
     rows, tables, excluded = [], [], []

@@ -2,7 +2,8 @@
 
 Pimentel et al., Toward a robust estimation of respiratory rate from pulse oximeters, IEEE Trans Biomed Eng 64 (2017);
 on PhysioNet. `load` reads the official layout, whole or in part: bidmc_csv/bidmc_01_Signals.csv with the columns
-`Time [s], RESP, PLETH, V, AVR, II`, in any order and some of them missing, and bidmc_01_Fix.txt, which names the subject.
+`Time [s], RESP, PLETH, V, AVR, II`, in any order and some of them missing, and bidmc_01_Fix.txt, which names the
+subject.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def load(
 ) -> Recordings:
     """The records of a BIDMC folder: int16 (N, channels, longest), 1000 counts per mV.
 
-    root: holds bidmc_csv/. channels: in the order wanted; ECG leads are in mV, PLETH and RESP in units of their own (about 0
-    to 1), at 1000 counts too. records: the names wanted ("bidmc01"; None: all). cache: folder of the memory maps (None:
-    the user's own cache folder).
+    root: holds bidmc_csv/. channels: in the order wanted; ECG leads are in mV, PLETH and RESP in units of their own
+    (about 0 to 1), at 1000 counts too. records: the names wanted ("bidmc01"; None: all). cache: folder of the memory
+    maps (None: the user's own cache folder).
 
-    The table, indexed by record, has `subject` (of MIMIC II; several records can be of one), `samples`, `invalid_samples`
-    (filled by straight lines), `flat_leads` (no change for a second) and `saturated_leads`.
+    The table, indexed by record, has `subject` (of MIMIC II; several records can be of one), `samples`,
+    `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and `saturated_leads`.
 
     A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing folder,
     ValueError for an unknown record, or when most records lack a channel.
@@ -134,6 +135,7 @@ def read(stem: str, channels: tuple[str, ...], shortest: int) -> np.ndarray:
     values = table[columns].to_numpy().T
     rate = 1 / np.median(np.diff(values[0]))
     if not 0.99 * SAMPLING_RATE < rate < 1.01 * SAMPLING_RATE:
-        raise Unreadable(f"{path.name} is sampled at {rate:g} Hz by its Time, expected {SAMPLING_RATE} Hz: leave it out")
+        found = f"is sampled at {rate:g} Hz by its Time"
+        raise Unreadable(f"{path.name} {found}, expected {SAMPLING_RATE} Hz: leave it out")
     values = np.where(np.isfinite(values[1:]), values[1:], np.nan)
     return waveforms.as_counts(values * waveforms.COUNTS_PER_MILLIVOLT)

@@ -1,8 +1,8 @@
 """WF-PPG: pulse waves at wrist and finger of 27 people, six windows of four minutes each at changing contact pressure.
 
 Ho et al., WF-PPG: a wrist-finger dual-channel dataset for studying the impact of contact pressure on PPG morphology,
-Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so files are looked for in
-any folder below the root and columns are taken by name:
+Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so files are looked for
+in any folder below the root and columns are taken by name:
 
     0_preprocessed_1000.csv   window 0 of subject 1000, 100 Hz: columns `Time` (s), `PPG_In_G_AC`, ...
     0_indices_1000.csv        its pulses: first sample and the one after the last, at the finger (`ref_s`, `ref_e`) and
@@ -102,7 +102,8 @@ def read_signal(path: Path, channel: str) -> np.ndarray:
     table = read_csv(path, ("Time", channel), float)
     rate = 1 / table["Time"].diff().median()
     if not 0.98 * SAMPLING_RATE < rate < 1.02 * SAMPLING_RATE:
-        raise Unreadable(f"{path.name} is sampled at {rate:g} Hz by its Time, expected {SAMPLING_RATE} Hz: leave it out")
+        found = f"is sampled at {rate:g} Hz by its Time"
+        raise Unreadable(f"{path.name} {found}, expected {SAMPLING_RATE} Hz: leave it out")
     return table[channel].to_numpy()
 
 
@@ -135,8 +136,8 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
     The table, indexed by "subject-window@start", has `subject`, `recording` ("subject-window"), `window`, `start` (s),
     `samples` and `type`: the released one of the wrist for channels _In_, of the finger for _Ref_.
 
-    A window that cannot be read and a pulse that cannot be used are listed in `excluded`. FileNotFoundError for a missing
-    folder, ValueError for an unknown channel or when no pulse is left.
+    A window that cannot be read and a pulse that cannot be used are listed in `excluded`. FileNotFoundError for a
+    missing folder, ValueError for an unknown channel or when no pulse is left.
     """
     if channel not in CHANNELS:
         raise ValueError(f"no channel {channel!r} in WF-PPG: choose one of {', '.join(CHANNELS)}")

@@ -5,6 +5,8 @@ signals at 100 Hz: more blood is up. Types: "1" one late peak, "2E" two nearly e
 peak after a notch, "1L" one early peak, "3" none of these.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import interpolate, signal
 
@@ -71,7 +73,7 @@ def pulses(ppg: np.ndarray, sampling_rate: float) -> tuple[list[np.ndarray], np.
     x = level(x, positions)
     found = [
         (start, x[start:stop] / x[start:stop].max())
-        for start, stop in zip(positions[:-1], positions[1:])
+        for start, stop in pairwise(positions)
         if stop - start <= LONGEST and x[start:stop].max() > 0
     ]
     return [pulse.astype(np.float32) for _, pulse in found], np.array([start for start, _ in found], dtype=np.int64)

@@ -16,7 +16,7 @@ from biosignals.data.simulate import files, heart, noise, pulse
 SAMPLING_RATE = 125
 MOST = 99  # records: their names have two digits
 RETURNING, MOST_RETURNS = 7 / 53, 3  # share of records of a subject seen before; how often one comes back
-COLUMNS = (("RESP", "PLETH", "II", "V", "AVR"), ("RESP", "II", "V", "AVR", "PLETH"), ("PLETH", "RESP", "II", "V", "AVR"))
+COLUMNS = ("RESP PLETH II V AVR".split(), "RESP II V AVR PLETH".split(), "PLETH RESP II V AVR".split())
 WITHOUT_V, WITHOUT_AVR = 4 / 53, 6 / 53  # shares of records
 LEADS = {"II": 1, "V": 6, "AVR": 3}  # rows of heart.leads
 STEP = 1023  # of the monitor's converter, per unit
@@ -25,10 +25,10 @@ STEP = 1023  # of the monitor's converter, per unit
 def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> None:
     """Write `RECORDS` and `bidmc_csv/` with `bidmc_01_Signals.csv`, `bidmc_01_Fix.txt`, ...: 125 Hz.
 
-    records: up to 99; of 53, as released, 7 are of subjects who have another. minutes: length of each. Columns are `Time [s]`,
-    `RESP`, `PLETH`, `II` in varying order, and mostly `V` and `AVR`. The same seed gives the same bytes. Files appear
-    whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one or more than
-    99 records or less than 15 seconds.
+    records: up to 99; 53, as released, are of 46 subjects. minutes: length of each. Columns are `Time [s]`, then
+    `RESP`, `PLETH`, `II` and mostly `V` and `AVR` in varying order. The same seed gives the same bytes. Files appear
+    whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one or more
+    than 99 records or less than 15 seconds.
     """
     if not 1 <= records <= MOST or minutes < 0.25:
         raise ValueError(f"records must be 1 to {MOST} and minutes at least 0.25, got {records} and {minutes}")
@@ -73,7 +73,8 @@ def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str,
         rhythm = heart.sinus(rng, seconds + 1, rate, 0.012 * np.exp(rng.normal(0, 0.4)), rng.choice([0, 0, 0.03]))
 
     times = np.arange(samples) / SAMPLING_RATE
-    breath = np.sin(2 * np.pi * np.cumsum(rng.uniform(0.2, 0.38) * (1 + 0.05 * pulse.wandering(rng, times, 6))) / SAMPLING_RATE)
+    breaths = rng.uniform(0.2, 0.38) * (1 + 0.05 * pulse.wandering(rng, times, 6))  # Hz
+    breath = np.sin(2 * np.pi * np.cumsum(breaths) / SAMPLING_RATE)
     signals = {"RESP": 0.45 + 0.25 * breath + 0.02 * noise.wander(rng, 1, samples, SAMPLING_RATE)[0]}
 
     potentials = heart.electrodes(own, rhythm, samples, SAMPLING_RATE, rng)

@@ -1,7 +1,7 @@
 """Pulse waves from two waves: the one the heart sends, and its echo from where the arteries branch.
 
-Both rise and fall like t^k exp(-k t), so that a pulse begins at a foot and runs off until the next. How large the echo is
-and how soon it comes makes the shape: early and large in stiff arteries, late and small in young ones (Nichols et
+Both rise and fall like t^k exp(-k t), so that a pulse begins at a foot and runs off until the next. How large the echo
+is and how soon it comes makes the shape: early and large in stiff arteries, late and small in young ones (Nichols et
 al., McDonald's Blood Flow in Arteries). A sensor pressed on the skin slows the first wave and leaves more of the echo.
 """
 
@@ -54,8 +54,8 @@ def wave(
 ) -> np.ndarray:  # fmt: skip
     """The pulse wave (samples,) of R peaks at `beats` (n,), in s; more blood is up, a first wave has height 1.
 
-    cycle: (n,) s, the time to the next beat, whose root stretches a pulse. size: (n,) of each pulse. echo: (n,) factor on
-    the size of its echo.
+    cycle: (n,) s, the time to the next beat, whose root stretches a pulse. size: (n,) of each pulse. echo: (n,) factor
+    on the size of its echo.
     """
     stretch = np.clip(cycle, 0.4, 1.6) ** 0.5
     feet = beats + artery.transit

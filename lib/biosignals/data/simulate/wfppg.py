@@ -1,9 +1,10 @@
 """A simulated WF-PPG data set in the official layout (Ho et al. 2025, Sci Data 12:200).
 
-Each subject presses a wrist sensor on in six windows, one harder than the other, and wears a finger clip. Shapes follow from
-person and pressure; the types are then found as the authors found theirs, by the rule, on the simulated signals.
+Each subject wears a finger clip and a wrist sensor, pressed on with another force in each of six windows. Shapes follow
+from person and pressure; the types are then found as the authors found theirs, by the rule, on the simulated signals.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,9 @@ LATEST, LONGEST = 40, 110  # samples: wrist after finger, and a pulse, in the au
 def write(root: str | Path, records: int, seed: int = 0, minutes: float = 4) -> None:
     """Write `0_preprocessed_1000.csv`, `0_indices_1000.csv`, ..., six windows of each subject, 100 Hz.
 
-    records: number of subjects, named from 1000 on. minutes: length of a window. The same seed gives the same bytes. Files
-    appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one
-    subject or windows under 15 seconds.
+    records: number of subjects, named from 1000 on. minutes: length of a window. The same seed gives the same bytes.
+    Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than
+    one subject or windows under 15 seconds.
     """
     if records < 1 or minutes < 0.25:
         raise ValueError(f"records must be at least 1 and minutes 0.25, got {records} and {minutes}")
@@ -122,10 +123,8 @@ def _indices_csv(signals: dict[str, np.ndarray]) -> str:
     wrist, finger = (signals[f"PPG_{site}_G_AC"] for site in ("In", "Ref"))
     wrist_feet, finger_feet = pulses.feet(wrist), pulses.feet(finger)
     rows = []
-    for start, end in zip(wrist_feet[:-1], wrist_feet[1:]):
-        if len(finger_feet) < 2:
-            break
-        nearest = min(np.abs(finger_feet[:-1] - start).argmin(), len(finger_feet) - 2)
+    for start, end in pairwise(wrist_feet if len(finger_feet) > 1 else ()):
+        nearest = np.abs(finger_feet[:-1] - start).argmin()
         own = finger_feet[nearest], finger_feet[nearest + 1]
         if abs(start - own[0]) <= LATEST and end - start < LONGEST and own[1] - own[0] < LONGEST:
             rows.append((*own, start, end))

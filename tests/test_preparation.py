@@ -128,3 +128,14 @@ def test_recordings_with_a_flat_channel_are_named_and_refused():
     source.signals[1, 1] = 0
     with pytest.raises(ValueError, match="ptb-xl: 1 recordings, b the first, have a channel that never changes"):
         preparation.scalograms(source, [10, 3])
+
+
+def test_recordings_of_one_width_are_cut_filled_or_stretched():
+    source = recordings((300, 250, 90))
+    cut = preparation.of_one_width(source, 100, "crop-or-pad")
+    np.testing.assert_allclose(cut.signals[0, 0], source.physical()[0, 0, 100:200])
+    np.testing.assert_allclose(cut.signals[2, 0, :90], source.physical()[2, 0, :90])
+    assert not cut.signals[2, 0, 90:].any() and list(cut.table.samples) == [100, 100, 90]
+    stretched = preparation.of_one_width(source, 101, "resample")
+    np.testing.assert_allclose(stretched.signals[1, 0, [0, -1]], source.physical()[1, 0, [0, 249]], rtol=1e-6)
+    assert list(stretched.table.samples) == [101] * 3

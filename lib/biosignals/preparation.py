@@ -130,6 +130,14 @@ def _centred(x: np.ndarray, own: np.ndarray) -> np.ndarray:
     return np.where(inside, x - x.mean(axis=-1, keepdims=True, where=inside), np.float32(0))
 
 
+def of_one_width(recordings: Recordings, width: int, how: str) -> Recordings:
+    """The same recordings, float32, with `width` samples each: see `signals.pulses.fit_width`, which takes `how`."""
+    own = recordings.table["samples"].to_numpy()
+    signals = pulse_waves.fit_width(recordings.physical(), own, width, how)
+    table = recordings.table.assign(samples=np.minimum(own, width) if how == "crop-or-pad" else width)
+    return replace(recordings, signals=signals, scale=1.0, table=table)
+
+
 def with_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:
     """The same recordings with a column `fold` by subject, as `splits.deal` deals them."""
     return replace(recordings, table=recordings.table.assign(fold=deal(recordings.table["subject"], test, seed)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def _own_and_others(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     everything = np.arange(ends[-1])
     return [
         (everything[start:end], np.delete(everything, slice(start, end)))
-        for start, end in zip(ends[:-1], ends[1:], strict=True)
+        for start, end in pairwise(ends)
     ]
 
 

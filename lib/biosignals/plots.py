@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
 from scipy import stats
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
@@ -161,7 +161,9 @@ def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray, ax: 
     middles = (np.arange(picture.shape[1]) + 0.5) * seconds / picture.shape[1]
     ax.pcolormesh(middles, frequencies, picture, cmap="magma", shading="nearest", rasterized=True)
     ax.set(yscale="log", xlabel="s", ylabel="Hz")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(visible=False)
     return ax
 

@@ -115,11 +115,11 @@ def test_pulses_with_nan_or_below_their_feet_are_left_out(root, load):
     x[FEET[4] : FEET[5]] = -1 - np.arange(75) % 7
     write_window(root, x=x)
     assert load().excluded["reason"].tolist() == ["misses 1 of its samples", "does not rise above its feet"]
-    assert len(load(channel="PPG_In_G_LPF_10Hz").excluded) == 1
 
 
 def cut(path):
-    path.write_text(path.read_text()[:-25])
+    text = path.read_text()
+    path.write_text(text[: text.rindex("\n", 0, -1) + 4])
 
 
 DAMAGE = {
@@ -135,7 +135,7 @@ DAMAGE = {
     "a table cut short": (lambda root: cut(root / "0_indices_1000.csv"), "0_indices_1000.csv has a position"),
     "a pickle": (
         lambda root: (root / "0_preprocessed_1000.csv").write_bytes(pickle.dumps(np.arange(9))),
-        "0_preprocessed_1000.csv (cannot be read|has no column)",
+        "0_preprocessed_1000.csv (?:cannot be read|has no column)",
     ),
     "an empty file": (lambda root: (root / "0_indices_1000.csv").write_bytes(b""), "0_indices_1000.csv cannot be read"),
     "text for numbers": (

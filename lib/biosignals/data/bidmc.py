@@ -121,7 +121,8 @@ def read(stem: str, channels: tuple[str, ...], shortest: int) -> np.ndarray:
     """
     path = Path(f"{stem}.csv")
     try:
-        time, *leads = (name.strip() for name in pd.read_csv(path, nrows=0).columns)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+        time, *leads = header.iloc[0].str.strip()
         if time != TIME:
             raise Unreadable(f"{path.name} has {time!r} in its first column, expected {TIME}: {AGAIN}")
         columns = [0, *(1 + position for position in waveforms.lead_positions(tuple(leads), channels))]

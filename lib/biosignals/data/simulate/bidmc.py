@@ -51,11 +51,9 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> 
 
 def _subjects(rng: Generator, records: int) -> np.ndarray:
     """The subject of each record, (records,), from 0; those of one subject follow each other."""
-    returns, left = [], round(RETURNING * records)
-    while left:
-        returns.append(min(left, MOST_RETURNS))
-        left -= returns[-1]
-    counts = np.ones(records - sum(returns), dtype=int)
+    whole, rest = divmod(round(RETURNING * records), MOST_RETURNS)
+    returns = np.array([MOST_RETURNS] * whole + [rest] * (rest > 0), dtype=int)
+    counts = np.ones(records - returns.sum(), dtype=int)
     counts[rng.choice(len(counts), len(returns), replace=False)] += returns
     return np.repeat(np.arange(len(counts)), counts)
 

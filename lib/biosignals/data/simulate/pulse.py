@@ -29,22 +29,23 @@ def finger(rng: Generator, age: float) -> Artery:
     stiffness = (age - 45) / 18 + rng.normal(0, 0.6)
     return Artery(
         transit=0.20 - 0.015 * stiffness + rng.normal(0, 0.01),
-        rise=0.115 * np.exp(rng.normal(0.03 * stiffness, 0.08)),
-        sharpness=2.8 * np.exp(rng.normal(0, 0.1)),
-        delay=np.clip(0.197 - 0.021 * stiffness + rng.normal(0, 0.012), 0.12, 0.3),
-        echo=np.clip(0.6 * np.exp(rng.normal(0.08 * stiffness, 0.2)), 0.1, 1.2),
-        echo_rise=0.18 * np.exp(rng.normal(0, 0.08)),
-        echo_sharpness=1.9 * np.exp(rng.normal(0, 0.1)),
+        rise=0.11 * np.exp(rng.normal(0.03 * stiffness, 0.08)),
+        sharpness=2.5 * np.exp(rng.normal(0, 0.1)),
+        delay=np.clip(0.235 - 0.011 * stiffness + rng.normal(0, 0.012), 0.12, 0.3),
+        echo=np.clip(0.46 * np.exp(rng.normal(0.06 * stiffness, 0.3)), 0.1, 1.2),
+        echo_rise=0.2 * np.exp(rng.normal(0, 0.08)),
+        echo_sharpness=1.6 * np.exp(rng.normal(0, 0.1)),
     )
 
 
-def pressed(artery: Artery, pressure: float) -> Artery:
-    """The same arteries under a sensor pressed on with 0 (just touching) to 1 (vessels nearly closed)."""
+def wrist(artery: Artery, pressure: float) -> Artery:
+    """The same person's at a wrist, under a sensor pressed on with 0 (just touching) to 1 (vessels nearly closed)."""
     return replace(
         artery,
-        rise=artery.rise * (1 + 0.66 * pressure),
-        echo=artery.echo * np.exp(2.7 * (pressure - 0.12)),
-        delay=artery.delay * (1 - 0.1 * pressure),
+        rise=artery.rise * (1 + 0.6 * pressure),
+        echo=min(1.6 * artery.echo * np.exp(2.5 * pressure), 3.0),
+        delay=artery.delay * (0.9 + 0.04 * pressure),
+        echo_rise=artery.echo_rise * (1 + 0.1 * pressure),
     )
 
 

@@ -54,7 +54,7 @@ class _Person:
     def __init__(self, rng: Generator):
         age = rng.uniform(20, 70)
         self.heart = heart.healthy(rng, age, rng.random() < 0.5)
-        self.rate = np.clip(rng.normal(76, 9), 55, 105)
+        self.rate = np.clip(rng.normal(78, 9), 60, 105)
         self.variation = 0.03 * np.exp(rng.normal(-0.3 * (age - 45) / 25, 0.3))
         self.finger = pulse.finger(rng, age)
         self.firmness = rng.normal(0, 0.16)  # how much more pressure reaches the artery of this wrist
@@ -69,9 +69,9 @@ def _record(rng: Generator, person: _Person, window: int, samples: int) -> dict[
     rhythm = heart.sinus(rng, seconds, person.rate * np.exp(rng.normal(0, 0.04)), person.variation)
     applied = np.clip(PRESSURES[window] + rng.normal(0, 0.06), 0, 1)
     felt = np.clip(applied + person.firmness, 0, 1.2)
-    wrist = pulse.pressed(person.finger, felt)
+    wrist = pulse.wrist(person.finger, felt)
     wrist_signal = 0.25 + np.exp(-(((felt - 0.55) / 0.45) ** 2))  # strongest at some pressure
-    restless = 0.023 * person.restlessness / wrist_signal
+    restless = 0.035 * person.restlessness / wrist_signal
     seen_at = {"In": (wrist, 260 * wrist_signal, restless), "Ref": (person.finger, 900.0, 0.002)}
 
     signals = {"Time": 120 + 400 * window + np.arange(samples) / SAMPLING_RATE}
@@ -79,7 +79,7 @@ def _record(rng: Generator, person: _Person, window: int, samples: int) -> dict[
         blood = _blood(rng, artery, rhythm, samples, disturbance)
         drift = noise.wander(rng, len(COLOURS), samples, SAMPLING_RATE)
         for (colour, share), slow in zip(COLOURS.items(), drift):
-            own = blood + 0.001 * noise.movement(rng, 1, samples, SAMPLING_RATE)[0] + 0.35 * slow
+            own = blood + 0.001 * noise.movement(rng, 1, samples, SAMPLING_RATE)[0] + 0.15 * slow
             light = person.light * (60_000 - strength * share * own) + rng.normal(0, 1.5, samples)
             signals[f"PPG_{site}_{colour}_LPF_10Hz"] = np.round(pulses.smooth(light, SAMPLING_RATE), 1)
     for name in ("PPG_In_G", "PPG_Ref_G", "PPG_Ref_IR", "PPG_Ref_R"):

@@ -132,7 +132,7 @@ def test_missing_folders_are_named_with_their_remedy(tmp_path):
         bidmc.load(tmp_path, cache=tmp_path / "cache")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations("RESP PLETH V AVR II ABP".split()), st.integers(2, 40), st.sampled_from(["", " ", "  "]))
 def test_any_order_of_columns_reads_the_same(tmp_path_factory, order, samples, blank):
     path = tmp_path_factory.mktemp("record") / "bidmc_01_Signals.csv"

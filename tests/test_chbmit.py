@@ -58,7 +58,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(entries=ENTRIES, changed=st.booleans(), newline=st.sampled_from(["\n", "\r\n"]))
 def test_any_summary_is_read_as_it_was_written(tmp_path_factory, entries, changed, newline):
     between = (

@@ -162,7 +162,7 @@ def test_nets_with_other_answers_are_refused():
 # While the signal comes in
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.integers(0, 200), max_size=30), st.integers(0, 4), st.integers(1, 4), st.integers(1, 3),
     st.integers(1, 40),

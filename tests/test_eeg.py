@@ -13,7 +13,7 @@ from biosignals.data.waveforms import Unreadable
 from biosignals.signals.windows import prepare
 
 RATE = 32
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 
 
 def write_edf(path, signals, rate, labels, unit="uV", low=-400.0, high=400.0):

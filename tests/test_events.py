@@ -132,7 +132,7 @@ def by_the_second(seizures, alarms, seconds):
     return len(found), len(seizures), len(false)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spans, spans)
 def test_counts_agree_with_rules_applied_second_by_second(seizures, alarms):
     counts = events.score_events(seizures, heard(*alarms), 3600)
@@ -140,7 +140,7 @@ def test_counts_agree_with_rules_applied_second_by_second(seizures, alarms):
     assert bool(counts.delays) == bool(counts.found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 400), max_size=12),
     st.lists(st.integers(1, 400), max_size=12),

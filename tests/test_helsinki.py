@@ -51,7 +51,7 @@ def test_annotations_are_a_column_for_each_neonate(root):
 SECONDS = st.lists(st.lists(st.integers(0, 1), max_size=30), min_size=1, max_size=5).filter(any)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(columns=st.tuples(SECONDS, SECONDS, SECONDS))
 def test_any_annotations_round_trip_and_are_counted_second_by_second(tmp_path_factory, columns):
     root = tmp_path_factory.mktemp("annotations")

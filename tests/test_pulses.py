@@ -38,7 +38,7 @@ def test_each_shape_has_its_type(name):
     assert pulses.pulse_type(pulse) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(EXAMPLES)), st.floats(1e-3, 1e5))
 def test_the_unit_does_not_matter(name, factor):
     expected, pulse = EXAMPLES[name]
@@ -55,7 +55,7 @@ def test_many_pulses_at_once_get_the_types_of_each_alone():
 BUMPS = st.tuples(st.floats(-0.5, 1), st.floats(5, 70), st.floats(3, 15))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(BUMPS, min_size=1, max_size=4), st.integers(30, 120))
 def test_every_pulse_that_rises_has_one_of_the_five_types_as_told_by_its_peaks(bumps, samples):
     pulse = drawn(*bumps, samples=samples)
@@ -146,7 +146,7 @@ def test_signals_without_pulses():
 LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LENGTHS, st.integers(1, 120))
 def test_crop_or_pad_keeps_the_middle_or_adds_zeros(lengths, width):
     padded, own = pulses.pad([np.arange(1, length + 1) for length in lengths])
@@ -158,7 +158,7 @@ def test_crop_or_pad_keeps_the_middle_or_adds_zeros(lengths, width):
         assert np.array_equal(row[: len(expected)], expected) and not row[len(expected) :].any()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LENGTHS, st.integers(2, 120))
 def test_resample_is_numpys_interpolation_from_end_to_end(lengths, width):
     rng = np.random.default_rng(0)

@@ -129,7 +129,7 @@ def test_records_without_a_rhythm_have_zeros():
     assert rhythm_features(np.zeros((0, 5000)), 500).shape == (0, len(FEATURES))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     arrays.arrays(np.float32, st.integers(1, 3000), elements=st.floats(-(2.0**20), 2.0**20, width=32)),
     st.sampled_from([100, 300, 500]),

@@ -154,7 +154,7 @@ def test_a_damaged_record_is_left_out_and_listed(root, load, damage, reason):
     assert pd.Series([row.reason]).str.contains(reason).item(), row.reason
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(content=st.binary(max_size=2000), at=st.integers(0, 4000))
 def test_a_file_with_other_bytes_in_it_is_read_or_refused_but_never_crashes(tmp_path_factory, content, at):
     path = tmp_path_factory.mktemp("h5") / "A00001.h5"
@@ -169,7 +169,7 @@ def test_a_file_with_other_bytes_in_it_is_read_or_refused_but_never_crashes(tmp_
         assert counts.shape == (12, 50) and counts.dtype == np.int16
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=30))
 def test_statements_never_fail(text):
     assert all("+" not in statement and ";" not in statement for statement in sph.statements(text))

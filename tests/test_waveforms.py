@@ -26,7 +26,7 @@ def records(draw):
     return counts, gains, baselines, names, wanted
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records())
 def test_reads_what_wfdb_reads(tmp_path, record):
     counts, gains, baselines, names, wanted = record
@@ -43,7 +43,7 @@ def test_reads_what_wfdb_reads(tmp_path, record):
     assert np.abs(ours[valid] - np.clip(theirs[valid], -32767, 32767)).max(initial=0) <= 0.5 + 1e-6
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_header_is_refused_or_read_but_never_crashes(tmp_path, data):
     counts = tiny_sets.noise(0, 3, 50)

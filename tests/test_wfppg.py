@@ -188,7 +188,7 @@ def test_what_is_missing_is_named_with_its_remedy(tmp_path, load):
         load(channel="PLETH")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(places=st.lists(st.tuples(st.integers(-20, 800), st.integers(-20, 800)), min_size=1, max_size=8))
 def test_any_table_gives_usable_pulses_or_reasons(tmp_path_factory, places):
     root = tmp_path_factory.mktemp("places")

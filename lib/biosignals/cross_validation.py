@@ -42,7 +42,7 @@ def out_of_fold(
     fits, parts = [], []
     groups = splits.groups(recordings.table)
     for train, held_out in groups:
-        train, validation = (train, None) if recipe.patience is None else last_fold_apart(train, recordings.table)
+        train, validation = with_validation(train, recordings.table, recipe)
         drawn = resampled(train, targets, sampling, seed)
         fits.append(
             training.fit(model, recordings, targets, drawn, validation, recipe, cache, seed, scored, features)
@@ -70,12 +70,16 @@ def fit_all(
 ) -> training.Fit:  # fmt: skip
     """The net that reads the test fold: trained on all groups of folds together, as `out_of_fold` trains on two."""
     rows = np.sort(np.concatenate([held_out for _, held_out in splits.groups(recordings.table)]))
-    train, validation = (rows, None) if recipe.patience is None else last_fold_apart(rows, recordings.table)
+    train, validation = with_validation(rows, recordings.table, recipe)
     return training.fit(model, recordings, targets, train, validation, recipe, cache, seed, features=features)
 
 
-def last_fold_apart(rows: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """`rows` of all folds but their last, and of the last."""
+def with_validation(
+    rows: np.ndarray, table: pd.DataFrame, recipe: training.Recipe
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows to train on and to stop by: all and None, or with patience those of all folds but the last, and of the last."""
+    if recipe.patience is None:
+        return rows, None
     folds = table["fold"].to_numpy()[rows]
     return rows[folds < folds.max()], rows[folds == folds.max()]
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from biosignals.data.eeg import EegRecording
 from biosignals.events import Alarm, AlarmRule, ScoredRecording, alarms, smooth
-from biosignals.prediction import fast_form
+from biosignals.prediction import ready
 from biosignals.signals.windows import prepare
 
 _FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little
@@ -28,13 +28,13 @@ def detect(
     the net. Raises ValueError for a net with other outputs, and for one that answers NaN.
     """
     starts, scores, usable = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)]
-    ready = None
+    prepared = None
     for first, signals in windows:
-        if ready is None and len(signals):
-            ready = _ready(net, signals[:1])
+        if prepared is None and len(signals):
+            prepared = ready(net, signals[:1])
         starts.append(first)
         usable.append(_usable(signals))
-        scores.append(_scores(ready, signals, usable[-1], exclusive))
+        scores.append(_scores(prepared, signals, usable[-1], exclusive))
     return np.concatenate(starts), np.concatenate(scores), np.concatenate(usable)
 
 
@@ -123,14 +123,14 @@ class StreamingDetector:
         empty = np.zeros((1, self.channels, self._length), np.float32)
         signal = prepare(empty, self.sampling_rate, self.net_rate)
         try:
-            ready = _ready(net, signal)
-            _scores(ready, signal, np.array([True]), self.exclusive)
+            prepared = ready(net, signal)
+            _scores(prepared, signal, np.array([True]), self.exclusive)
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"the net does not take windows of {self.channels} channels and {signal.shape[2]} samples, "
                 f"{self.seconds:g} s at {self.net_rate:g} Hz: {error}"
             ) from error
-        return ready
+        return prepared
 
 
 def _whole(seconds: float, sampling_rate: float) -> int:
@@ -138,11 +138,6 @@ def _whole(seconds: float, sampling_rate: float) -> int:
     if samples < 1 or abs(samples - seconds * sampling_rate) > 1e-6:
         raise ValueError(f"{seconds:g} s are no whole number of samples at {sampling_rate:g} Hz")
     return samples
-
-
-def _ready(net: nn.Module, example: np.ndarray) -> nn.Module:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return fast_form(net.eval(), torch.from_numpy(example)).to(device).eval()
 
 
 def _usable(signals: np.ndarray) -> np.ndarray:

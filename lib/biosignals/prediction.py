@@ -17,11 +17,12 @@ def predict(
     rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
     float32 (recordings, features). exclusive: classes exclude each other (softmax).
     """
-    parts = []
-    for some in np.split(np.asarray(rows), range(1024, len(rows), 1024)):
-        chosen = None if features is None else features[some]
-        parts.append(predict_signals(net, recordings.physical(some), crop, chosen, exclusive))
-    return np.concatenate(parts)
+    blocks = np.split(np.asarray(rows), range(1024, len(rows), 1024))
+    prepared = ready(net, recordings.physical(rows[:2])[..., :crop], features)
+    return np.concatenate([
+        _answers(prepared, recordings.physical(some), crop, None if features is None else features[some], exclusive)
+        for some in blocks
+    ])  # fmt: skip
 
 
 def predict_signals(
@@ -29,10 +30,24 @@ def predict_signals(
     exclusive: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples), and features of the same n."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return _answers(ready(net, signals[:2, :, :crop], features), signals, crop, features, exclusive)
+
+
+def ready(net: nn.Module, example: np.ndarray, features: np.ndarray | None = None) -> nn.Module:
+    """The net in evaluation mode and its fastest form for signals like `example`, float32 (n, channels, samples).
+
+    On a graphics card where there is one. A net that is given features has no faster form.
+    """
+    net = net.eval()
     if features is None:
-        net = fast_form(net.eval(), torch.from_numpy(signals[:2, :, :crop]))
-    net, parts = net.to(device).eval(), []
+        net = fast_form(net, torch.from_numpy(example))
+    return net.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _answers(
+    net: nn.Module, signals: np.ndarray, crop: int | None, features: np.ndarray | None, exclusive: bool
+) -> np.ndarray:
+    device, parts = next(net.parameters()).device, []
     with torch.inference_mode():
         for start in range(0, len(signals), 256):
             x = torch.from_numpy(signals[start : start + 256]).to(device)

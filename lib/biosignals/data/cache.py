@@ -80,13 +80,11 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
     folder = Path(folder or pooch.os_cache("biosignals"))
     key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
     place = folder / f"{request.dataset}-{request.sampling_rate:g}-{key}"
-    if not is_current(place, request.root):
-        with only_one(place):
-            if not is_current(place, request.root):  # another process may have made it meanwhile
-                with replacing(place) as draft:
-                    table, excluded = write(draft, request, plan())
-                return open_signals(place, request, table, excluded)
-    return open_signals(place, request, read_table(place / "table.json"), read_table(place / "excluded.json"))
+    make_once(place, request.root, lambda draft: write(draft, request, plan()))
+    return open_signals(
+        place, "<i2", dataset=request.dataset, scale=1 / waveforms.COUNTS_PER_MILLIVOLT, unit="mV",
+        sampling_rate=request.sampling_rate, channels=request.channels,
+    )  # fmt: skip
 
 
 def asked_for(listed: pd.Series | pd.DataFrame, records: tuple | None, path: Path) -> pd.Series | pd.DataFrame:
@@ -98,6 +96,16 @@ def asked_for(listed: pd.Series | pd.DataFrame, records: tuple | None, path: Pat
         some = ", ".join(sorted(unknown)[:5])
         raise ValueError(f"{path} lacks {len(unknown)} records asked for: {some}")
     return listed.loc[list(dict.fromkeys(records))]
+
+
+def make_once(place: Path, root: str, write: Callable[[Path], None]) -> None:
+    """Has `write` fill the empty folder `place`, unless it is whole and made from the files below `root` as they are."""
+    if is_current(place, root):
+        return
+    with only_one(place):
+        if not is_current(place, root):  # another process may have made it meanwhile
+            with replacing(place) as draft:
+                write(draft)
 
 
 @contextmanager
@@ -138,23 +146,17 @@ def is_current(place: Path, root: str) -> bool:
         return False
 
 
-def open_signals(place: Path, request: Request, table: pd.DataFrame, excluded: pd.DataFrame) -> Recordings:
-    """The recordings of `table` (first column: their ids), with the signals kept in folder `place`."""
+def open_signals(place: Path, dtype: str, **about) -> Recordings:
+    """The recordings kept in folder `place`; the first column of their table holds the ids. about: what is not kept."""
     shape = json.loads((place / "manifest.json").read_text())["shape"]
-    return Recordings(
-        dataset=request.dataset,
-        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(shape)),
-        scale=1 / waveforms.COUNTS_PER_MILLIVOLT,
-        unit="mV",
-        sampling_rate=request.sampling_rate,
-        channels=request.channels,
-        table=table.set_index(table.columns[0]),
-        excluded=excluded,
-    )
+    signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(shape))
+    table = read_table(place / "table.json")
+    excluded = read_table(place / "excluded.json")
+    return Recordings(signals=signals, table=table.set_index(table.columns[0]), excluded=excluded, **about)
 
 
-def write(place: Path, request: Request, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads the recordings of `plan` into the empty folder `place`; returns their table and exclusions."""
+def write(place: Path, request: Request, plan: Plan) -> None:
+    """Reads the recordings of `plan` into the empty folder `place`."""
     files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
     sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
     (place / "sources.json").write_text(json.dumps(sources))
@@ -175,12 +177,16 @@ def write(place: Path, request: Request, plan: Plan) -> tuple[pd.DataFrame, pd.D
     table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts).reset_index()
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
     excluded = excluded.astype({"record": plan.table.index.dtype})
+    shape = [len(table), len(request.channels), plan.samples]
+    finish(place, table, excluded, shape, request=asdict(request))
+
+
+def finish(place: Path, table: pd.DataFrame, excluded: pd.DataFrame, shape: list[int], **about) -> None:
+    """Writes what lies beside the signals and their sources, and last the manifest, which says that all is there."""
     write_table(place / "table.json", table)
     write_table(place / "excluded.json", excluded)
-    manifest = {"request": asdict(request), "shape": [len(table), len(request.channels), plan.samples]}
-    manifest["files"] = {name: describe(place / name) for name in FILES}
-    (place / "manifest.json").write_text(json.dumps(manifest, default=str))
-    return table, excluded
+    files = {name: describe(place / name) for name in FILES}
+    (place / "manifest.json").write_text(json.dumps(about | {"shape": shape, "files": files}, default=str))
 
 
 def progress_bar(request: Request, plan: Plan) -> tqdm:

@@ -281,12 +281,11 @@ def collect(
     wanted = [signal_cache.VERSION, dataset, root, request, [asdict(recording) for recording in recordings]]
     key = hashlib.sha256(json.dumps(wanted, default=str).encode()).hexdigest()[:16]
     place = folder / f"{dataset}-windows-{sampling_rate:g}-{key}"
-    if not signal_cache.is_current(place, root):
-        with signal_cache.only_one(place):
-            if not signal_cache.is_current(place, root):
-                with signal_cache.replacing(place) as draft:
-                    write(draft, dataset, recordings, root, **request)
-    return open_windows(place, dataset, recordings[0].channels, sampling_rate)
+    signal_cache.make_once(place, root, lambda draft: write(draft, dataset, recordings, root, **request))
+    return signal_cache.open_signals(
+        place, "<i2", dataset=dataset, scale=SCALE, unit="uV", sampling_rate=float(sampling_rate),
+        channels=recordings[0].channels,
+    )  # fmt: skip
 
 
 def write(
@@ -324,11 +323,7 @@ def write(
         raise ValueError(f"no window of {dataset} in {root} can be used: {why}")
     table = pd.concat([table for table in tables if len(table)], ignore_index=True).assign(samples=shape[1])
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    signal_cache.write_table(place / "table.json", table)
-    signal_cache.write_table(place / "excluded.json", excluded)
-    manifest = {"shape": [len(table), *shape]}
-    manifest["files"] = {name: signal_cache.describe(place / name) for name in signal_cache.FILES}
-    (place / "manifest.json").write_text(json.dumps(manifest))
+    signal_cache.finish(place, table, excluded, [len(table), *shape])
 
 
 def choose(
@@ -350,19 +345,4 @@ def describe_windows(recording: EegRecording, starts: np.ndarray, seconds: float
             "start": starts,
             "seizure": is_seizure(starts, seconds, recording.seizures),
         }
-    )
-
-
-def open_windows(place: Path, dataset: str, channels: tuple[str, ...], sampling_rate: float) -> Recordings:
-    """The windows kept in folder `place`."""
-    shape = json.loads((place / "manifest.json").read_text())["shape"]
-    return Recordings(
-        dataset=dataset,
-        signals=np.memmap(place / "signals.bin", dtype="<i2", mode="r", shape=tuple(shape)),
-        scale=SCALE,
-        unit="uV",
-        sampling_rate=float(sampling_rate),
-        channels=channels,
-        table=signal_cache.read_table(place / "table.json").set_index("window"),
-        excluded=signal_cache.read_table(place / "excluded.json"),
     )

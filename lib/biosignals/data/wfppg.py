@@ -146,12 +146,11 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
     wanted = [signal_cache.VERSION, str(root), channel, [window.name for window in windows]]
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     place = Path(cache or pooch.os_cache("biosignals")) / f"wf-ppg-{channel}-{key}"
-    if not signal_cache.is_current(place, str(root)):
-        with signal_cache.only_one(place):
-            if not signal_cache.is_current(place, str(root)):
-                with signal_cache.replacing(place) as draft:
-                    write(draft, root, windows, channel)
-    return open_pulses(place, channel)
+    signal_cache.make_once(place, str(root), lambda draft: write(draft, root, windows, channel))
+    return signal_cache.open_signals(
+        place, "<f4", dataset="wf-ppg", scale=1.0, unit="maximum", sampling_rate=float(SAMPLING_RATE),
+        channels=(channel,),
+    )  # fmt: skip
 
 
 def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
@@ -174,13 +173,9 @@ def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
     signals, lengths = pulses.pad(rows)
     signals[:, None].astype("<f4").tofile(place / "signals.bin")
     table = pd.concat(parts, ignore_index=True).assign(samples=lengths)
-    signal_cache.write_table(place / "table.json", table)
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    signal_cache.write_table(place / "excluded.json", excluded)
     (place / "sources.json").write_text(json.dumps(sources))
-    manifest = {"shape": [len(rows), 1, signals.shape[-1]]}
-    manifest["files"] = {name: signal_cache.describe(place / name) for name in signal_cache.FILES}
-    (place / "manifest.json").write_text(json.dumps(manifest))
+    signal_cache.finish(place, table, excluded, [len(rows), 1, signals.shape[-1]])
 
 
 def cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, list[tuple[str, str]]]:
@@ -235,18 +230,3 @@ def find_fault(x: np.ndarray, start: int, end: int, label: str) -> str:
     if np.ptp(pulse) == 0 or pulse.max() <= 0:
         return "is constant" if np.ptp(pulse) == 0 else "does not rise above its feet"
     return ""
-
-
-def open_pulses(place: Path, channel: str) -> Recordings:
-    """The pulses kept in folder `place`."""
-    shape = json.loads((place / "manifest.json").read_text())["shape"]
-    return Recordings(
-        dataset="wf-ppg",
-        signals=np.memmap(place / "signals.bin", dtype="<f4", mode="r", shape=tuple(shape)),
-        scale=1.0,
-        unit="maximum",
-        sampling_rate=float(SAMPLING_RATE),
-        channels=(channel,),
-        table=signal_cache.read_table(place / "table.json").set_index("pulse"),
-        excluded=signal_cache.read_table(place / "excluded.json"),
-    )

@@ -139,3 +139,14 @@ def test_recordings_of_one_width_are_cut_filled_or_stretched():
     stretched = preparation.of_one_width(source, 101, "resample")
     np.testing.assert_allclose(stretched.signals[1, 0, [0, -1]], source.physical()[1, 0, [0, 249]], rtol=1e-6)
     assert list(stretched.table.samples) == [101] * 3
+
+
+def test_z_scores_forget_gain_and_offset_of_each_channel():
+    rng = np.random.default_rng(0)
+    signals = rng.normal([[[3.0], [50.0]]], [[[2.0], [0.1]]], (4, 2, 200)).astype(np.float32)
+    signals[1, 0] = 7
+    table = pd.DataFrame({"subject": range(4), "samples": 200})
+    found = preparation.z_scored(Recordings("bidmc", signals, 1.0, "mV", 125.0, ("II", "PLETH"), table))
+    np.testing.assert_allclose(found.signals[[0, 2, 3]].mean(-1), 0, atol=1e-5)
+    np.testing.assert_allclose(found.signals[[0, 2, 3]].std(-1), 1, atol=1e-5)
+    assert (found.signals[1, 0] == 0).all() and found.unit == "SD"

@@ -123,3 +123,37 @@ def test_no_subject_gives_more_than_asked_and_small_ones_give_all():
     assert not np.array_equal(rows, splits.some_of_each(subjects, 30, seed=1))
     with pytest.raises(ValueError, match="not 0"):
         splits.some_of_each(subjects, 0, seed=0)
+
+
+# Parts of time
+
+
+def windows_of_time(recordings=3, count=20, seconds=2.4):
+    start = np.tile(np.arange(count) * seconds, recordings)
+    recording = np.repeat([f"r{i}" for i in range(recordings)], count)
+    subject = np.repeat([min(i, 1) for i in range(recordings)], count)  # the last two are of one subject
+    return pd.DataFrame({"recording": recording, "start": start, "subject": subject})
+
+
+def test_parts_of_time_hold_everybody_with_a_gap_between():
+    table = windows_of_time()
+    parts = {"train": (0, 0.5), "test": (0.7, 1)}
+    rows = splits.by_time(table, parts, 2.4)
+    for _, own in table.groupby("recording"):
+        train, test = (own.loc[own.index.intersection(rows[name])] for name in parts)
+        assert len(train) == 10 and len(test) == 6
+        assert test.start.min() - (train.start.max() + 2.4) >= 0.2 * 48 - 1e-6
+
+
+@pytest.mark.parametrize("parts", [{"a": (0, 0.5), "b": (0.5, 1)}, {"a": (0, 0.6), "b": (0.5, 1)}, {"a": (0.2, 1.1)}])
+def test_parts_of_time_that_touch_or_leave_the_recording_are_refused(parts):
+    with pytest.raises(ValueError, match="with gaps between them"):
+        splits.by_time(windows_of_time(), parts, 2.4)
+
+
+def test_a_subject_in_one_part_only_is_named():
+    table = windows_of_time()
+    late = table[(table.subject > 0) | (table.start > 40)]
+    late = pd.concat([late, table[(table.subject == 0) & (table.start == 0)]]).reset_index(drop=True)
+    with pytest.raises(ValueError, match="subject 0 has no window in part middle"):
+        splits.by_time(late, {"middle": (0.3, 0.5), "end": (0.7, 1)}, 2.4)

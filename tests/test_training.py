@@ -95,6 +95,49 @@ def test_one_seed_gives_equal_fits(tmp_path):
     assert not fit(tmp_path / "one", seed=1).history.equals(one.history)
 
 
+@pytest.mark.parametrize("one_cycle", [True, False])
+def test_the_learning_rate_goes_round_once_or_stays(tmp_path, monkeypatch, one_cycle):
+    rates, step = [], training.Learner.training_step
+
+    def watch(learner, batch):
+        rates.append(learner.trainer.optimizers[0].param_groups[0]["lr"])
+        return step(learner, batch)
+
+    monkeypatch.setattr(training.Learner, "training_step", watch)
+    fit(tmp_path, recipe=replace(SHORT, epochs=10, one_cycle=one_cycle))
+    highest = np.argmax(rates)
+    assert len(rates) == 20 and max(rates) == pytest.approx(1e-2, rel=0.05)
+    if one_cycle:
+        assert 0 < highest < 10 and rates[0] < 1e-3 and rates[-1] < 1e-3
+    else:
+        assert set(rates) == {1e-2}
+
+
+@pytest.mark.parametrize("validation", [None, range(40, 60)])
+@pytest.mark.parametrize("model", ["student-57k", "resnet1d-wang", "tcn", "s4"])
+def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_is_asked(
+    tmp_path, monkeypatch, model, validation
+):
+    modes = {"training": [], "validation": []}
+
+    def watched(part, step):
+        def watch(learner, batch):
+            modes[part] += [module.training for module in learner.net.modules()]
+            return step(learner, batch)
+
+        return watch
+
+    for part in modes:
+        step = getattr(training.Learner, f"{part}_step")
+        monkeypatch.setattr(training.Learner, f"{part}_step", watched(part, step))
+    rows = None if validation is None else np.array(validation)
+    found = training.fit(model, *recordings(), np.arange(40), rows, SHORT, tmp_path)
+    assert all(modes["training"]) and not any(modes["validation"])
+    assert not any(module.training for module in found.net.modules())
+    for norm in (module for module in found.net.modules() if isinstance(module, torch.nn.BatchNorm1d)):
+        assert norm.num_batches_tracked in (2, 4) and not torch.allclose(norm.running_var, torch.ones(()))
+
+
 def test_a_fit_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(
         training.Learner, "on_train_epoch_end", lambda self: (_ for _ in ()).throw(RuntimeError("cut"))
@@ -125,9 +168,28 @@ def test_mixup_mixes_signals_and_labels_alike():
     torch.manual_seed(0)
     y = torch.rand(8, 3)
     x = y[:, :1, None].expand(8, 2, 10)
-    mixed_x, mixed_y = training._mix(x, y, 0.4)
+    mixed_x, mixed_y, said = training._mix(x, y, 2 * y, 0.4)
     torch.testing.assert_close(mixed_x[:, 0, 0], mixed_y[:, 0])
+    torch.testing.assert_close(said, 2 * mixed_y)
     assert not torch.equal(mixed_y, y)
+
+
+def test_a_net_in_place_of_a_name_is_trained_further(tmp_path, counted):
+    data = recordings()
+    started = fit(tmp_path, data)
+    still = Recipe(epochs=1, batch_size=16, crop=100, learning_rate=1e-12, weight_decay=0)
+    further = [
+        training.fit(started.net, *data, np.arange(40), None, recipe, tmp_path)
+        for recipe in (still, still, replace(still, learning_rate=1e-2))
+    ]
+    assert len(counted) == 3  # the second was found again
+    weight = started.net.net.head.weight
+    torch.testing.assert_close(further[0].net.net.head.weight, weight, atol=1e-6, rtol=0)
+    assert not torch.allclose(further[2].net.net.head.weight, weight, atol=1e-4)
+    assert further[2].net.deviation == started.net.deviation
+    other = fit(tmp_path, data, seed=1)
+    training.fit(other.net, *data, np.arange(40), None, still, tmp_path)
+    assert len(counted) == 5
 
 
 def test_normalisation_is_inside_the_net(tmp_path):
@@ -181,7 +243,7 @@ def test_balanced_batches_hold_as_many_positives_as_negatives(tmp_path):
     task = training.Task(signals, rare, None, np.arange(400), np.array([], int), 1)
     torch.manual_seed(0)
     shares = [
-        float(torch.cat([y for _, _, y in training._training_loader(task, replace(SHORT, balanced=balanced))]).mean())
+        float(torch.cat([y for _, _, y, _ in training._training_loader(task, replace(SHORT, balanced=balanced))]).mean())
         for balanced in (True, False)
     ]
     assert shares == [pytest.approx(0.5, abs=0.1), pytest.approx(0.05, abs=0.01)]

@@ -1,6 +1,6 @@
 """Out-of-fold predictions: every record scored by a model that has not seen its subject."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin, clone
 from biosignals import evaluation, imbalance, prediction, training
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
+from biosignals.distillation import Lesson
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,24 @@ class OutOfFold:
 def out_of_fold(
     model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
     seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
-    sampling: str | None = None,
+    sampling: str | None = None, lessons: Sequence[Lesson] | None = None,
 ) -> OutOfFold:  # fmt: skip
     """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
 
     A recipe with `patience` needs validation records: then one of the six, the last, says where to stop.
 
     targets: (recordings, classes); only the first `scored` are returned. sampling: "random-over" or "random-under", to
-    train on as many positives of the first class as negatives. Other arguments as in `training.fit`.
+    train on as many positives of the first class as negatives. lessons: one per group of folds, by teachers that have
+    not seen it either (see `listen`). Other arguments as in `training.fit`.
     """
     fits, parts = [], []
     groups = splits.groups(recordings.table)
-    for train, held_out in groups:
+    for (train, held_out), lesson in zip(groups, lessons or [None] * len(groups), strict=True):
         train, validation = with_validation(train, recordings.table, recipe)
         drawn = resampled(train, targets, sampling, seed)
-        fits.append(
-            training.fit(model, recordings, targets, drawn, validation, recipe, cache, seed, scored, features)
-        )
+        rows = {"train": drawn, "validation": validation}
+        options = {"scored": scored, "features": features, "lesson": lesson}
+        fits.append(training.fit(model, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
         probabilities = prediction.predict(
             fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
         )
@@ -66,12 +68,13 @@ def over_seeds(
 
 def fit_all(
     model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path, seed: int = 0,
-    features: np.ndarray | None = None,
+    features: np.ndarray | None = None, lesson: Lesson | None = None,
 ) -> training.Fit:  # fmt: skip
     """The net that reads the test fold: trained on all groups of folds together, as `out_of_fold` trains on two."""
     rows = np.sort(np.concatenate([held_out for _, held_out in splits.groups(recordings.table)]))
     train, validation = with_validation(rows, recordings.table, recipe)
-    return training.fit(model, recordings, targets, train, validation, recipe, cache, seed, features=features)
+    options = {"features": features, "lesson": lesson}
+    return training.fit(model, recordings, targets, train, validation, recipe, cache, seed, **options)
 
 
 def with_validation(

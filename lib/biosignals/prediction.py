@@ -59,15 +59,24 @@ def _answers(
 def crop_probabilities(
     net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, exclusive: bool
 ) -> Tensor:
-    """Mean probability (batch, classes) over crops of x that overlap by half or more, the last flush with the end."""
+    """Mean probability (batch, classes) over the crops of x, see `crops_of`."""
+    crops = crops_of(x, crop)
+    count = len(crops)
+    logits = net(crops.flatten(0, 1)) if features is None else net(crops.flatten(0, 1), features.repeat(count, 1))
+    return _probabilities(logits, exclusive).unflatten(0, (count, len(x))).mean(0)
+
+
+def crops_of(x: Tensor, crop: int | None) -> Tensor:
+    """Crops of x (batch, channels, samples) that overlap by half or more, the last flush with the end.
+
+    (crops, batch, channels, crop); without `crop`, or where it is no shorter than x, one: x itself.
+    """
     samples = x.shape[-1]
     if crop is None or crop >= samples:
-        return _probabilities(net(x) if features is None else net(x, features), exclusive)
+        return x[None]
     count = -(-2 * (samples - crop) // crop) + 1
     starts = [i * (samples - crop) // (count - 1) for i in range(count)]
-    crops = torch.cat([x[..., start : start + crop] for start in starts])
-    logits = net(crops) if features is None else net(crops, features.repeat(count, 1))
-    return _probabilities(logits, exclusive).unflatten(0, (count, len(x))).mean(0)
+    return torch.stack([x[..., start : start + crop] for start in starts])
 
 
 def _probabilities(logits: Tensor, exclusive: bool) -> Tensor:

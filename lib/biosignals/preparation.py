@@ -15,6 +15,7 @@ from biosignals.signals.filters import resample
 from biosignals.signals.pictures import record_picture
 from biosignals.signals.pulses import SAMPLING_RATE as RATE
 from biosignals.signals.scalogram import scales_for, scalogram
+from biosignals.signals.windows import standardise
 
 
 def resampled(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
@@ -136,6 +137,11 @@ def of_one_width(recordings: Recordings, width: int, how: str) -> Recordings:
     signals = pulse_waves.fit_width(recordings.physical(), own, width, how)
     table = recordings.table.assign(samples=np.minimum(own, width) if how == "crop-or-pad" else width)
     return replace(recordings, signals=signals, scale=1.0, table=table)
+
+
+def z_scored(recordings: Recordings) -> Recordings:
+    """Each channel of each recording at mean 0 and standard deviation 1, float32 in memory; a flat one is zero."""
+    return replace(recordings, signals=standardise(recordings.physical()), scale=1.0, unit="SD")
 
 
 def with_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:

@@ -1,6 +1,9 @@
 """Fit any net on recordings, once: a finished fit is found again as long as nothing that made it has changed."""
 
+from __future__ import annotations
+
 import ast
+import copy
 import hashlib
 import importlib
 import inspect
@@ -16,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightning
 import numpy as np
@@ -40,13 +44,17 @@ from biosignals.models.one_by_k import OneByK
 from biosignals.models.standardised import Standardised
 from biosignals.prediction import crop_probabilities, fast_form
 
+if TYPE_CHECKING:
+    from biosignals.distillation import Lesson
+
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a net is trained, under one cycle of the learning rate (Smith 2018).
+    """How a net is trained.
 
+    one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as it is.
     optimizer: "adamw", "adam" or "sgd" (momentum .9).
     crop: samples of the random crop that each record gives per epoch, None for whole records.
     choose_by: the validation score, macro "auroc" or "auprc", by which the best epoch is kept.
@@ -63,6 +71,7 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float = 1e-2
+    one_cycle: bool = True
     weight_decay: float = 1e-2
     optimizer: str = "adamw"
     crop: int | None = 250
@@ -95,14 +104,17 @@ class Task:
     train: np.ndarray
     validation: np.ndarray
     scored: int
+    lesson: Lesson | None = None
 
 
 def fit(
-    model: str, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray | None,
+    model: str | nn.Module, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray | None,
     recipe: Recipe, cache: Path, seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
-    report: Callable[[int, dict], None] | None = None,
+    report: Callable[[int, dict], None] | None = None, lesson: Lesson | None = None,
 ) -> Fit:  # fmt: skip
     """Train the net called `model` on the rows `train`; keep the epoch with the best score on `validation`.
+
+    A net in place of its name is trained further: a copy of it, from its own weights.
 
     Without validation rows (None) the last epoch is kept: the recipe has then to be right beforehand.
 
@@ -110,12 +122,13 @@ def fit(
     others only help to learn. `features`, float32 (recordings, features): a second input, for nets that take one.
     `cache`: folder of finished fits; one with the same data, recipe, seed and code is loaded instead of trained.
     `report` is called after each epoch with its number and scores; what it raises ends the training.
-    Raises ValueError for rows without data, targets that do not fit, signals that are not finite.
+    `lesson`: what a teacher says of the recordings and how to learn from it, see `distillation`.
+    Raises ValueError for rows without data, targets or a lesson that do not fit, signals that are not finite.
     """
     validation = np.array([], dtype=int) if validation is None else validation
-    task = Task(recordings, targets, features, train, validation, scored or targets.shape[1])
+    task = Task(recordings, targets, features, train, validation, scored or targets.shape[1], lesson)
     _check(task)
-    place = Path(cache) / f"{model}-{_key(model, task, recipe, seed)}"
+    place = Path(cache) / f"{_name(model)}-{_key(model, task, recipe, seed)}"
     if not place.is_dir():
         _train(model, task, recipe, seed, report, place)
     return _load(model, task, recipe, place)
@@ -136,25 +149,45 @@ def _check(task: Task) -> None:
         raise ValueError(
             f"{recordings.dataset}: signals hold NaN or infinity; leave those recordings out first"
         )
+    if task.lesson is not None:
+        task.lesson.check(recordings, targets.shape[1])
 
 
 # Finished fits
 
 
-def _key(model: str, task: Task, recipe: Recipe, seed: int) -> str:
+def _name(model: str | nn.Module) -> str:
+    if isinstance(model, Standardised):
+        model = model.net
+    return model if isinstance(model, str) else type(model).__name__
+
+
+def _key(model: str | nn.Module, task: Task, recipe: Recipe, seed: int) -> str:
     digest = hashlib.blake2b(digest_size=10)
     recordings = task.recordings
-    about = [model, recordings.scale, recordings.sampling_rate, recordings.channels]
+    about = [str(model), recordings.scale, recordings.sampling_rate, recordings.channels]
     digest.update(json.dumps([*about, repr(recipe), seed, task.scored]).encode())
-    modules = [*models.source_modules(model), Standardised.__module__, OneByK.__module__, __name__]
-    modules += [type(part).__module__ for part in (recipe.loss, recipe.augment) if part is not None]
+    modules = [*_source_modules(model), Standardised.__module__, OneByK.__module__, __name__]
+    modules += [type(part).__module__ for part in (recipe.loss, recipe.augment, task.lesson) if part is not None]
     for module in modules:
         digest.update(_code(module).encode())
+    if isinstance(model, nn.Module):
+        for value in model.state_dict().values():
+            digest.update(value.detach().cpu().contiguous().numpy())
+    if task.lesson is not None:
+        digest.update(task.lesson.digest(task.train))
     for rows in (task.train, task.validation):
         digest.update(np.ascontiguousarray(recordings.signals[rows]))
         for values in (task.targets, task.features):
             digest.update(b"" if values is None else np.ascontiguousarray(values[rows], dtype=np.float32))
     return digest.hexdigest()
+
+
+def _source_modules(model: str | nn.Module) -> list[str]:
+    if isinstance(model, str):
+        return models.source_modules(model)
+    found = {type(module).__module__ for module in model.modules()}
+    return sorted(module for module in found if module.startswith("biosignals."))
 
 
 def _code(module: str) -> str:
@@ -169,11 +202,20 @@ def _code(module: str) -> str:
     return ast.dump(tree)
 
 
-def _load(model: str, task: Task, recipe: Recipe, place: Path) -> Fit:
-    net = Standardised(_create(model, task, recipe), 0.0, 1.0)
+def _load(model: str | nn.Module, task: Task, recipe: Recipe, place: Path) -> Fit:
+    net = _standardised(model, task, recipe, 0.0, 1.0)
     net.load_state_dict(torch.load(place / "weights.pt", map_location="cpu", weights_only=True))
     history = pd.read_csv(place / "history.csv", index_col="epoch")
     return Fit(net.eval(), history, json.loads((place / "fit.json").read_text())["seconds"], recipe)
+
+
+def _standardised(
+    model: str | nn.Module, task: Task, recipe: Recipe, mean: float, deviation: float
+) -> Standardised:
+    if isinstance(model, Standardised):
+        return copy.deepcopy(model)
+    net = _create(model, task, recipe) if isinstance(model, str) else copy.deepcopy(model)
+    return Standardised(net, mean, deviation)
 
 
 def _create(model: str, task: Task, recipe: Recipe) -> nn.Module:
@@ -186,25 +228,31 @@ def _create(model: str, task: Task, recipe: Recipe) -> nn.Module:
 # Training
 
 
-def _train(model: str, task: Task, recipe: Recipe, seed: int, report: Callable | None, place: Path) -> None:
+def _train(
+    model: str | nn.Module, task: Task, recipe: Recipe, seed: int, report: Callable | None, place: Path
+) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(seed, workers=True, verbose=False)
     sample = task.recordings.physical(task.train[:500])
-    net = Standardised(_create(model, task, recipe), float(sample.mean()), float(sample.std()))
+    net = _standardised(model, task, recipe, float(sample.mean()), float(sample.std()))
     example = torch.from_numpy(sample[:2, :, : recipe.crop])
+    inputs = [example]
+    if task.features is not None:
+        inputs.append(torch.as_tensor(task.features[task.train[:2]], dtype=torch.float32))
     # A net with two inputs has no 1 x k form.
     fast = net if task.features is not None else fast_form(net, example)
-    learner = Learner(net, fast, recipe, task.scored)
+    tutor = None if task.lesson is None else task.lesson.tutor(fast, *inputs)
+    learner = Learner(net, fast, recipe, task.scored, tutor)
     with tempfile.TemporaryDirectory(prefix=f"{place.name}.", dir=place.parent) as folder:
         started = time.perf_counter()
-        best = _run(learner, task, recipe, EpochProgress(model, report), folder)
+        best = _run(learner, task, recipe, EpochProgress(_name(model), report), folder)
         seconds = time.perf_counter() - started
         finished = Path(folder) / "finished"
         finished.mkdir()
         learner.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
         torch.save(learner.trained_net().state_dict(), finished / "weights.pt")
         learner.history().to_csv(finished / "history.csv")
-        about = {"model": model, "seed": seed, "seconds": round(seconds, 1), "recipe": repr(recipe)}
+        about = {"model": _name(model), "seed": seed, "seconds": round(seconds, 1), "recipe": repr(recipe)}
         (finished / "fit.json").write_text(json.dumps(about, indent=1))
         try:
             os.rename(finished, place)
@@ -212,7 +260,7 @@ def _train(model: str, task: Task, recipe: Recipe, seed: int, report: Callable |
             shutil.rmtree(finished)
 
 
-def _run(learner: "Learner", task: Task, recipe: Recipe, progress: Callback, folder: str) -> str:
+def _run(learner: Learner, task: Task, recipe: Recipe, progress: Callback, folder: str) -> str:
     """Train to the end and return the file of the best epoch's weights, or of the last one's without validation."""
     score = f"validation_{recipe.choose_by}" if len(task.validation) else None
     best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=True)
@@ -261,8 +309,12 @@ def _precision() -> str:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 
+Batch = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
+"""Signals, features if there are, targets, and what a teacher says if there is one."""
+
+
 class CropData(Dataset):
-    """Recordings in their unit with their targets, and features if there are: a random crop each time, or whole."""
+    """Recordings in their unit, features if there are, targets, what a teacher says: a random crop each time, or whole."""
 
     def __init__(self, task: Task, rows: np.ndarray, crop: int | None):
         self.signals = task.recordings.signals[rows]
@@ -271,29 +323,34 @@ class CropData(Dataset):
         self.features = None
         if task.features is not None:
             self.features = torch.as_tensor(task.features[rows], dtype=torch.float32)
+        self.said = None if task.lesson is None else torch.from_numpy(task.lesson.said(rows))
         self.crop = crop or self.signals.shape[-1]
 
     def __len__(self) -> int:
         return len(self.signals)
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor | None, Tensor]:
+    def __getitems__(self, indices: list[int]) -> Batch:
         starts = torch.randint(self.signals.shape[-1] - self.crop + 1, (len(indices),)).tolist()
         crops = [
             self.signals[i, :, start : start + self.crop] for i, start in zip(indices, starts, strict=True)
         ]
-        features = None if self.features is None else self.features[indices]
-        return torch.from_numpy(np.stack(crops) * self.scale), features, self.targets[indices]
+        features, said = (None if rows is None else rows[indices] for rows in (self.features, self.said))
+        return torch.from_numpy(np.stack(crops) * self.scale), features, self.targets[indices], said
 
 
 class Learner(lightning.LightningModule):
-    """One training run of a net; `fast` is the net itself or its 1 x k form, which is what is trained."""
+    """One training run of a net; `fast` is the net itself or its 1 x k form, which is what is trained.
 
-    def __init__(self, net: nn.Module, fast: nn.Module, recipe: Recipe, scored: int):
+    tutor: turns targets and what a teacher says into a loss, None without a teacher.
+    """
+
+    def __init__(self, net: nn.Module, fast: nn.Module, recipe: Recipe, scored: int, tutor: nn.Module | None):
         super().__init__()
         self.original = net
-        self.net = fast
+        self.net = fast.train()  # Lightning leaves a net in the mode it finds it in, and `fast` was tried out in the other
         self.recipe = recipe
         self.scored = scored
+        self.tutor = tutor
         auroc, auprc = BinaryAUROC(), BinaryAveragePrecision()
         if scored > 1:
             auroc, auprc = MultilabelAUROC(scored), MultilabelAveragePrecision(scored)
@@ -301,12 +358,13 @@ class Learner(lightning.LightningModule):
         self.epochs: list[dict] = []
         self.losses: list[Tensor] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor]) -> Tensor:
-        x, features, y = batch
+    def training_step(self, batch: Batch) -> Tensor:
+        x, features, y, said = batch
         if self.recipe.augment is not None:
             x = self.recipe.augment(x)
-        x, y = _mix(x, y, self.recipe.mixup)
-        loss = self.loss(self.net(x) if features is None else self.net(x, features), y)
+        x, y, said = _mix(x, y, said, self.recipe.mixup)
+        logits = self.net(x) if features is None else self.net(x, features)
+        loss = self.loss(logits, y) if self.tutor is None else self.tutor(self.loss, logits, y, said)
         self.losses.append(loss.detach())
         return loss
 
@@ -315,8 +373,8 @@ class Learner(lightning.LightningModule):
             return self.recipe.loss(logits, targets)
         return (cross_entropy if self.recipe.exclusive else binary_cross_entropy_with_logits)(logits, targets)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor | None, Tensor]) -> None:
-        x, features, y = batch
+    def validation_step(self, batch: Batch) -> None:
+        x, features, y, _ = batch
         y = y[:, : self.scored]
         probabilities = crop_probabilities(self.net, x, features, self.recipe.crop, self.recipe.exclusive)
         probabilities = probabilities[:, : self.scored].clamp(1e-6, 1 - 1e-6)
@@ -335,7 +393,10 @@ class Learner(lightning.LightningModule):
 
     def configure_optimizers(self):
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        optimizer = OPTIMIZERS[self.recipe.optimizer](self.net.parameters(), lr=rate, weight_decay=decay)
+        learnt = [*self.net.parameters(), *(self.tutor.parameters() if self.tutor else [])]
+        optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay)
+        if not self.recipe.one_cycle:
+            return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -370,12 +431,13 @@ class EpochProgress(Callback):
         self.bar.close()
 
 
-def _mix(x: Tensor, y: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def _mix(x: Tensor, y: Tensor, said: Tensor | None, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
     if not strength:
-        return x, y
+        return x, y, said
     share = torch.distributions.Beta(strength, strength).sample((len(x),)).to(x.device)
     other = torch.randperm(len(x), device=x.device)
     return (
         torch.lerp(x[other], x, share[:, None, None]),
         torch.lerp(y[other], y, share[:, None]),
+        None if said is None else torch.lerp(said[other], said, share[:, None]),
     )

@@ -6,6 +6,7 @@ All return integer positions of rows. A recording of an unknown subject (NA) cou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,37 @@ def deal(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     folds = np.full(len(names), 10)
     folds[order[tested:]] = np.arange(len(names) - tested) % 9 + 1
     return folds[codes]
+
+
+def by_time(table: pd.DataFrame, parts: Mapping[str, tuple[float, float]], seconds: float) -> dict[str, np.ndarray]:
+    """Rows of windows that lie wholly within each part of their recording's time: {"train": (0, 0.5), ...}.
+
+    For telling people apart, where everybody must be in every part: what separates train and test is time, the gap
+    between the parts. table: `recording`, `start` (s) and `subject` of windows of `seconds`; parts are shares of the
+    time that a recording's windows span. ValueError for parts that overlap or touch, and for a subject that one of
+    them lacks.
+    """
+    edges = sorted(parts.values())
+    if any(not 0 <= start < end <= 1 for start, end in edges) or any(
+        nxt[0] <= before[1] for before, nxt in pairwise(edges)
+    ):
+        raise ValueError(f"parts must lie within 0 to 1 with gaps between them, not {dict(parts)}")
+    first = table.groupby("recording")["start"].transform("min")
+    spanned = table.groupby("recording")["start"].transform("max") + seconds - first
+    start, end = ((table["start"] - first) / spanned, (table["start"] + seconds - first) / spanned)
+    slack = 1e-9  # of rounding
+    rows = {
+        name: np.flatnonzero((start >= low - slack) & (end <= high + slack))
+        for name, (low, high) in parts.items()
+    }
+    everybody = set(table["subject"])
+    for name, chosen in rows.items():
+        missing = everybody - set(table["subject"].iloc[chosen])
+        if missing:
+            raise ValueError(
+                f"subject {min(missing, key=str)} has no window in part {name}: leave that subject out, or take longer parts"
+            )
+    return rows
 
 
 def some_of_each(subjects: Iterable, most: int, seed: int) -> np.ndarray:

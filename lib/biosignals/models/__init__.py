@@ -18,12 +18,15 @@ from .eeg_small import EegSmall
 from .efficientnetv2 import SMALL as EFFICIENTNETV2_SMALL
 from .efficientnetv2 import EfficientNetV2
 from .inception_cnn import InceptionCnn
+from .mobilenet import MobileNet
 from .plain_cnn import PlainCnn
 from .pulse_cnn import PulseCnn
 from .resnet1d import Resnet1dWang, XResnet1d
+from .resnet34 import ResNet34
 from .rhythm_resnet import Resnet1dRhythm, Resnet1dSmall
 from .rr_transformer import RrTransformer
 from .s4 import S4
+from .shufflenet import ShuffleNet
 from .simple_cnn import SimpleCnn
 from .tcn import Tcn
 from .vit import ViT
@@ -49,6 +52,9 @@ _CONSTRUCTORS = {
     "eeg-tcn": partial(Tcn, stride=2),
     "eeg-small": EegSmall,
     "eeg-small-normalised": partial(EegSmall, normalise=True),
+    "resnet34-1d": ResNet34,
+    "mobilenet-v1": MobileNet,
+    "shufflenet-v1": ShuffleNet,
     "pulse-cnn": PulseCnn,
     "convmixer-1d": ConvMixer1d,
     "convmixer-1d-small": partial(ConvMixer1d, **SMALL_CONVMIXER),

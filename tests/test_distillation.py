@@ -1,0 +1,340 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import expit, log_softmax, rel_entr, softmax
+from sklearn.metrics import roc_auc_score
+
+from biosignals import cross_validation, distillation, models, prediction, training
+from biosignals.data.recordings import Recordings
+from biosignals.distillation import Answer, Knowledge, Lesson
+from biosignals.models.standardised import Standardised
+from biosignals.training import Fit, Recipe
+
+SHORT = Recipe(epochs=2, batch_size=16, crop=100)
+TERMS = [
+    distillation.SoftLabels(), distillation.SoftDecisions(), distillation.Decoupled(), distillation.Hint(),
+    distillation.RelationalDistance(), distillation.RelationalAngle(), distillation.LabelWise(),
+    distillation.Aligned(), distillation.MeanDiscrepancy(), distillation.Triplet(), distillation.Crossed(),
+]  # fmt: skip
+
+
+def answer(batch=6, classes=3, width=4, other=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    embeddings, weight, bias, projected = (
+        torch.randn(*shape, generator=generator)
+        for shape in ((batch, width), (classes, width), (classes,), (batch, other))
+    )
+    return Answer(embeddings @ weight.T + bias, embeddings, weight, bias, projected)
+
+
+def one_hot(batch=6, classes=3):
+    return torch.eye(classes)[torch.arange(batch) % classes]
+
+
+def recordings(count=60, channels=2, samples=150, seed=0):
+    """Leads of noise; where the label is 1, lead 1 beats."""
+    rng = np.random.default_rng(seed)
+    targets = np.eye(2)[rng.integers(0, 2, count)].astype(np.float32)
+    signals = rng.normal(0, 300, (count, channels, samples))
+    signals[targets[:, 1] > 0, 0] += 2000 * (np.arange(samples) % 25 < 4)
+    table = pd.DataFrame({"subject": range(count), "samples": samples, "fold": np.arange(count) % 10 + 1})
+    names = ("I", "II", "III")[:channels]
+    return Recordings("ptb-xl", signals.astype(np.int16), 0.001, "mV", 100.0, names, table), targets
+
+
+def untrained(model="student-57k", channels=2, classes=2, samples=100, recipe=SHORT):
+    torch.manual_seed(1)
+    net = Standardised(models.create(model, channels, classes, samples), 0.0, 0.5)
+    return Fit(net.eval(), pd.DataFrame(), 0.0, recipe)
+
+
+# Terms, each against its formula
+
+
+def test_soft_labels_are_hintons():
+    s, t = answer(seed=0), answer(seed=1)
+    wanted = 9 * rel_entr(softmax(t.logits.numpy() / 3, 1), softmax(s.logits.numpy() / 3, 1)).sum(1).mean()
+    assert float(distillation.SoftLabels(3)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_soft_decisions_take_each_label_by_itself():
+    s, t = answer(seed=0), answer(seed=1)
+    own, theirs = expit(s.logits.double().numpy() / 2), expit(t.logits.double().numpy() / 2)
+    wanted = 4 * (rel_entr(theirs, own) + rel_entr(1 - theirs, 1 - own)).mean()
+    assert float(distillation.SoftDecisions(2)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_decoupled_parts_add_up_to_hintons_with_the_teachers_own_weight():
+    """The identity of the paper, KD = TCKD + (1 - p of the true class) NCKD, on single recordings."""
+    s, t = answer(seed=0), answer(seed=1)
+    for row, target in enumerate(one_hot()):
+        own, theirs = (Answer(*(part if part.ndim == 1 or part.shape[0] == 3 else part[row : row + 1] for part in net))
+                       for net in (s, t))  # fmt: skip
+        rest = 1 - softmax(theirs.logits.numpy() / 4, 1)[0, int(target.argmax())]
+        decoupled = distillation.Decoupled(1.0, float(rest), 4.0)(own, theirs, target[None])
+        assert float(decoupled) == pytest.approx(float(distillation.SoftLabels(4)(own, theirs, target[None])), rel=1e-4)
+
+
+def test_decoupled_refuses_several_labels():
+    with pytest.raises(ValueError, match="exactly one class"):
+        distillation.Decoupled()(answer(), answer(seed=1), torch.ones(6, 3))
+
+
+def test_relations_do_not_change_with_scale_place_or_rotation():
+    s = answer()
+    turned, _ = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(3)))
+    t = s._replace(embeddings=5 * s.embeddings @ turned + 7)
+    assert float(distillation.RelationalDistance()(s, t, None)) == pytest.approx(0, abs=1e-9)
+    assert float(distillation.RelationalAngle()(s, t, None)) == pytest.approx(0, abs=1e-9)
+    assert float(distillation.RelationalDistance()(s, answer(seed=1), None)) > 0.01
+    assert float(distillation.RelationalAngle()(s, answer(seed=1), None)) > 0.01
+
+
+def test_distances_and_angles_are_those_of_drawn_points():
+    corner = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    torch.testing.assert_close(distillation.distances(corner), torch.tensor([[0, 3, 4], [3, 0, 5], [4, 5, 0]]) / 4)
+    cosines = distillation.angles(corner)
+    assert float(cosines[0, 1, 2]) == pytest.approx(0, abs=1e-6)  # the right angle
+    assert float(cosines[1, 0, 2]) == pytest.approx(3 / 5) and float(cosines[2, 0, 1]) == pytest.approx(4 / 5)
+
+
+def test_label_wise_relations_look_only_at_recordings_that_have_the_label():
+    s, t, targets = answer(12), answer(12, seed=1), one_hot(12).clone()
+    before = distillation.LabelWise()(s, t, targets)
+    absent = targets.clone()
+    absent[:, 2] = 0
+    moved = t._replace(embeddings=t.embeddings + 9 * targets[:, 2:])
+    assert float(distillation.LabelWise()(s, moved, absent)) == pytest.approx(float(distillation.LabelWise()(s, t, absent)))
+    assert float(before) != pytest.approx(float(distillation.LabelWise()(s, t, absent)))
+    assert float(distillation.LabelWise()(s, t, torch.zeros_like(targets))) == 0
+
+
+def test_alignment_is_lowest_where_each_recording_finds_itself():
+    t, chance = answer(8), math.log(8)
+    found = distillation.Aligned(0.01)(t._replace(projected=t.embeddings), t, None)
+    missed = distillation.Aligned(0.01)(t._replace(projected=t.embeddings.roll(1, 0)), t, None)
+    assert float(found) < 0.01 < chance < float(missed)
+    same = t._replace(projected=torch.ones(8, 4))
+    other = t._replace(embeddings=torch.ones(8, 4))
+    assert float(distillation.Aligned()(same, other, None)) == pytest.approx(chance)
+
+
+def test_mean_discrepancy_grows_with_the_distance_of_two_clouds():
+    t = answer(200)
+    found = [
+        float(distillation.MeanDiscrepancy()(t._replace(projected=t.embeddings.flip(0) + shift), t, None))
+        for shift in (0, 1, 4)
+    ]
+    assert found[0] == pytest.approx(0, abs=1e-6) and found[0] < found[1] < found[2]
+
+
+def test_triplets_ask_for_a_margin_to_other_labels_only():
+    places = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    t = answer(3, 2, 2, 2)._replace(embeddings=places)
+    targets = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    s = t._replace(projected=places)
+    assert float(distillation.Triplet(1.0)(s, t, targets)) == 0  # others are sqrt(2) away, neighbours do not count
+    assert float(distillation.Triplet(2.0)(s, t, targets)) == pytest.approx(2 - math.sqrt(2), abs=1e-5)
+    assert float(distillation.Triplet()(s, t, torch.ones(3, 2))) == 0
+
+
+def test_crossed_layers_score_each_by_the_other():
+    s, t, targets = answer(seed=0), answer(seed=1), one_hot()
+    logits = (s.projected @ t.weight.T + t.bias).numpy(), (t.projected @ s.weight.T + s.bias).numpy()
+    wanted = -np.mean([(log_softmax(each, 1) * targets.numpy()).sum(1).mean() for each in logits])
+    assert float(distillation.Crossed()(s, t, targets)) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
+def test_every_term_teaches_the_student_alone(term):
+    s, t = answer(12), answer(12, seed=1)
+    s = Answer(*(part.clone().requires_grad_() for part in s))
+    s = s._replace(logits=s.embeddings @ s.weight.T + s.bias)
+    loss = term(s, t, one_hot(12))
+    loss.backward()
+    gradients = [part.grad for part in (s.embeddings, s.projected, s.weight) if part.grad is not None]
+    assert loss.isfinite() and any(grad.abs().sum() > 0 for grad in gradients)
+    assert all(grad.isfinite().all() for grad in gradients)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: distillation.SoftLabels(0), lambda: distillation.SoftDecisions(-1),
+        lambda: distillation.Decoupled(temperature=math.inf), lambda: distillation.Aligned(0),
+        lambda: distillation.Triplet(-0.1),
+    ],
+)  # fmt: skip
+def test_temperatures_and_margins_out_of_range_are_refused(make):
+    with pytest.raises(ValueError, match="must be above 0"):
+        make()
+
+
+@pytest.mark.parametrize("labels", [-0.1, 1.1, math.nan])
+def test_shares_out_of_range_are_refused(labels):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Lesson(Knowledge(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), labels=labels)
+
+
+# Teachers
+
+
+def test_a_teacher_says_what_it_predicts(tmp_path):
+    signals, _ = recordings()
+    teacher = untrained(recipe=replace(SHORT, crop=None))
+    said = distillation.listen(teacher, signals, tmp_path)
+    found = prediction.predict(teacher.net, signals, np.arange(len(signals)))
+    np.testing.assert_allclose(expit(said.logits), found, atol=1e-5)
+    np.testing.assert_allclose(said.embeddings @ said.weight.T + said.bias, said.logits, atol=1e-4)
+
+
+def test_answers_are_kept_and_asked_for_once(tmp_path, monkeypatch):
+    signals, _ = recordings()
+    asked, ask = [], distillation._ask
+    monkeypatch.setattr(distillation, "_ask", lambda *args: (asked.append(args), ask(*args))[1])
+    first, second = (distillation.listen(untrained(), signals, tmp_path) for _ in range(2))
+    np.testing.assert_array_equal(first.logits, second.logits)
+    assert len(asked) == 1
+    distillation.listen(untrained(), recordings(seed=1)[0], tmp_path)
+    distillation.listen(untrained(recipe=replace(SHORT, crop=90)), signals, tmp_path)
+    assert len(asked) == 3 and len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_ensemble_answers_by_the_mean_and_keeps_its_layer(tmp_path):
+    signals, _ = recordings()
+    teachers = [distillation.listen(untrained(model), signals, tmp_path) for model in ("student-57k", "student-124k")]
+    both = distillation.together(teachers)
+    np.testing.assert_allclose(both.logits, (teachers[0].logits + teachers[1].logits) / 2, atol=1e-6)
+    np.testing.assert_allclose(both.embeddings @ both.weight.T + both.bias, both.logits, atol=1e-4)
+    with pytest.raises(ValueError, match="must answer alike"):
+        distillation.together([teachers[0], replace(teachers[1], logits=np.zeros((60, 3)))])
+
+
+def test_statements_fold_to_classes_by_noisy_or():
+    logits = np.random.default_rng(0).normal(0, 3, (20, 5)).astype(np.float32)
+    teacher = Knowledge(pd.RangeIndex(20), logits, np.zeros((20, 1)))
+    found = expit(distillation.folded(teacher, [[0], [1, 2, 4]]).logits)
+    p = expit(logits)
+    np.testing.assert_allclose(found[:, 0], p[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], 1 - (1 - p[:, 1]) * (1 - p[:, 2]) * (1 - p[:, 4]), atol=1e-5)
+    certain = distillation.folded(replace(teacher, logits=np.full((20, 5), -90.0, np.float32)), [[0, 1]])
+    assert np.isfinite(certain.logits).all() and (certain.logits < -10).all()
+    with pytest.raises(ValueError, match="every class needs a statement"):
+        distillation.folded(teacher, [[0], []])
+
+
+def test_a_folded_teacher_has_no_layer_to_go_through():
+    said = answer()._replace(weight=None, bias=None)
+    for term in (distillation.Crossed(), distillation.LabelWise()):
+        with pytest.raises(ValueError, match="was folded"):
+            term(answer(), said, one_hot())
+
+
+# Lessons
+
+
+def teach(cache, lesson=None, model="student-57k", data=None, recipe=SHORT, **options):
+    signals, targets = data or recordings()
+    return training.fit(model, signals, targets, np.arange(40), None, recipe, cache, lesson=lesson, **options)
+
+
+def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
+    signals, targets = recordings(120)
+    recipe = Recipe(epochs=12, batch_size=16, crop=None)
+    teacher = training.fit("student-124k", signals, targets, np.arange(80), None, recipe, tmp_path)
+    lesson = Lesson(distillation.listen(teacher, signals, tmp_path / "said"), ((1.0, distillation.SoftDecisions()),), 0.0)
+    nonsense = np.random.default_rng(5).permutation(targets)
+    student = training.fit("student-57k", signals, nonsense, np.arange(80), None, recipe, tmp_path, lesson=lesson)
+    found = prediction.predict(student.net, signals, np.arange(80, 120))
+    assert roc_auc_score(targets[80:], found) > 0.95
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
+def test_a_lesson_can_be_any_term(tmp_path, term):
+    signals, _ = recordings()
+    lesson = Lesson(distillation.listen(untrained("student-124k"), signals, tmp_path), ((0.5, term),))
+    found = teach(tmp_path, lesson)
+    assert np.isfinite(found.history.training_loss).all()
+    # The projections stay behind: the student is a net like any other.
+    assert models.parameter_count(found.net) == models.parameter_count(models.create("student-57k", 2, 2, 100))
+
+
+@pytest.mark.parametrize("model", ["resnet1d-wang", "s4", "cnn-lstm", "tcn"])
+def test_students_of_other_families_learn_too(tmp_path, model):
+    signals, _ = recordings(samples=400)
+    recipe = Recipe(epochs=1, batch_size=16, crop=None)
+    lesson = Lesson(distillation.listen(untrained(recipe=recipe), signals, tmp_path), ((0.5, distillation.Hint()),))
+    assert np.isfinite(teach(tmp_path, lesson, model, (signals, recordings()[1]), recipe).history.training_loss).all()
+
+
+def test_a_student_with_a_second_input_learns_too(tmp_path):
+    signals, targets = recordings(samples=400)
+    recipe = Recipe(epochs=1, batch_size=16, crop=None)
+    lesson = Lesson(distillation.listen(untrained(recipe=recipe), signals, tmp_path))
+    options = {"features": np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)}
+    found = teach(tmp_path, lesson, "resnet1d-rhythm", (signals, targets), recipe, **options)
+    assert np.isfinite(found.history.training_loss).all()
+
+
+def test_a_deit_listens_with_its_second_head(tmp_path):
+    signals, targets = recordings(channels=1, samples=32)
+    pictures = replace(
+        signals, signals=np.repeat(signals.signals, 64, axis=1), channels=tuple(map(str, range(64)))
+    )
+    knowledge = Knowledge(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
+    lesson = Lesson(knowledge, ((1.0, distillation.SoftDecisions(1.0)),), labels=1.0)
+    recipe = Recipe(epochs=8, batch_size=16, crop=None, learning_rate=3e-3)
+    fit = training.fit("deit-small", pictures, np.zeros_like(targets), np.arange(60), None, recipe, tmp_path, lesson=lesson)
+    with torch.no_grad():
+        net = fit.net
+        x = (torch.from_numpy(pictures.physical(np.arange(4))) - net.mean) / net.deviation
+        by_labels, by_teacher = net.net.both_logits(x)
+    assert (by_labels < 0).all()  # no label is ever there
+    assert (by_teacher[:, 0] > 0).all() and (by_teacher[:, 1] < 0).all()
+
+
+def test_lessons_tell_fits_apart(tmp_path):
+    signals, _ = recordings()
+    one, other = (distillation.listen(untrained(name), signals, tmp_path) for name in ("student-57k", "student-124k"))
+    lessons = [
+        None, Lesson(one), Lesson(other), Lesson(one, labels=0.4), Lesson(one, ((0.5, distillation.SoftDecisions(3)),))
+    ]  # fmt: skip
+    for lesson in [*lessons, lessons[1]]:
+        teach(tmp_path / "fits", lesson)
+    assert len(list((tmp_path / "fits").iterdir())) == len(lessons)
+
+
+def test_teachers_that_do_not_fit_are_refused(tmp_path):
+    signals, targets = recordings()
+    said = distillation.listen(untrained(), signals, tmp_path)
+    with pytest.raises(ValueError, match="same ones in the same order"):
+        teach(tmp_path, Lesson(said), data=(signals.take(np.arange(59, -1, -1)), targets))
+    with pytest.raises(ValueError, match="2 classes, the student for 4"):
+        teach(tmp_path, Lesson(said), data=(signals, np.hstack([targets, targets])))
+    with pytest.raises(ValueError, match="NaN"):
+        teach(tmp_path, Lesson(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
+    with pytest.raises(ValueError, match="3 channels of 150 samples"):
+        distillation.listen(untrained(), recordings(channels=3)[0], tmp_path)
+    with pytest.raises(ValueError, match="no dense layer"):
+        distillation.last_dense(torch.nn.Conv1d(1, 1, 1))
+
+
+def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 2), torch.nn.Tanh())
+    lesson = Lesson(Knowledge(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
+    with pytest.raises(ValueError, match="cannot be a student"):
+        lesson.tutor(net, torch.randn(4, 2, 10))
+
+
+def test_out_of_fold_each_group_has_its_own_lesson(tmp_path):
+    signals, targets = recordings()
+    teachers = cross_validation.out_of_fold("student-124k", signals, targets, SHORT, tmp_path)
+    lessons = [Lesson(distillation.listen(fit, signals, tmp_path / "said")) for fit in teachers.fits]
+    students = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons)
+    assert students.probabilities.shape == teachers.probabilities.shape
+    with pytest.raises(ValueError):
+        cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons[:2])

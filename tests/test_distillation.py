@@ -319,6 +319,11 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path):
         teach(tmp_path, Lesson(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
     with pytest.raises(ValueError, match="3 channels of 150 samples"):
         distillation.listen(untrained(), recordings(channels=3)[0], tmp_path)
+    recipe = replace(SHORT, crop=None)
+    torch.manual_seed(0)
+    joined = Fit(models.create("resnet1d-rhythm", 2, 2, 150, 10).eval(), pd.DataFrame(), 0.0, recipe)
+    with pytest.raises(ValueError, match="takes two inputs"):
+        distillation.listen(joined, signals, tmp_path)
     with pytest.raises(ValueError, match="no dense layer"):
         distillation.last_dense(torch.nn.Conv1d(1, 1, 1))
 

@@ -37,3 +37,10 @@ def test_recordings_are_answered_in_the_order_of_the_rows_asked_for():
     rows = np.random.default_rng(1).permutation(1500)[:1200]
     expected = prediction.predict_signals(net(), signals[rows])
     np.testing.assert_allclose(prediction.predict(net(), many, rows), expected, atol=1e-6)
+
+
+def test_no_rows_are_refused():
+    signals = np.zeros((3, 2, 120), np.float32)
+    table = pd.DataFrame({"subject": range(3), "samples": 120})
+    with pytest.raises(ValueError, match="is their split empty"):
+        prediction.predict(net(), Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table), np.array([], int))

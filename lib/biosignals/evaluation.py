@@ -184,7 +184,7 @@ def scores(
 def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
     """The rows of one metric of `scores`, best first, indexed by model."""
     rows = table[table.metric == metric].drop(columns="metric").set_index("model")
-    return rows.sort_values("value", ascending=metric in ("brier", "ece"))
+    return rows.sort_values("value", ascending=metric in ("brier", "ece", "eer"))
 
 
 def by_group(

@@ -15,8 +15,10 @@ def predict(
     """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
 
     rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
-    float32 (recordings, features). exclusive: classes exclude each other (softmax).
+    float32 (recordings, features). exclusive: classes exclude each other (softmax). ValueError without rows.
     """
+    if not len(rows):
+        raise ValueError(f"{recordings.dataset}: no recordings to ask about; is their split empty?")
     blocks = np.split(np.asarray(rows), range(1024, len(rows), 1024))
     prepared = ready(net, recordings.physical(rows[:2])[..., :crop], features)
     return np.concatenate([

@@ -153,3 +153,10 @@ def test_classes_that_exclude_each_other_have_a_column_each_even_if_never_met():
     np.testing.assert_allclose(p.sum(1), 1)
     assert not p[:, [1, 4]].any()
     assert (p.argmax(1) == labels[rows]).mean() > 0.9
+
+
+def test_a_fold_to_stop_by_may_lack_a_class(tmp_path, recwarn):
+    signals, targets = recordings()
+    third = np.hstack([targets, np.zeros_like(targets[:, :1])])
+    cross_validation.out_of_fold("student-57k", signals, third, replace(SHORT, patience=1), tmp_path)
+    assert not [warning for warning in recwarn if "samples" in str(warning.message)]

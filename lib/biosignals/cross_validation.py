@@ -1,5 +1,6 @@
 """Out-of-fold predictions: every record scored by a model that has not seen its subject."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,7 +49,7 @@ def out_of_fold(
         drawn = resampled(train, targets, sampling, seed)
         rows = {"train": drawn, "validation": validation}
         options = {"scored": scored, "features": features, "lesson": lesson}
-        fits.append(training.fit(model, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
+        fits.append(_fit(model, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
         probabilities = prediction.predict(
             fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
         )
@@ -74,7 +75,14 @@ def fit_all(
     rows = np.sort(np.concatenate([held_out for _, held_out in splits.groups(recordings.table)]))
     train, validation = with_validation(rows, recordings.table, recipe)
     options = {"features": features, "lesson": lesson}
-    return training.fit(model, recordings, targets, train, validation, recipe, cache, seed, **options)
+    return _fit(model, recordings, targets, train, validation, recipe, cache, seed, **options)
+
+
+def _fit(*task, **options) -> training.Fit:
+    # A class that the fold to stop by lacks scores the same in every epoch and decides nothing; torchmetrics warns of it.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No (positive|negative) samples", UserWarning)
+        return training.fit(*task, **options)
 
 
 def with_validation(

@@ -8,7 +8,7 @@ import torch
 from scipy.special import expit, log_softmax, rel_entr, softmax
 from sklearn.metrics import roc_auc_score
 
-from biosignals import cross_validation, distillation, models, prediction, training
+from biosignals import cross_validation, distillation, models, prediction, preparation, training
 from biosignals.data.recordings import Recordings
 from biosignals.distillation import Answer, Knowledge, Lesson
 from biosignals.models.standardised import Standardised
@@ -166,10 +166,11 @@ def test_every_term_teaches_the_student_alone(term):
     [
         lambda: distillation.SoftLabels(0), lambda: distillation.SoftDecisions(-1),
         lambda: distillation.Decoupled(temperature=math.inf), lambda: distillation.Aligned(0),
-        lambda: distillation.Triplet(-0.1),
+        lambda: distillation.Triplet(-0.1), lambda: distillation.Decoupled(alpha=-1),
+        lambda: distillation.Decoupled(beta=-3), lambda: lesson_of_nobody(terms=((-0.5, distillation.Hint()),)),
     ],
 )  # fmt: skip
-def test_temperatures_and_margins_out_of_range_are_refused(make):
+def test_temperatures_margins_and_weights_out_of_range_are_refused(make):
     with pytest.raises(ValueError, match="must be above 0"):
         make()
 
@@ -177,7 +178,16 @@ def test_temperatures_and_margins_out_of_range_are_refused(make):
 @pytest.mark.parametrize("labels", [-0.1, 1.1, math.nan])
 def test_shares_out_of_range_are_refused(labels):
     with pytest.raises(ValueError, match="from 0 to 1"):
-        Lesson(Knowledge(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), labels=labels)
+        lesson_of_nobody(labels=labels)
+
+
+def test_a_lesson_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="teaches nothing"):
+        lesson_of_nobody(terms=(), labels=0.0)
+
+
+def lesson_of_nobody(**options):
+    return Lesson(Knowledge(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
 
 
 # Teachers
@@ -225,6 +235,19 @@ def test_statements_fold_to_classes_by_noisy_or():
     assert np.isfinite(certain.logits).all() and (certain.logits < -10).all()
     with pytest.raises(ValueError, match="every class needs a statement"):
         distillation.folded(teacher, [[0], []])
+
+
+def test_another_moment_is_of_the_same_subject_among_the_rows_and_never_the_same():
+    subjects = np.array(list("aabbbaab"))
+    said = np.arange(8.0, dtype=np.float32)[:, None]
+    rows = np.array([0, 1, 2, 4, 5, 7])
+    other = distillation.of_another_moment(Knowledge(pd.RangeIndex(8), said, 10 * said), subjects, rows)
+    source = other.logits[:, 0].astype(int)
+    assert (subjects[source] == subjects).all() and set(source[rows]) == set(rows)
+    assert (source[rows] != rows).all() and list(source[[3, 6]]) == [3, 6]
+    np.testing.assert_array_equal(other.embeddings, 10 * other.logits)
+    with pytest.raises(ValueError, match="subject b has one row"):
+        distillation.of_another_moment(Knowledge(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2]))
 
 
 def test_a_folded_teacher_has_no_layer_to_go_through():
@@ -297,6 +320,16 @@ def test_a_deit_listens_with_its_second_head(tmp_path):
     assert (by_teacher[:, 0] > 0).all() and (by_teacher[:, 1] < 0).all()
 
 
+@pytest.mark.parametrize(
+    "lesson", [{"labels": 0.0}, {"terms": ((1.0, distillation.RelationalDistance()),)}, {"terms": ()}]
+)
+def test_no_head_of_a_deit_stays_untaught(lesson):
+    deit = models.create("deit-small", 64, 2, 32)
+    knowledge = Knowledge(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="two heads"):
+        Lesson(knowledge, **lesson).tutor(deit, torch.randn(2, 64, 32))
+
+
 def test_lessons_tell_fits_apart(tmp_path):
     signals, _ = recordings()
     one, other = (distillation.listen(untrained(name), signals, tmp_path) for name in ("student-57k", "student-124k"))
@@ -317,6 +350,8 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path):
         teach(tmp_path, Lesson(said), data=(signals, np.hstack([targets, targets])))
     with pytest.raises(ValueError, match="NaN"):
         teach(tmp_path, Lesson(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
+    with pytest.raises(ValueError, match="crops of 100 samples, ptb-xl has 90"):
+        distillation.listen(untrained(), recordings(samples=90)[0], tmp_path)
     with pytest.raises(ValueError, match="3 channels of 150 samples"):
         distillation.listen(untrained(), recordings(channels=3)[0], tmp_path)
     recipe = replace(SHORT, crop=None)
@@ -326,6 +361,17 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path):
         distillation.listen(joined, signals, tmp_path)
     with pytest.raises(ValueError, match="no dense layer"):
         distillation.last_dense(torch.nn.Conv1d(1, 1, 1))
+
+
+def test_windows_are_told_apart_by_where_they_start(tmp_path):
+    windows = preparation.windowed(recordings(10, samples=600)[0], 1.0, 0.5)
+    starts = windows.table.start.to_numpy()
+    early, late = (windows.take(np.isin(starts, part)) for part in ((0, 1), (3, 4)))
+    early, late = (replace(part, table=part.table.reset_index(drop=True)) for part in (early, late))
+    said = distillation.listen(untrained(), early, tmp_path)
+    Lesson(said).check(early, 2)
+    with pytest.raises(ValueError, match="same ones in the same order"):
+        Lesson(said).check(late, 2)
 
 
 def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ from biosignals.training import Fit
 class Knowledge:
     """What a teacher says of recordings: float32 arrays, a row per recording.
 
-    ids: of the recordings. logits: (n, classes). embeddings: (n, width), what its last layer saw; weight (classes,
+    ids: of the recordings, see `identities`. logits: (n, classes). embeddings: (n, width), what its last layer saw; weight (classes,
     width) and bias (classes,) of that layer, None where logits come another way.
     """
 
@@ -68,7 +68,9 @@ class Answer(NamedTuple):
 def listen(fit: Fit, recordings: Recordings, cache: Path) -> Knowledge:
     """What a fitted net says of all recordings, mean over its crops. Computed once: `cache` is a folder of answers.
 
-    Raises ValueError for a net that does not end in a dense layer, or does not take these recordings.
+    The recordings must have the sampling rate that the net learnt from, which a net does not know.
+    Raises ValueError for a net that does not end in a dense layer or does not take these recordings, and for recordings
+    shorter than the crops that it learnt from.
     """
     place = Path(cache) / f"{_digest(fit, recordings)}.npz"
     layer = last_dense(fit.net)
@@ -81,7 +83,13 @@ def listen(fit: Fit, recordings: Recordings, cache: Path) -> Knowledge:
     with np.load(place, allow_pickle=False) as kept:
         said = {name: kept[name] for name in ("logits", "embeddings")}
     last = {name: getattr(layer, name).detach().cpu().numpy() for name in ("weight", "bias")}
-    return Knowledge(recordings.table.index, **said, **last)
+    return Knowledge(identities(recordings), **said, **last)
+
+
+def identities(recordings: Recordings) -> pd.Index:
+    """What tells one row from another: the recording's id, for windows its recording's id and where it starts."""
+    table = recordings.table
+    return pd.MultiIndex.from_frame(table[["recording", "start"]]) if "start" in table else table.index
 
 
 def together(teachers: Sequence[Knowledge]) -> Knowledge:
@@ -114,6 +122,21 @@ def folded(teacher: Knowledge, parts: Sequence[Sequence[int]]) -> Knowledge:
     return Knowledge(teacher.ids, logits.numpy(), teacher.embeddings)
 
 
+def of_another_moment(teacher: Knowledge, subjects: Iterable, rows: np.ndarray) -> Knowledge:
+    """As if the teacher had listened to the next of the same subject's `rows`: a control for what a moment teaches.
+
+    Other rows stay as they are. ValueError for a subject with a single row, which has no other moment.
+    """
+    subjects = np.asarray(list(subjects))
+    source = np.arange(len(subjects))
+    for subject in np.unique(subjects[rows]):
+        own = rows[subjects[rows] == subject]
+        if len(own) < 2:
+            raise ValueError(f"subject {subject} has one row only, and no other moment")
+        source[own] = np.roll(own, -1)
+    return replace(teacher, logits=teacher.logits[source], embeddings=teacher.embeddings[source])
+
+
 def last_dense(net: nn.Module) -> nn.Linear:
     """The last dense layer of a net. ValueError if there is none."""
     layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
@@ -124,6 +147,10 @@ def last_dense(net: nn.Module) -> nn.Linear:
 
 def _ask(fit: Fit, recordings: Recordings) -> tuple[np.ndarray, np.ndarray]:
     crop, logits, embeddings = fit.recipe.crop, [], []
+    if crop is not None and recordings.signals.shape[-1] < crop:
+        raise ValueError(
+            f"the teacher learnt from crops of {crop} samples, {recordings.dataset} has {recordings.signals.shape[-1]}"
+        )
     net = ready(fit.net, recordings.physical([0, -1])[..., :crop])
     device = next(net.parameters()).device
     with torch.inference_mode(), _watching(net) as seen:
@@ -212,7 +239,8 @@ class Decoupled:
     temperature: float = 4.0
 
     def __post_init__(self) -> None:
-        _check_positive("temperature", self.temperature)
+        for name in ("alpha", "beta", "temperature"):
+            _check_positive(name, getattr(self, name))
 
     def __call__(self, student: Answer, teacher: Answer, targets: Tensor) -> Tensor:
         true = targets > 0.5
@@ -384,13 +412,15 @@ class Lesson:
     def __post_init__(self) -> None:
         if not 0 <= self.labels <= 1:
             raise ValueError(f"labels is a share from 0 to 1, not {self.labels}")
+        if not self.terms and self.labels == 0:
+            raise ValueError("a lesson without terms and without labels teaches nothing")
         for weight, term in self.terms:
             _check_positive(f"the weight of {type(term).__name__}", weight)
 
     def check(self, recordings: Recordings, classes: int) -> None:
         """ValueError unless the teacher spoke of the same recordings and classes."""
         knowledge = self.knowledge
-        if not recordings.table.index.equals(knowledge.ids):
+        if not identities(recordings).equals(knowledge.ids):
             raise ValueError(
                 f"the teacher spoke of {len(knowledge.ids)} other recordings than the {len(recordings)} of "
                 f"{recordings.dataset}: both must see the same ones in the same order"
@@ -423,7 +453,8 @@ class Tutor(nn.Module):
 
     The two linear projections between the embeddings are learnt along and left behind. A net with a distillation head
     (DeiT) learns from labels by its class head and from the teacher by the other. Raises ValueError for a net that
-    does not end in a dense layer; an example of its `inputs` finds that out.
+    does not end in a dense layer, which an example of its `inputs` finds out, and for a lesson that would leave one of
+    two heads without anything to learn.
     """
 
     def __init__(self, lesson: Lesson, net: nn.Module, *inputs: Tensor):
@@ -441,6 +472,9 @@ class Tutor(nn.Module):
         layer.register_forward_hook(self._see)
         for head in self._heads:
             head.register_forward_hook(lambda _, __, logits: self._seen.update(by_labels=logits))
+        answers = [term for _, term in lesson.terms if isinstance(term, SoftLabels | SoftDecisions | Decoupled)]
+        if self._heads and not (lesson.labels and answers):
+            raise ValueError("a net with two heads needs labels for one and the teacher's answers for the other")
         with torch.no_grad():
             found = net.eval()(*inputs)
         if not self._heads and not torch.allclose(found, self._seen["logits"], atol=1e-5):

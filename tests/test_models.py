@@ -14,6 +14,7 @@ from biosignals.models.eeg_small import EegSmall
 from biosignals.models.efficientnetv2 import EfficientNetV2
 from biosignals.models.one_by_k import OneByK
 from biosignals.models.picture_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
+from biosignals.models.portable_s4 import as_convolutions
 from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
@@ -435,23 +436,31 @@ def test_attention_by_convolutions_is_attention_over_all_places():
 
 
 # The family of `student` is one net in many widths, the recurrent nets for EEG are those for ECG with other sizes.
-# ONNX has no complex numbers, which s4 computes with.
 ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))} | {"teacher"}
-PORTABLE = sorted(set(models.names()) - ALIKE - TWO_INPUTS - {"s4"})
 
 
-@pytest.mark.parametrize("name", PORTABLE)  # the large ones' export takes up to half a minute
+@pytest.mark.parametrize("name", sorted(set(models.names()) - ALIKE))  # the large ones' export takes up to half a minute
 def test_nets_run_elsewhere(name, tmp_path):
     size = (1, 40) if name in HEIGHTS else (12, 1000)
-    net, (x,) = with_blocks_that_count(build(name, size[0], samples=size[1])), inputs(name, 3, *size)
-    net.train()(x)  # statistics of batch norm other than those it starts with
+    net, x = with_blocks_that_count(build(name, size[0], samples=size[1])), inputs(name, 3, *size)
+    net.train()(*x)  # statistics of batch norm other than those it starts with
     net.eval()
+    two = [values[:2] for values in x]
+    expected = net(*two).detach().numpy()
+    if name == "s4":
+        net = as_convolutions(net, 1000)
     path = str(tmp_path / "net.onnx")
-    batch = {"x": {0: torch.export.Dim("batch")}}
-    torch.onnx.export(net, (x,), path, dynamo=True, dynamic_shapes=batch, verbose=False)
+    batch = tuple({0: torch.export.Dim("batch")} for _ in x)
+    torch.onnx.export(net, x, path, dynamo=True, dynamic_shapes=batch, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {session.get_inputs()[0].name: x[:2].numpy()})
-    np.testing.assert_allclose(found, net(x[:2]).detach().numpy(), atol=1e-4)
+    named = {taken.name: values.numpy() for taken, values in zip(session.get_inputs(), two, strict=True)}
+    np.testing.assert_allclose(session.run(None, named)[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [100, 101])
+def test_s4_as_convolutions_computes_the_same(samples):
+    net, (x,) = build("s4", 2, samples=samples), inputs("s4", 3, 2, samples)
+    torch.testing.assert_close(as_convolutions(net, samples)(x), net(x), atol=1e-5, rtol=1e-4)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -460,7 +460,10 @@ def test_nets_run_elsewhere(name, tmp_path):
 @pytest.mark.parametrize("samples", [100, 101])
 def test_s4_as_convolutions_computes_the_same(samples):
     net, (x,) = build("s4", 2, samples=samples), inputs("s4", 3, 2, samples)
-    torch.testing.assert_close(as_convolutions(net, samples)(x), net(x), atol=1e-5, rtol=1e-4)
+    fixed = as_convolutions(net, samples)
+    torch.testing.assert_close(fixed(x), net(x), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="made for"):
+        fixed(x[..., :-10])
 
 
 def test_an_unknown_name_lists_the_known_ones():

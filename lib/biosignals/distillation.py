@@ -39,8 +39,8 @@ from biosignals.training import Fit
 class Knowledge:
     """What a teacher says of recordings: float32 arrays, a row per recording.
 
-    ids: of the recordings, see `identities`. logits: (n, classes). embeddings: (n, width), what its last layer saw; weight (classes,
-    width) and bias (classes,) of that layer, None where logits come another way.
+    ids: of the recordings, see `identities`. logits: (n, classes). embeddings: (n, width), what its last layer saw;
+    weight (classes, width) and bias (classes,) of that layer, None where logits come another way.
     """
 
     ids: pd.Index

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from biosignals import results
+from biosignals.data.simulate import ptbxl
 from conftest import CHAPTERS, ROOT
 
 
@@ -151,3 +152,13 @@ def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
     shutil.copy(ROOT / "README.md", readme)
     results.update_readme(readme, results.read(ROOT / "book/reference/results.json"))
     assert readme.read_text() == (ROOT / "README.md").read_text()
+
+
+def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/distil.md").read_text(), flags=re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 20
+    ptbxl.write(tmp_path / "data/ptb-xl", records=60, seed=1)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code.replace("epochs=30", "epochs=1"), names)  # noqa: S102 our own page
+    assert names["probabilities"].shape == (len(names["rows"]["test"]), 5)

@@ -1,0 +1,367 @@
+"""Compression: a net made smaller or faster that says nearly the same.
+
+Pruning works on PyTorch nets, `without_channels` and `with_small_weights_at_zero`; quantization on ONNX files that `export`
+writes, or while a net learns, `ready_for_int8`. Only what is measured counts: weights set to zero make nothing smaller, and a
+layer that a quantizer passed over is no faster; `quantized_layers` counts them.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import torch_pruning
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.onnx_model import ONNXModel
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.utils.flop_counter import FlopCounterMode
+from torchao.quantization import pt2e
+from torchao.quantization.pt2e import quantize_pt2e
+from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+    X86InductorQuantizer,
+    get_default_x86_inductor_quantization_config,
+)
+
+from biosignals.models.one_by_k import OneByK
+from biosignals.models.standardised import Standardised
+
+_DENSE = (nn.Conv1d, nn.Conv2d, nn.Linear)
+OPSET = 20
+LAYERS = {"Conv", "Gemm", "MatMul", "LSTM"}
+INTEGER_LAYERS = {
+    "ConvInteger",
+    "MatMulInteger",
+    "QLinearConv",
+    "QLinearMatMul",
+    "DynamicQuantizeLSTM",
+    "QGemm",
+}
+
+
+# Pruning
+
+
+class Mask(nn.Module):
+    """Holds chosen weights of a layer at zero, in training too."""
+
+    def __init__(self, kept: Tensor):
+        super().__init__()
+        self.register_buffer("kept", kept)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.kept
+
+
+def with_small_weights_at_zero(net: nn.Module, share: float) -> nn.Module:
+    """A copy with the smallest `share` of the weights of each layer held at zero: L1, unstructured (Han et al. 2015).
+
+    The net keeps its parameters, its bytes and its time. ValueError for a share outside of 0 to 1.
+    """
+    _check_share(share)
+    net = copy.deepcopy(net)
+    for layer in [module for module in net.modules() if isinstance(module, _DENSE)]:
+        size = layer.weight.detach().abs()
+        smallest = size.flatten().argsort()[: round(share * size.numel())]
+        kept = torch.ones_like(size).flatten().index_fill(0, smallest, 0).view_as(size)
+        parametrize.register_parametrization(layer, "weight", Mask(kept))
+    return net.eval()
+
+
+def settled(net: nn.Module) -> nn.Module:
+    """A copy of a masked net whose zeros are weights like others: it can be exported, quantized, and pruned again."""
+    net = copy.deepcopy(net)
+    for layer in [module for module in net.modules() if parametrize.is_parametrized(module, "weight")]:
+        weight = layer.weight.detach()
+        # Not `remove_parametrizations`: it would take the weight from the net that this is a copy of, too.
+        layer.__class__ = type(layer).__bases__[0]
+        del layer.parametrizations
+        layer.weight = nn.Parameter(weight)
+    return net
+
+
+def share_of_zeros(net: nn.Module) -> float:
+    """Share of the weights of convolutions and dense layers that are zero."""
+    weights = [module.weight.detach() for module in net.modules() if isinstance(module, _DENSE)]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def without_channels(
+    net: nn.Module, example: Tensor, share: float, keep: Sequence[nn.Module] = ()
+) -> nn.Module:
+    """A smaller copy: of each layer, the `share` of channels with the smallest weights is gone (Li et al. 2017).
+
+    What depends on a channel goes with it (Fang et al. 2023). The last dense layer keeps its outputs, and so do the layers
+    in `keep`. `example`: an input, float32 (batch, channels, samples). ValueError for a share outside of 0 to 1, and for a
+    net that cannot be traced or comes out with other answers' shape, as recurrent nets and those with reshapes of fixed size do.
+    """
+    _check_share(share)
+    names = [name for name, module in net.named_modules() if any(module is kept for kept in keep)]
+    smaller = copy.deepcopy(net).eval()
+    dense = [module for module in smaller.modules() if isinstance(module, nn.Linear)]
+    protected = dense[-1:] + [smaller.get_submodule(name) for name in names]
+    with torch.no_grad():
+        shape = smaller(example).shape
+    importance = torch_pruning.importance.MagnitudeImportance(p=2)
+    try:
+        with _quiet():
+            pruner = torch_pruning.pruner.BasePruner(
+                smaller, example, importance, pruning_ratio=share, ignored_layers=protected
+            )
+            pruner.step()
+        with torch.no_grad():
+            found = smaller(example).shape
+    except (RuntimeError, AttributeError, TypeError, IndexError, AssertionError) as error:
+        raise ValueError(f"{type(net).__name__} cannot be pruned by channels: {error}") from error
+    if found != shape:
+        raise ValueError(f"{type(net).__name__} cannot be pruned by channels: its answers change their shape")
+    return smaller
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share < 1:
+        raise ValueError(f"a share to prune is from 0 to below 1, not {share}")
+
+
+# ONNX files
+
+
+class Probabilities(nn.Module):
+    """A net that answers with probabilities in place of logits."""
+
+    def __init__(self, net: nn.Module, exclusive: bool):
+        super().__init__()
+        self.net = net
+        self.exclusive = exclusive
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.net(x)
+        return logits.softmax(1) if self.exclusive else logits.sigmoid()
+
+
+def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False) -> Path:
+    """Write a net as ONNX that gives probabilities (batch, classes) of `signals` (batch, channels, samples), any batch.
+
+    Channels and samples are those of `example`. ValueError for a net with a layer that ONNX does not know.
+    """
+    whole = Probabilities(net, exclusive).eval()
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET,
+                input_names=["signals"], output_names=["probabilities"], verbose=False,
+            )  # fmt: skip
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise ValueError(f"{type(net).__name__} cannot be written as ONNX: {error}") from error
+    return _save(program.model_proto, path)
+
+
+def to_float16(source: Path, target: Path) -> Path:
+    """An ONNX file with weights and sums of 16 bits, inputs and outputs still float32: half the bytes."""
+    with _quiet():
+        return _save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
+
+
+def to_dynamic_int8(source: Path, target: Path) -> Path:
+    """An ONNX file with weights of 8 bits; the range of what flows between layers is found anew for each input."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        place = Path(folder) / "dynamic.onnx"
+        quantize_dynamic(_prepared(source), place, weight_type=QuantType.QInt8)
+        return _save(onnx.load(place), target)
+
+
+def to_int8(
+    source: Path, target: Path, calibration: np.ndarray, per_channel: bool = True, method: str = "minmax"
+) -> Path:
+    """An ONNX file whose weights and activations have 8 bits; ranges are those that `calibration` brings about.
+
+    calibration: inputs of the net, float32 (n, channels, samples), of training recordings; see `calibration_rows`.
+    per_channel: a scale for each output channel of the weights, not one for all. method: "minmax", "entropy" or "percentile",
+    how a range is read off the values seen. Quantize and dequantize nodes (QDQ) around every layer, uint8 by int8.
+    ValueError for a calibration set that is empty, holds NaN or infinity, or does not fit the net.
+    """
+    methods = {each.name.lower(): each for each in CalibrationMethod}
+    if method not in methods:
+        raise ValueError(f"method is one of {sorted(methods)}, not {method!r}")
+    _check_calibration(source, calibration)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        place = Path(folder) / "static.onnx"
+        quantize_static(
+            _prepared(source), place, _Reader(calibration), quant_format=QuantFormat.QDQ, per_channel=per_channel,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=methods[method],
+        )  # fmt: skip
+        return _save(onnx.load(place), target)
+
+
+def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """`count` of `rows` at random to calibrate with, among them some of every class: sorted positions.
+
+    targets: 0 or 1, (recordings, classes). ValueError if one of the classes has no row, or all have no more than that
+    one: a range found on one class is not that of others.
+    """
+    rows, rng = np.asarray(rows), np.random.default_rng(seed)
+    labels = targets[rows] > 0.5
+    if not 0 < count <= len(rows):
+        raise ValueError(f"{count} recordings to calibrate with, of {len(rows)}")
+    if labels.shape[1] > 1 and (~labels.any(0)).any() or len(np.unique(labels, axis=0)) < 2:
+        raise ValueError("the recordings to calibrate with must be of all classes: some have none")
+    order = rng.permutation(len(rows))
+    first = [next(row for row in order if labels[row, label]) for label in range(labels.shape[1])][:count]
+    chosen = list(dict.fromkeys([*first, *order]))[:count]
+    return np.sort(rows[chosen])
+
+
+def quantized_layers(path: Path) -> tuple[int, int]:
+    """How many of an ONNX file's layers with weights compute in 8 bits, and how many there are."""
+    graph = onnx.load(path).graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    layers = [node for node in graph.node if node.op_type in LAYERS | INTEGER_LAYERS]
+    return sum(_in_eight_bits(node, made_by) for node in layers), len(layers)
+
+
+def _in_eight_bits(node: onnx.NodeProto, made_by: dict[str, onnx.NodeProto]) -> bool:
+    if node.op_type in INTEGER_LAYERS:
+        return True
+    # Between a dequantized input and a dequantized weight ONNX Runtime puts an integer layer in place of the three.
+    return all(name in made_by and made_by[name].op_type == "DequantizeLinear" for name in node.input[:2])
+
+
+class _Reader(CalibrationDataReader):
+    """Hands the recordings to ONNX Runtime one by one."""
+
+    def __init__(self, signals: np.ndarray):
+        self.batches: Iterator[dict] = iter([{"signals": signal[None]} for signal in signals])
+
+    def get_next(self) -> dict | None:
+        return next(self.batches, None)
+
+
+def _check_calibration(source: Path, calibration: np.ndarray) -> None:
+    if not len(calibration) or not np.isfinite(calibration).all():
+        raise ValueError("a calibration set needs recordings without NaN or infinity")
+    (signals,) = onnx.load(source).graph.input
+    wanted = tuple(size.dim_value for size in signals.type.tensor_type.shape.dim[1:])
+    if calibration.shape[1:] != wanted:
+        raise ValueError(
+            f"{Path(source).name} takes {wanted} channels and samples, not {calibration.shape[1:]}"
+        )
+
+
+def _prepared(source: Path) -> onnx.ModelProto:
+    """The file with shapes worked out and constants folded, as ONNX Runtime's quantizers want it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, place, skip_symbolic_shape=True)
+        return onnx.load(place)
+
+
+def _save(model: onnx.ModelProto, target: Path) -> Path:
+    """Write an ONNX file that holds what is needed to run it; whole or not at all."""
+    # What tools note of each node for whoever mends them would outweigh a small net.
+    graph = model.graph
+    del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    ordered = ONNXModel(model)
+    ordered.topological_sort()
+    onnx.checker.check_model(ordered.model, full_check=True)
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(f".{os.getpid()}.part")
+    onnx.save(ordered.model, unfinished)
+    os.replace(unfinished, target)
+    return target
+
+
+# Learning with eight bits
+
+
+class FakeQuantized(nn.Module):
+    """A net's exported graph in which values are rounded as 8 bits would round them, while it goes on learning."""
+
+    def __init__(self, graph: nn.Module):
+        super().__init__()
+        self.graph = graph
+
+    def train(self, mode: bool = True) -> FakeQuantized:
+        # An exported graph holds dropout and batch norm as operations, which only torchao can switch.
+        self.training = mode
+        (pt2e.move_exported_model_to_train if mode else pt2e.move_exported_model_to_eval)(self.graph)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 3:
+            raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")
+        return self.graph(x)
+
+
+def ready_for_int8(net: Standardised, example: Tensor) -> Standardised:
+    """A copy whose convolutions and dense layers learn with rounded weights and inputs; `training.fit` trains it further.
+
+    The net in its 1 x k form, since the quantizer passes over layers of one dimension in silence. ValueError for nets
+    without such a form.
+    """
+    scaled = (example - net.mean) / net.deviation
+    flat = OneByK(net.net, scaled).train()
+    with _quiet():
+        graph = torch.export.export(
+            flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
+        ).module()
+        quantizer = X86InductorQuantizer().set_global(
+            get_default_x86_inductor_quantization_config(is_qat=True)
+        )
+        graph = quantize_pt2e.prepare_qat_pt2e(graph, quantizer)
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation)).eval()
+
+
+def in_int8(net: Standardised) -> Standardised:
+    """What `ready_for_int8` prepared and `training.fit` trained, with weights of 8 bits: to be exported."""
+    graph = copy.deepcopy(net.eval()).net.graph
+    with _quiet():
+        graph = quantize_pt2e.convert_pt2e(graph)
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation))
+
+
+# What a net costs
+
+
+def multiply_adds(net: nn.Module, example: Tensor) -> int:
+    """Multiplications with an addition (MACs) that a net takes for one recording of `example`."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net.eval()(example[:1])
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the notices of exporters and quantizers, which warn of their own deprecated parts."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torchao", "root")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

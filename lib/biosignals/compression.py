@@ -1,13 +1,14 @@
 """Compression: a net made smaller or faster that says nearly the same.
 
 Pruning works on PyTorch nets, `without_channels` and `with_small_weights_at_zero`; quantization on ONNX files that `export`
-writes, or while a net learns, `ready_for_int8`. Only what is measured counts: weights set to zero make nothing smaller, and a
+writes; `quantization_aware` is for nets that learn with eight bits. Only what is measured counts: weights set to zero make nothing smaller, and a
 layer that a quantizer passed over is no faster; `quantized_layers` counts them.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 import os
 import tempfile
@@ -20,6 +21,7 @@ import numpy as np
 import onnx
 import torch
 import torch_pruning
+from google.protobuf.message import DecodeError
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -32,20 +34,15 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
-from torchao.quantization import pt2e
-from torchao.quantization.pt2e import quantize_pt2e
-from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
-    X86InductorQuantizer,
-    get_default_x86_inductor_quantization_config,
-)
 
-from biosignals.models.one_by_k import OneByK
+from biosignals.models.portable_s4 import as_convolutions
+from biosignals.models.s4 import S4
 from biosignals.models.standardised import Standardised
 
 _DENSE = (nn.Conv1d, nn.Conv2d, nn.Linear)
-OPSET = 20
+OPSET, OLDEST_OPSET = 20, 13
 LAYERS = {"Conv", "Gemm", "MatMul", "LSTM"}
 INTEGER_LAYERS = {
     "ConvInteger",
@@ -60,15 +57,20 @@ INTEGER_LAYERS = {
 # Pruning
 
 
-class Mask(nn.Module):
-    """Holds chosen weights of a layer at zero, in training too."""
+class Masked(nn.Module):
+    """A convolution or dense layer of which chosen weights stay at zero, in training too."""
 
-    def __init__(self, kept: Tensor):
+    def __init__(self, layer: nn.Module, kept: Tensor):
         super().__init__()
+        self.layer = layer
         self.register_buffer("kept", kept)
 
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight * self.kept
+    def weight(self) -> Tensor:
+        # The layer may have become its 1 x k form since, whose weights have one dimension more.
+        return self.layer.weight * self.kept.view_as(self.layer.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional_call(self.layer, {"weight": self.weight()}, (x,))
 
 
 def with_small_weights_at_zero(net: nn.Module, share: float) -> nn.Module:
@@ -77,30 +79,26 @@ def with_small_weights_at_zero(net: nn.Module, share: float) -> nn.Module:
     The net keeps its parameters, its bytes and its time. ValueError for a share outside of 0 to 1.
     """
     _check_share(share)
-    net = copy.deepcopy(net)
-    for layer in [module for module in net.modules() if isinstance(module, _DENSE)]:
-        size = layer.weight.detach().abs()
-        smallest = size.flatten().argsort()[: round(share * size.numel())]
-        kept = torch.ones_like(size).flatten().index_fill(0, smallest, 0).view_as(size)
-        parametrize.register_parametrization(layer, "weight", Mask(kept))
-    return net.eval()
+    net = copy.deepcopy(net).eval()
+    for name, layer in [named for named in net.named_modules() if isinstance(named[1], _DENSE)]:
+        size = layer.weight.detach().abs().flatten()
+        kept = torch.ones_like(size).index_fill(0, size.argsort()[: round(share * len(size))], 0)
+        net.set_submodule(name, Masked(layer, kept.view_as(layer.weight)))
+    return net
 
 
 def settled(net: nn.Module) -> nn.Module:
     """A copy of a masked net whose zeros are weights like others: it can be exported, quantized, and pruned again."""
     net = copy.deepcopy(net)
-    for layer in [module for module in net.modules() if parametrize.is_parametrized(module, "weight")]:
-        weight = layer.weight.detach()
-        # Not `remove_parametrizations`: it would take the weight from the net that this is a copy of, too.
-        layer.__class__ = type(layer).__bases__[0]
-        del layer.parametrizations
-        layer.weight = nn.Parameter(weight)
+    for name, masked in [named for named in net.named_modules() if isinstance(named[1], Masked)]:
+        masked.layer.weight = nn.Parameter(masked.weight().detach())
+        net.set_submodule(name, masked.layer)
     return net
 
 
 def share_of_zeros(net: nn.Module) -> float:
     """Share of the weights of convolutions and dense layers that are zero."""
-    weights = [module.weight.detach() for module in net.modules() if isinstance(module, _DENSE)]
+    weights = [module.weight.detach() for module in settled(net).modules() if isinstance(module, _DENSE)]
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
@@ -122,7 +120,7 @@ def without_channels(
         shape = smaller(example).shape
     importance = torch_pruning.importance.MagnitudeImportance(p=2)
     try:
-        with _quiet():
+        with quiet():
             pruner = torch_pruning.pruner.BasePruner(
                 smaller, example, importance, pruning_ratio=share, ignored_layers=protected
             )
@@ -160,11 +158,14 @@ class Probabilities(nn.Module):
 def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False) -> Path:
     """Write a net as ONNX that gives probabilities (batch, classes) of `signals` (batch, channels, samples), any batch.
 
-    Channels and samples are those of `example`. ValueError for a net with a layer that ONNX does not know.
+    Channels and samples are those of `example`. S4 leaves as convolutions of that length, since ONNX has no complex numbers.
+    ValueError for a net with a layer that ONNX does not know.
     """
+    if isinstance(net, Standardised) and isinstance(net.net, S4):
+        net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
     whole = Probabilities(net, exclusive).eval()
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET,
                 input_names=["signals"], output_names=["probabilities"], verbose=False,
@@ -174,15 +175,24 @@ def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False)
     return _save(program.model_proto, path)
 
 
+def exported(net: nn.Module, example: Tensor, folder: Path) -> Path:
+    """As `export`, to a file in `folder` that is named after the net and its weights; one that is there is taken."""
+    digest = hashlib.blake2b(f"{net} {tuple(example.shape[1:])} {torch.__version__}".encode(), digest_size=10)
+    for value in net.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy())
+    path = Path(folder) / f"{digest.hexdigest()}.onnx"
+    return path if path.is_file() else export(net, example, path)
+
+
 def to_float16(source: Path, target: Path) -> Path:
     """An ONNX file with weights and sums of 16 bits, inputs and outputs still float32: half the bytes."""
-    with _quiet():
-        return _save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
+    with quiet():
+        return _save(convert_float_to_float16(_opened(source), keep_io_types=True), target)
 
 
 def to_dynamic_int8(source: Path, target: Path) -> Path:
     """An ONNX file with weights of 8 bits; the range of what flows between layers is found anew for each input."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         place = Path(folder) / "dynamic.onnx"
         quantize_dynamic(_prepared(source), place, weight_type=QuantType.QInt8)
         return _save(onnx.load(place), target)
@@ -202,7 +212,7 @@ def to_int8(
     if method not in methods:
         raise ValueError(f"method is one of {sorted(methods)}, not {method!r}")
     _check_calibration(source, calibration)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         place = Path(folder) / "static.onnx"
         quantize_static(
             _prepared(source), place, _Reader(calibration), quant_format=QuantFormat.QDQ, per_channel=per_channel,
@@ -257,7 +267,7 @@ class _Reader(CalibrationDataReader):
 def _check_calibration(source: Path, calibration: np.ndarray) -> None:
     if not len(calibration) or not np.isfinite(calibration).all():
         raise ValueError("a calibration set needs recordings without NaN or infinity")
-    (signals,) = onnx.load(source).graph.input
+    (signals,) = _opened(source).graph.input
     wanted = tuple(size.dim_value for size in signals.type.tensor_type.shape.dim[1:])
     if calibration.shape[1:] != wanted:
         raise ValueError(
@@ -267,10 +277,27 @@ def _check_calibration(source: Path, calibration: np.ndarray) -> None:
 
 def _prepared(source: Path) -> onnx.ModelProto:
     """The file with shapes worked out and constants folded, as ONNX Runtime's quantizers want it."""
+    _opened(source)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "prepared.onnx"
         quant_pre_process(source, place, skip_symbolic_shape=True)
         return onnx.load(place)
+
+
+def _opened(source: Path) -> onnx.ModelProto:
+    """An ONNX file that can be made smaller; ValueError for one that is damaged or of another version of the operators."""
+    try:
+        model = onnx.load(source)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise ValueError(f"{Path(source).name} is no ONNX file, or a damaged one: export it again") from error
+    versions = [used.version for used in model.opset_import if used.domain in ("", "ai.onnx")]
+    if not versions or not OLDEST_OPSET <= versions[0] <= OPSET:
+        raise ValueError(
+            f"{Path(source).name} uses version {versions} of ONNX's operators; eight bits per channel need "
+            f"{OLDEST_OPSET} to {OPSET}: export it again with `export`"
+        )
+    return model
 
 
 def _save(model: onnx.ModelProto, target: Path) -> Path:
@@ -292,55 +319,6 @@ def _save(model: onnx.ModelProto, target: Path) -> Path:
     return target
 
 
-# Learning with eight bits
-
-
-class FakeQuantized(nn.Module):
-    """A net's exported graph in which values are rounded as 8 bits would round them, while it goes on learning."""
-
-    def __init__(self, graph: nn.Module):
-        super().__init__()
-        self.graph = graph
-
-    def train(self, mode: bool = True) -> FakeQuantized:
-        # An exported graph holds dropout and batch norm as operations, which only torchao can switch.
-        self.training = mode
-        (pt2e.move_exported_model_to_train if mode else pt2e.move_exported_model_to_eval)(self.graph)
-        return self
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 3:
-            raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")
-        return self.graph(x)
-
-
-def ready_for_int8(net: Standardised, example: Tensor) -> Standardised:
-    """A copy whose convolutions and dense layers learn with rounded weights and inputs; `training.fit` trains it further.
-
-    The net in its 1 x k form, since the quantizer passes over layers of one dimension in silence. ValueError for nets
-    without such a form.
-    """
-    scaled = (example - net.mean) / net.deviation
-    flat = OneByK(net.net, scaled).train()
-    with _quiet():
-        graph = torch.export.export(
-            flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
-        ).module()
-        quantizer = X86InductorQuantizer().set_global(
-            get_default_x86_inductor_quantization_config(is_qat=True)
-        )
-        graph = quantize_pt2e.prepare_qat_pt2e(graph, quantizer)
-    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation)).eval()
-
-
-def in_int8(net: Standardised) -> Standardised:
-    """What `ready_for_int8` prepared and `training.fit` trained, with weights of 8 bits: to be exported."""
-    graph = copy.deepcopy(net.eval()).net.graph
-    with _quiet():
-        graph = quantize_pt2e.convert_pt2e(graph)
-    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation))
-
-
 # What a net costs
 
 
@@ -352,16 +330,13 @@ def multiply_adds(net: nn.Module, example: Tensor) -> int:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the notices of exporters and quantizers, which warn of their own deprecated parts."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torchao", "root")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)

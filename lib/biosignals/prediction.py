@@ -1,6 +1,9 @@
 """What a fitted net says of recordings."""
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +36,23 @@ def predict_signals(
 ) -> np.ndarray:  # fmt: skip
     """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples), and features of the same n."""
     return _answers(ready(net, signals[:2, :, :crop], features), signals, crop, features, exclusive)
+
+
+def predict_file(path: Path, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
+    """As `predict`, of a net that was written by `compression.export`: ONNX Runtime on one thread of the CPU."""
+    session, parts = open_file(path), []
+    for some in np.split(np.asarray(rows), range(256, len(rows), 256)):
+        crops = crops_of(torch.from_numpy(recordings.physical(some)), crop)
+        said = session.run(None, {"signals": crops.flatten(0, 1).numpy()})[0]
+        parts.append(said.reshape(*crops.shape[:2], -1).mean(0))
+    return np.concatenate(parts)
+
+
+def open_file(path: Path) -> onnxruntime.InferenceSession:
+    """A session of ONNX Runtime for an ONNX file, on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def ready(net: nn.Module, example: np.ndarray, features: np.ndarray | None = None) -> nn.Module:

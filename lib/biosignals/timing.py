@@ -1,11 +1,16 @@
-"""How long a net takes to answer."""
+"""How long a net takes to answer, and how much memory."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+
+from biosignals.prediction import open_file
 
 
 def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, float]:
@@ -18,6 +23,33 @@ def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, 
             return measure(lambda: net(x), repeats)
     finally:
         torch.set_num_threads(threads)
+
+
+def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
+    """As `latency`, of an ONNX file in ONNX Runtime; x: float32 (batch, channels, samples)."""
+    session = open_file(path)
+    return measure(lambda: session.run(None, {"signals": x}), repeats)
+
+
+def peak_memory(path: Path, shape: tuple[int, ...]) -> float:
+    """MiB that loading an ONNX file and answering a batch of `shape` adds to a fresh process, at its highest."""
+    command = [sys.executable, "-c", _ASK_ONCE, str(path), *map(str, shape)]
+    # Bytes on macOS, KiB elsewhere.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / unit
+
+
+_ASK_ONCE = """
+import resource, sys
+import numpy, onnxruntime
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+x = numpy.zeros([int(size) for size in sys.argv[2:]], numpy.float32)
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+before = peak()
+onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"]).run(None, {"signals": x})
+print(peak() - before)
+"""
 
 
 def measure(answer: Callable[[], object], repeats: int) -> tuple[float, float]:

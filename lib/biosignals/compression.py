@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import logging
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -331,11 +332,11 @@ def multiply_adds(net: nn.Module, example: Tensor) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the notices of exporters and quantizers, which warn of their own deprecated parts."""
+    """Without the notices of exporters and quantizers, which print, and warn of their own deprecated parts."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -35,6 +35,12 @@ class FakeQuantized(nn.Module):
         self.training = mode
         return self
 
+    def __deepcopy__(self, memo: dict) -> FakeQuantized:
+        with quiet():
+            copied = FakeQuantized(copy.deepcopy(self.graph, memo))
+        copied.training = self.training
+        return copied
+
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 3:
             raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")

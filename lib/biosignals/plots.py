@@ -29,8 +29,9 @@ ROW = 30  # mm from one row of leads to the next
 SORTABLE = Template("""<style>
 .sortable { max-height: 34rem; overflow: auto; }
 .sortable table { margin: 0; font-size: 0.75rem; }
-.sortable th, .sortable td { white-space: nowrap; text-align: left; }
-.sortable .number { text-align: right; font-variant-numeric: tabular-nums; }
+.sortable table caption { caption-side: bottom; text-align: left; }
+.sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
+.sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
 .sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
 .sortable thead button { all: unset; cursor: pointer; }
 .sortable thead button:focus-visible { outline: 1px solid; }
@@ -369,5 +370,8 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
         ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="right",
                     rotation=-30, va="bottom", fontsize="x-small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_major_formatter("{x:,.10g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

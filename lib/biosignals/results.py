@@ -25,7 +25,7 @@ SPLITS = ("train", "validation", "out-of-fold", "test")
 HEADLINES = {  # the metric that speaks for a task, and the task in words
     "superclass": ("macro_auroc", "five superclasses"),
     "af": ("auprc", "atrial fibrillation"),
-    "af-external": ("auprc", "the same at another hospital"),
+    "af-external": ("auprc", "atrial fibrillation, another hospital"),
     "seizure": ("event_f1", "seizures as events"),
     "neonatal-seizure": ("auprc", "seizures of newborns"),
     "pulse-shape": ("macro_f1", "shapes of pulses"),
@@ -191,6 +191,11 @@ def headlines(records: pd.DataFrame) -> pd.DataFrame:
     own = means(own, ["chapter", "task", "dataset", "model", "condition", "split"])
     found = [_speaking(rows, own) for _, rows in own.groupby(["task", "dataset", "kind"], sort=False)]
     table = pd.concat([rows for rows in found if len(rows)]) if found else own.assign(how="")
+    return _in_order(table)
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of the tasks in `HEADLINES`."""
     return table.sort_values("task", key=lambda tasks: tasks.map(list(HEADLINES).index), kind="stable")
 
 
@@ -221,9 +226,9 @@ def beside(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
              for model, dataset, kind, n in zip(name, ours.dataset, ours.kind, ours.n_test)]  # fmt: skip
     published = anchors[anchors.metric == anchors.task.map({task: metric for task, (metric, _) in HEADLINES.items()})]
     both = pd.concat([ours.assign(who="ours", label=label), published.assign(label=published.model)])
-    both = both[both.task.isin(published.task) & both.task.isin(ours.task)]
+    both = both[both.task.isin(published.task) & both.task.isin(ours.task)].sort_values("value", ascending=False)
     columns = ["task", "metric", "who", "label", "value", "low", "high"]
-    return both.sort_values("value", ascending=False)[columns].drop_duplicates(["task", "label"])
+    return _in_order(both)[columns].drop_duplicates(["task", "label"])
 
 
 def look_up(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:

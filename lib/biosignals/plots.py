@@ -370,8 +370,9 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
         ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="right",
                     rotation=-30, va="bottom", fontsize="x-small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:,.10g}")
+    ax.tick_params(axis="x", labelsize="small")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

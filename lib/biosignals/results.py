@@ -293,7 +293,7 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         rows.append(row | best_of)
     words = (
         "What speaks for each task [95 % interval]. *Theirs* is the best figure of earlier projects, *field* the best "
-        "published one that the book cites, both on other data."
+        "published one that the book cites, both on other data; n counts recordings, windows or pulses."
     )
     return f"{words}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}"
 

@@ -27,9 +27,9 @@ ROW = 30  # mm from one row of leads to the next
 
 # A table that its headings sort and a field above it filters. Without JavaScript it is a plain table in a box.
 SORTABLE = Template("""<style>
-.sortable { max-height: 34rem; overflow: auto; }
-.sortable table { margin: 0; font-size: 0.75rem; }
-.sortable table caption { caption-side: bottom; text-align: left; }
+.sortable { margin: 0; font-size: 0.75rem; line-height: 1.3; }
+.sortable div { max-height: 38rem; overflow: auto; }
+.sortable table { margin: 0; font-size: inherit; }
 .sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
 .sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
 .sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
@@ -38,11 +38,11 @@ SORTABLE = Template("""<style>
 .sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
 .sortable th[aria-sort=descending] button::after { content: " \\25bc"; }
 </style>
-<div class="sortable"><table id="$name"><caption>$caption</caption>
+<figure class="sortable"><div><table id="$name">
 <thead><tr>$headings</tr></thead>
 <tbody>
 $rows
-</tbody></table></div>
+</tbody></table></div><figcaption>$caption</figcaption></figure>
 <script>
 (() => {
   const table = document.getElementById("$name"), body = table.tBodies[0], rows = [...body.rows];

@@ -32,6 +32,7 @@ SORTABLE = Template("""<style>
 .sortable table { margin: 0; font-size: inherit; }
 .sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
 .sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
+.sortable table td.prose { min-width: 14rem; }
 .sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
 .sortable thead button { all: unset; cursor: pointer; }
 .sortable thead button:focus-visible { outline: 1px solid; }
@@ -107,15 +108,22 @@ def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
     Columns of numbers are sorted as numbers, those of whole numbers printed with thousands apart, others with `digits`
     decimals; what is missing is empty and comes last. All text is escaped, and nothing is fetched from elsewhere.
     """
-    marks = [' class="number"' if pd.api.types.is_numeric_dtype(column) else "" for _, column in frame.items()]
-    headings = "".join(f"<th{mark}>{html.escape(str(name))}</th>" for name, mark in zip(frame, marks))
     texts = [_printed(column, digits) for _, column in frame.items()]
+    marks = [_mark(column, cells) for (_, column), cells in zip(frame.items(), texts)]
+    headings = "".join(f"<th{mark}>{html.escape(str(name))}</th>" for name, mark in zip(frame, marks))
     rows = "\n".join(
         f"<tr>{''.join(f'<td{mark}>{html.escape(text)}</td>' for text, mark in zip(row, marks))}</tr>"
         for row in zip(*texts)
     )
     name = f"table-{sha1((caption + rows).encode(), usedforsecurity=False).hexdigest()[:8]}"
     return HTML(SORTABLE.substitute(name=name, caption=html.escape(caption), headings=headings, rows=rows))
+
+
+def _mark(column: pd.Series, texts: list[str]) -> str:
+    """What the style sheet tells a column by: numbers stand to the right, long texts get room."""
+    if pd.api.types.is_numeric_dtype(column):
+        return ' class="number"'
+    return ' class="prose"' if max(map(len, texts), default=0) > 60 else ""
 
 
 def _printed(column: pd.Series, digits: int) -> list[str]:
@@ -371,8 +379,7 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
                     rotation=-30, va="bottom", fontsize="x-small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter("{x:,.10g}")
-    ax.tick_params(axis="x", labelsize="small")
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

@@ -32,7 +32,7 @@ SORTABLE = Template("""<style>
 .sortable table { margin: 0; font-size: inherit; }
 .sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
 .sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
-.sortable table td.prose { min-width: 14rem; }
+.sortable table td.prose { min-width: 11rem; }
 .sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
 .sortable thead button { all: unset; cursor: pointer; }
 .sortable thead button:focus-visible { outline: 1px solid; }

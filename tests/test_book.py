@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -150,8 +151,18 @@ def test_the_reference_run_is_whole_small_and_names_no_place():
 def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)
-    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"))
+    anchors = pd.read_csv(ROOT / "book/anchors.csv")
+    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors)
     assert readme.read_text() == (ROOT / "README.md").read_text()
+
+
+@reference
+def test_every_failure_names_a_record_of_the_reference_run():
+    records = results.read(ROOT / "book/reference/results.json")
+    failures = pd.read_csv(ROOT / "book/failures.csv", keep_default_na=False)
+    failures = failures[failures.chapter.isin(records.chapter)]
+    assert list(results.look_up(failures, records).what) == list(failures.what)
+    assert failures[["what", "why"]].ne("").all(axis=None)
 
 
 def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 import biosignals
 from biosignals import compression, events, models, portable
+from biosignals.models.centred import Centred
 from biosignals.models.standardised import Standardised
 from biosignals.signals.filters import resample
+from biosignals.signals.windows import prepare
 
 CARD = portable.Card(
     model="made", task="superclass", channels=("I", "II"), unit="mV", sampling_rate=100.0, samples=200,
@@ -289,6 +291,13 @@ def test_long_recordings_are_answered_by_the_hour(net, model, tmp_path):
         assert highest == found.windows[inside, column].max()
     np.testing.assert_array_equal(covered, found.windows >= middle)
     assert "from 0:00:" in str(found)
+
+
+def test_a_centred_net_takes_windows_as_recorded(net):
+    x = np.random.default_rng(0).normal(40, 5, (3, 2, 200)).astype(np.float32)
+    with torch.no_grad():
+        as_recorded, as_learnt = Centred(net)(torch.from_numpy(x)), net(torch.from_numpy(prepare(x, 100, 100)))
+    np.testing.assert_allclose(as_recorded, as_learnt, atol=1e-4)
 
 
 def test_windows_in_which_nothing_moves_say_nothing(model, tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from biosignals import conformal
 from biosignals.conformal import ABSTAIN, NO, YES
+from biosignals.data import splits
 
 
 @given(n=st.integers(0, 60), percent=st.integers(1, 99), seed=st.integers(0, 99))
@@ -78,6 +79,41 @@ def test_where_classes_lie_apart_nothing_is_abstained_from():
     ((no, yes),) = limits = conformal.thresholds(targets, p, 0.1)
     assert no == yes and 0.4 < no < 0.6
     assert (conformal.answers(p, limits) == targets).all()
+
+
+def cross_validated(records, rng, shift):
+    """Records of nine folds in three nets, whose probabilities lie apart by `shift`; every patient has two records."""
+    subjects = np.repeat(np.arange(records // 2), 2)
+    folds = rng.integers(1, 10, records // 2)[subjects]
+    nets = (folds - 1) // 3
+    targets = (rng.random(records) < 0.3).astype(float)
+    scores = rng.normal(targets) + shift * nets
+    return targets[:, None], 1 / (1 + np.exp(-scores))[:, None], subjects, folds, nets
+
+
+def test_the_promise_is_kept_net_by_net_and_not_across_nets():
+    rng, kept = np.random.default_rng(0), []
+    for _ in range(20):
+        targets, p, subjects, folds, nets = cross_validated(900, rng, shift=3.0)
+        found = conformal.across_folds(targets, p, subjects, folds, nets, 0.1)
+        kept.append(conformal.table(targets, found, ["a"]).iloc[0, 2:4])
+    assert np.mean(kept, axis=0).max() < 0.115
+    lost = conformal.thresholds(targets[nets == 0], p[nets == 0], 0.1)
+    found = conformal.answers(p[nets == 2], lost)
+    assert conformal.table(targets[nets == 2], found, ["a"]).loc["a", "wrong of negatives"] > 0.5
+
+
+def test_each_fold_is_answered_by_its_nets_others():
+    targets, p, subjects, folds, nets = cross_validated(600, np.random.default_rng(1), shift=0.5)
+    found = conformal.across_folds(targets, p, subjects, folds, nets, 0.2)
+    for fold, others in ((1, (2, 3)), (8, (7, 9))):
+        calibrating = np.isin(folds, others) & np.isin(np.arange(600), splits.some_of_each(subjects, 1, seed=0))
+        limits = conformal.thresholds(targets[calibrating], p[calibrating], 0.2)
+        np.testing.assert_array_equal(found[folds == fold], conformal.answers(p[folds == fold], limits))
+    with pytest.raises(ValueError, match="two folds"):
+        conformal.across_folds(targets, p, subjects, np.arange(600) % 9, nets, 0.2)
+    with pytest.raises(ValueError, match="none to calibrate with"):
+        conformal.across_folds(targets, p, subjects, folds, folds, 0.2)
 
 
 def test_the_table_counts_what_it_says():

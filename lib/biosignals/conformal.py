@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from biosignals.data import splits
+
 YES, NO, ABSTAIN = 1, 0, -1
 
 
@@ -52,6 +54,29 @@ def answers(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """YES, NO or ABSTAIN for each probability, int8 (n, labels); limits: of `thresholds`."""
     p = np.asarray(probabilities)
     return np.where(p > limits[:, 1], YES, np.where(p < limits[:, 0], NO, ABSTAIN)).astype(np.int8)
+
+
+def across_folds(
+    targets: np.ndarray, probabilities: np.ndarray, subjects: Sequence, folds: np.ndarray, nets: np.ndarray, error: float
+) -> np.ndarray:
+    """`answers` for probabilities out of fold, int8 (n, labels): those of each fold at thresholds that its net's other folds gave.
+
+    folds, nets: numbers, (n,): in which fold a record is, and which net was asked about it, of several that each left some folds
+    out. A promise is about one net: thresholds of another net are not exchangeable with it, however alike their scores are. Of each
+    of `subjects` (n,) one record calibrates. Raises ValueError for a subject in two folds and for a net that was asked about one fold only.
+    """
+    folds, nets = np.asarray(folds), np.asarray(nets)
+    if pd.DataFrame({"subject": list(subjects), "fold": folds}).dropna().groupby("subject").fold.nunique().gt(1).any():
+        raise ValueError("a subject is in two folds: who calibrates must not be asked")
+    alone = np.isin(np.arange(len(folds)), splits.some_of_each(subjects, 1, seed=0))
+    found = np.full(np.shape(probabilities), ABSTAIN, np.int8)
+    for net, fold in sorted(set(zip(nets.tolist(), folds.tolist(), strict=True))):
+        asked = (nets == net) & (folds == fold)
+        others = (nets == net) & (folds != fold) & alone
+        if not others.any():
+            raise ValueError(f"net {net} was asked about fold {fold} only: there is none to calibrate with")
+        found[asked] = answers(probabilities[asked], thresholds(targets[others], probabilities[others], error))
+    return found
 
 
 def table(targets: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:

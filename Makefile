@@ -64,6 +64,7 @@ bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
+	rm -rf book/reference/models && cp -R runs/reference/models book/reference/models
 	$(BIN)/python -m biosignals.results book/reference --readme README.md --anchors book/anchors.csv
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay

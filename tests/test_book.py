@@ -9,11 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
-from biosignals import results
+from biosignals import compression, models, portable, results
+from biosignals.data.ptbxl import LEADS, SUPERCLASSES
 from biosignals.data.simulate import ptbxl
 from conftest import CHAPTERS, ROOT
 
@@ -173,3 +176,19 @@ def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     names = {}
     exec(code.replace("epochs=30", "epochs=1"), names)  # noqa: S102 our own page
     assert names["probabilities"].shape == (len(names["rows"]["test"]), 5)
+
+
+def test_the_lines_that_ask_a_model_run(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/predict.md").read_text(), flags=re.DOTALL)
+    ptbxl.write(tmp_path / "ptb-xl", records=12, seed=1)
+    for file in (tmp_path / "ptb-xl/records100/00000").glob("00001_lr.*"):
+        shutil.copy(file, tmp_path / (file.name if file.suffix == ".dat" else "recording.hea"))
+    net = models.create("student-4k", 12, 5, 250).eval()
+    compression.export(net, torch.zeros(2, 12, 250), tmp_path / "superclass.onnx")
+    card = portable.Card("student-4k", "superclass", LEADS, "mV", 100.0, 250, 1.25, "mean", SUPERCLASSES, False, (0.5,) * 5,
+                         "nothing", (), 1, 1, 1.0, ())  # fmt: skip
+    portable.write_card(card, tmp_path / "superclass.onnx")
+    monkeypatch.chdir(tmp_path)
+    names = {"array": np.random.default_rng(0).normal(size=(12, 5000)), "names": LEADS}
+    exec(code, names)  # noqa: S102 our own page
+    assert names["answer"].probabilities.shape == (5,)

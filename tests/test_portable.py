@@ -3,22 +3,28 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import edfio
 import h5py
 import numpy as np
+import onnx
 import pytest
 import torch
 import wfdb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biosignals import compression, models, portable
+import biosignals
+from biosignals import compression, events, models, portable
+from biosignals.models.centred import Centred
 from biosignals.models.standardised import Standardised
+from biosignals.signals.filters import resample
+from biosignals.signals.windows import prepare
 
 CARD = portable.Card(
     model="made", task="superclass", channels=("I", "II"), unit="mV", sampling_rate=100.0, samples=200,
+    step=1.0, together="mean",
     classes=("a", "b", "c"), exclusive=False, thresholds=(0.2, 0.5, 0.8), trained_on="noise", scores=(), params=1, bytes=1,
     latency_ms=1.0, limits=("not for patients",),
 )  # fmt: skip
@@ -87,16 +93,17 @@ def test_every_kind_of_file_gets_the_answer_of_the_net(net, model, tmp_path, wri
     # Other channels, another order, another rate, other units: the model finds its own.
     x = ecg(rate=rate, channels=3)
     found = portable.predict(write(tmp_path, x, rate, ("II", "V1", "I")), model)
-    np.testing.assert_allclose(found.probability, expected(net, ecg(channels=3)[[2, 0]]), atol=0.01)
-    assert list(found.index) == ["a", "b", "c"]
-    assert list(found.above) == list(found.probability.to_numpy() >= np.array(CARD.thresholds))
+    np.testing.assert_allclose(found.probabilities, expected(net, ecg(channels=3)[[2, 0]]), atol=0.01)
+    assert list(found.above) == list(found.probabilities >= np.array(CARD.thresholds))
 
 
 def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
     x = ecg()
-    by_file = portable.predict(write_csv(tmp_path, x, 100.0, ("I", "II")), model)
-    by_array = portable.predict(portable.from_array(x, ("I", "II"), 100.0), model)
-    np.testing.assert_allclose(by_file.probability, by_array.probability, atol=1e-5)
+    by_file = biosignals.predict(write_csv(tmp_path, x, 100.0, ("I", "II")), model)
+    by_array = biosignals.predict(x * 1000, model, ("I", "II"), 100.0, unit="uV")
+    np.testing.assert_allclose(by_file.probabilities, by_array.probabilities, atol=1e-5)
+    with pytest.raises(portable.Refused, match="names of its channels"):
+        biosignals.predict(x, model)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +113,10 @@ def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
         (portable.from_array(ecg(rate=50), ("I", "II"), 50), "50 Hz; made needs 100 Hz"),
         (portable.from_array(ecg(1.0), ("I", "II"), 100), "1.0 s; made needs 2 s"),
         (portable.from_array(1e3 * ecg(), ("I", "II"), 100), "is its unit right"),
-        (portable.from_array(ecg() * [[1], [0]], ("I", "II"), 100), "II stands still"),
+        (portable.from_array(ecg() * [[1], [0]], ("I", "II"), 100), "II never moves"),
         (portable.from_array(np.where(np.arange(400) == 7, np.nan, ecg()), ("I", "II"), 100), "NaN"),
+        (portable.from_array(ecg(channels=3), ("I", "II", "ii"), 100), "ii stands twice"),
+        (portable.from_array(ecg(), ("I", "II"), 100, unit="mmHg"), "in mmhg; they must be in V, mV or uV"),
     ],
 )
 def test_what_the_model_was_not_made_for_is_refused(model, signal, message):
@@ -128,8 +137,6 @@ def test_files_that_are_none_are_refused(tmp_path):
     for path, message in ((tmp_path / "none.edf", "no such file"), (tmp_path / "a.exe", "a recording is one of")):
         with pytest.raises(portable.Refused, match=message):
             portable.read(path)
-    with pytest.raises(portable.Refused, match="must be in V, mV or uV"):
-        portable.from_array(ecg(), ("I", "II"), 100, unit="mmHg")
     with pytest.raises(portable.Refused, match="channels, samples"):
         portable.from_array(ecg()[0], ("I",), 100)
 
@@ -154,26 +161,196 @@ def test_models_without_their_card_or_with_another_are_refused(model, tmp_path):
     other = tmp_path / "other.onnx"
     other.write_bytes(model.read_bytes())
     with pytest.raises(portable.Refused, match="there is no card"):
-        portable.predict(portable.from_array(ecg(), ("I", "II"), 100), other)
-    portable.write_card(replace(CARD, samples=100), other)
+        biosignals.predict(ecg(), other, ("I", "II"), 100)
+    portable.write_card(replace(CARD, samples=150), other)
     with pytest.raises(portable.Refused, match="its card says"):
-        portable.predict(portable.from_array(ecg(), ("I", "II"), 100), other)
-    portable.write_card(CARD, other)
-    other.write_bytes(b"nothing")
-    with pytest.raises(portable.Refused, match="cannot load"):
-        portable.predict(portable.from_array(ecg(), ("I", "II"), 100), other)
-    other.with_suffix(".json").write_text(json.dumps({"model": "x"}))
-    with pytest.raises(portable.Refused, match="not a model's card"):
-        portable.read_card(other)
+        biosignals.predict(ecg(), other, ("I", "II"), 100)
+    portable.write_card(replace(CARD, classes=("a", "b"), thresholds=(0.5, 0.5)), other)
+    with pytest.raises(portable.Refused, match="gives 3 probabilities, its card names 2"):
+        biosignals.predict(ecg(), other, ("I", "II"), 100)
+
+
+@pytest.mark.parametrize("content", [{"model": "x"}, [], None, asdict(CARD) | {"samples": 1e9}, asdict(CARD) | {"classes": 3},
+                                     asdict(CARD) | {"thresholds": [0.5]}, asdict(CARD) | {"sampling_rate": "fast"},
+                                     asdict(CARD) | {"step": 0}, asdict(CARD) | {"stands_for": {"X": "Y"}}])  # fmt: skip
+def test_damaged_cards_are_refused(model, tmp_path, content):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(portable.Refused, match=r"a\.json"):
+        portable.read_card(tmp_path / "a.onnx")
+
+
+def changed(model, path, change):
+    graph = onnx.load(model)
+    change(graph)
+    path.write_bytes(graph.SerializeToString())
+    portable.write_card(CARD, path)
+    return path
+
+
+def of_the_future(graph):
+    graph.opset_import[0].version = 999
+
+
+def with_weights_elsewhere(graph):
+    tensor = graph.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+
+
+def with_logits(graph):
+    last = graph.graph.node[-1]
+    name, last.output[0] = last.output[0], "inner"
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(100), "hundred"))
+    graph.graph.node.append(onnx.helper.make_node("Mul", ["inner", "hundred"], [name]))
+
+
+@pytest.mark.parametrize("change, message", [(of_the_future, "cannot load it"), (with_weights_elsewhere, "cannot load it"),
+                                             (with_logits, "gives no probabilities")])  # fmt: skip
+def test_models_that_cannot_be_run_are_refused(model, tmp_path, change, message):
+    (tmp_path / "secret").write_bytes(bytes(1 << 16))
+    (tmp_path / "models").mkdir()
+    with pytest.raises(portable.Refused, match=message):
+        biosignals.predict(ecg(), changed(model, tmp_path / "models/a.onnx", change), ("I", "II"), 100)
+
+
+@given(length=st.integers(0, 4000), place=st.integers(0, 4000), byte=st.integers(0, 255))
+def test_damaged_models_are_refused_or_answer(model, tmp_path_factory, length, place, byte):
+    content = bytearray(model.read_bytes()[: -length or None])
+    content[place] = byte
+    damaged = tmp_path_factory.mktemp("damaged") / "a.onnx"
+    damaged.write_bytes(content)
+    portable.write_card(CARD, damaged)
+    try:
+        assert np.isfinite(biosignals.predict(ecg(), damaged, ("I", "II"), 100).probabilities).all()
+    except portable.Refused:
+        pass
+
+
+@pytest.mark.parametrize("name", ["../secret.dat", "/tmp/secret.dat", "..", "a\\b.dat", "~", "s3://a/b.dat"])
+@pytest.mark.parametrize("form", ["16", "212"])
+def test_headers_that_name_files_elsewhere_are_refused(tmp_path, name, form):
+    (tmp_path / "secret.dat").write_bytes(bytes(8000))
+    (tmp_path / "set").mkdir()
+    header = tmp_path / "set/record.hea"
+    header.write_text("record 2 100 400\n" + "".join(f"{name} {form} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II")))
+    with pytest.raises(portable.Refused, match="outside of its folder"):
+        portable.read(header)
+
+
+def test_records_of_several_segments_are_refused(tmp_path):
+    (tmp_path / "many.hea").write_text("many/2 1 100 800\nfirst 400\n../second 400\n")
+    with pytest.raises(portable.Refused, match="segments"):
+        portable.read(tmp_path / "many.hea")
+
+
+def test_other_formats_of_wfdb_are_read_and_gaps_filled(net, model, tmp_path):
+    x = ecg()
+    x[0, 100:110] = np.nan
+    wfdb.wrsamp("record", 100, ["mV", "NU"], ["I", "RESP"], p_signal=x.T, fmt=["212", "212"], write_dir=str(tmp_path))
+    found = portable.read(tmp_path / "record.hea")
+    assert found.units == ("mV", "NU")
+    filled = np.interp(np.arange(400), np.flatnonzero(np.isfinite(x[0])), x[0][np.isfinite(x[0])])
+    np.testing.assert_allclose(found.values[0], filled, atol=0.01)
+
+
+def test_a_hand_held_recorders_only_channel_may_stand_for_a_lead(net, model, tmp_path):
+    x = ecg(channels=1)
+    one = tmp_path / "one.onnx"
+    torch.manual_seed(0)
+    compression.export(Standardised(models.create("student-4k", 1, 3, 200), 0.0, 0.5), torch.randn(2, 1, 200), one)
+    portable.write_card(replace(CARD, channels=("I",), stands_for={"ECG": "I"}), one)
+    by_name = biosignals.predict(x, one, ["I"], 100).probabilities
+    np.testing.assert_array_equal(biosignals.predict(x, one, ["ECG"], 100).probabilities, by_name)
+    # Among others, ECG may be any lead.
+    with pytest.raises(portable.OtherChannels, match="needs I"):
+        biosignals.predict(ecg(), one, ["ECG", "EEG"], 100)
+
+
+def test_long_recordings_are_answered_by_the_hour(net, model, tmp_path):
+    # Each window is prepared by itself, as a monitor would, and scores are means of windows that do not lie ahead.
+    x, rate = ecg(seconds=60, rate=250, seed=3), 250
+    by_time = tmp_path / "by_time.onnx"
+    by_time.write_bytes(model.read_bytes())
+    portable.write_card(replace(CARD, together="maximum", step=2.0, smoothing=3), by_time)
+    found = biosignals.predict(x, by_time, ("I", "II"), rate)
+    windows = np.stack([resample(x[:, start : start + 500], rate, 100) for start in range(0, x.shape[1], 500)])
+    with torch.no_grad():
+        scores = net(torch.from_numpy(windows).float()).sigmoid().numpy()
+    smooth = np.stack([events.smooth(score, 3) for score in scores.T], axis=1)
+    np.testing.assert_allclose(found.windows, smooth, atol=1e-4)
+    np.testing.assert_allclose(found.probabilities, smooth.max(0), atol=1e-4)
+    middle = tuple(np.median(found.windows, axis=0))
+    portable.write_card(replace(CARD, together="maximum", step=2.0, smoothing=3, thresholds=middle), by_time)
+    found = biosignals.predict(x, by_time, ("I", "II"), rate)
+    covered = np.zeros(found.windows.shape, bool)
+    for name, start, end, highest in found.stretches():
+        column = CARD.classes.index(name)
+        inside = (found.starts >= start) & (found.starts < end)
+        covered[inside, column] = True
+        assert highest == found.windows[inside, column].max()
+    np.testing.assert_array_equal(covered, found.windows >= middle)
+    assert "from 0:00:" in str(found)
+
+
+def test_a_centred_net_takes_windows_as_recorded(net):
+    x = np.random.default_rng(0).normal(40, 5, (3, 2, 200)).astype(np.float32)
+    with torch.no_grad():
+        as_recorded, as_learnt = Centred(net)(torch.from_numpy(x)), net(torch.from_numpy(prepare(x, 100, 100)))
+    np.testing.assert_allclose(as_recorded, as_learnt, atol=1e-4)
+
+
+def test_windows_in_which_nothing_moves_say_nothing(model, tmp_path):
+    x = ecg(seconds=10)
+    x[:, 400:800] = 0.2
+    by_time = tmp_path / "by_time.onnx"
+    by_time.write_bytes(model.read_bytes())
+    portable.write_card(replace(CARD, together="maximum", step=2.0), by_time)
+    found = biosignals.predict(x, by_time, ("I", "II"), 100)
+    assert ((found.windows == 0).all(1) == [False, False, True, True, False]).all()
+
+
+def test_many_recordings_get_the_answers_of_each(net, model):
+    x = np.stack([ecg(seed=seed) for seed in range(3)]).astype(np.float32)
+    found = portable.probabilities(model, x)
+    np.testing.assert_allclose(found, [biosignals.predict(one, model, ("I", "II"), 100).probabilities for one in x], atol=1e-6)
+
+
+def ask(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "biosignals", "predict", *arguments], check=False, capture_output=True, text=True
+    )
 
 
 def test_the_command_prints_probabilities_and_that_it_is_no_diagnosis(model, tmp_path):
     good = write_csv(tmp_path, ecg(), 100.0, ("I", "II"))
     bad = tmp_path / "bad.edf"
     bad.write_bytes(b"")
-    done = subprocess.run(
-        [sys.executable, "-m", "biosignals", "predict", good, bad, "--model", model], check=False, capture_output=True, text=True
-    )
+    done = ask(good, bad, "--model", model)
     assert done.returncode == 1
     assert "not a diagnosis" in done.stdout and "probability" in done.stdout
     assert "bad.edf" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_a_model_the_command_asks_all_that_fit(model, tmp_path):
+    for name, channels in {"two": ("I", "II"), "other": ("V1", "V2"), "fast": ("II", "I")}.items():
+        (tmp_path / f"{name}.onnx").write_bytes(model.read_bytes())
+        rate = 200.0 if name == "fast" else 100.0
+        portable.write_card(replace(CARD, model=name, channels=channels, sampling_rate=rate, step=0.5), tmp_path / f"{name}.onnx")
+    fits = ask(write_csv(tmp_path, ecg(), 100.0, ("I", "II")), "--models", tmp_path)
+    assert fits.returncode == 0 and "superclass, two" in fits.stdout
+    assert "other" not in fits.stdout + fits.stderr
+    assert "fast does not answer: 100 Hz; fast needs 200 Hz" in fits.stderr
+    none = ask(write_csv(tmp_path, ecg(), 100.0, ("X", "Y")), "--models", tmp_path)
+    assert none.returncode == 1 and not none.stdout
+    assert all(f"{name} needs" in none.stderr for name in ("two", "other", "fast"))
+    (tmp_path / "empty").mkdir()
+    assert "name one with --model" in ask(tmp_path / "record.csv", "--models", tmp_path / "empty").stderr
+
+
+def test_neither_the_library_nor_an_answer_waits_for_what_it_does_not_need(model, tmp_path):
+    record = write_wfdb(tmp_path, ecg(rate=300), 300, ("I", "II"))
+    code = f"import sys, biosignals; assert 'onnxruntime' not in sys.modules; biosignals.predict({str(record)!r}, {str(model)!r})"
+    heavy = "print([name for name in ('torch', 'scipy', 'pandas', 'sklearn', 'wfdb') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", f"{code}; {heavy}"], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

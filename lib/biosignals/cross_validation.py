@@ -54,9 +54,8 @@ def out_of_fold(
         rows = {"train": drawn, "validation": validation}
         options = {"scored": scored, "features": features, "lesson": lesson}
         fits.append(_fit(start, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
-        probabilities = prediction.predict(
-            fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
-        )
+        asked_for = held_out, recipe.crop, features, recipe.exclusive
+        probabilities = prediction.predict(fits[-1].net, recordings, *asked_for, cache=Path(cache) / "answers")
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)

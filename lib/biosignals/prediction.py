@@ -1,5 +1,9 @@
 """What a fitted net says of recordings."""
 
+import hashlib
+import inspect
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +17,47 @@ from biosignals.models.one_by_k import OneByK
 
 def predict(
     net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None,
-    features: np.ndarray | None = None, exclusive: bool = False,
+    features: np.ndarray | None = None, exclusive: bool = False, cache: Path | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
 
     rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
-    float32 (recordings, features). exclusive: classes exclude each other (softmax). ValueError without rows.
+    float32 (recordings, features). exclusive: classes exclude each other (softmax). cache: folder of answers; one of the
+    same net and code about the same signals is found there again. ValueError without rows.
     """
     if not len(rows):
         raise ValueError(f"{recordings.dataset}: no recordings to ask about; is their split empty?")
+    if cache is not None:
+        place = Path(cache) / f"{_key(net, recordings, rows, crop, features, exclusive)}.npy"
+        if not place.is_file():
+            _write(place, predict(net, recordings, rows, crop, features, exclusive))
+        return np.load(place, allow_pickle=False)
     blocks = np.split(np.asarray(rows), range(1024, len(rows), 1024))
     prepared = ready(net, recordings.physical(rows[:2])[..., :crop], features)
     return np.concatenate([
         _answers(prepared, recordings.physical(some), crop, None if features is None else features[some], exclusive)
         for some in blocks
     ])  # fmt: skip
+
+
+def _key(net: nn.Module, recordings: Recordings, rows: np.ndarray, *options) -> str:
+    crop, features, exclusive = options
+    written_in = {type(module).__module__ for module in net.modules()} | {__name__}
+    code = [inspect.getsource(sys.modules[name]) for name in sorted(written_in) if name.startswith("biosignals.")]
+    digest = hashlib.blake2b(repr((code, str(net), crop, exclusive, recordings.scale)).encode(), digest_size=10)
+    for value in net.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy())
+    digest.update(np.ascontiguousarray(recordings.signals[rows]))
+    if features is not None:
+        digest.update(np.ascontiguousarray(features[rows], dtype=np.float32))
+    return digest.hexdigest()
+
+
+def _write(place: Path, answers: np.ndarray) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_suffix(f".{os.getpid()}.part.npy")
+    np.save(unfinished, answers)
+    os.replace(unfinished, place)
 
 
 def predict_signals(

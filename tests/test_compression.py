@@ -91,6 +91,24 @@ def test_channels_that_do_nothing_go_first_and_change_no_answer(net):
     torch.testing.assert_close(smaller(signals(3)), net(signals(3)))
 
 
+def test_what_is_loaded_by_other_names_has_lost_its_weights_and_nothing_else(net):
+    lost = compression.pruned_and_lost(net, 0.2)
+    before, after = net.state_dict(), lost.state_dict()
+    for name, value in before.items():
+        is_lost = value.ndim > 1  # weights of convolutions and dense layers; not of batch norm
+        assert torch.equal(after[name], value) != is_lost, name
+
+
+def test_one_step_for_all_layers_leaves_few_values_to_layers_of_small_weights(net):
+    with torch.no_grad():
+        convolutions(net)[0].weight.mul_(1e-4)
+    rounded = convolutions(compression.with_one_step(net, 8))
+    assert rounded[0].weight.unique().numel() == 1  # all zero
+    largest = max(layer.weight.abs().max() for layer in convolutions(net))
+    for layer, before in zip(rounded, convolutions(net), strict=True):
+        assert (layer.weight - before.weight).abs().max() <= largest / 127 / 2 + 1e-6
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
 def test_a_share_outside_of_0_to_1_is_refused(net, share):
     for prune_by in (compression.with_small_weights_at_zero, lambda *a: compression.without_channels(a[0], signals(2), a[1])):
@@ -178,6 +196,38 @@ def test_files_get_smaller_and_say_nearly_the_same(net, exported, tmp_path):
     assert compression.quantized_layers(small["half"]) == (0, 4)
     for name in ("dynamic", "static", "per tensor"):
         assert compression.quantized_layers(small[name]) == (4, 4)
+
+
+def test_a_layer_that_the_runtime_computes_in_floats_is_not_counted(exported, tmp_path):
+    static = compression.to_int8(exported, tmp_path / "static.onnx", signals(20).numpy())
+    model = onnx.load(static)
+    # Without the rounding of its input, a convolution still has weights of eight bits and is none of eight bits.
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    first.input[0] = "signals"
+    onnx.save(model, tmp_path / "half.onnx")
+    assert compression.quantized_layers(static) == (4, 4)
+    assert compression.quantized_layers(tmp_path / "half.onnx") == (3, 4)
+
+
+def test_both_files_are_made_once_and_again_after_a_change(net, tmp_path):
+    windows = signals(8).numpy()
+    first = compression.both_files(net, windows, tmp_path)
+    before = {way: path.stat().st_mtime_ns for way, path in first.items()}
+    assert compression.both_files(net, windows, tmp_path) == first
+    assert {way: path.stat().st_mtime_ns for way, path in first.items()} == before
+    assert compression.quantized_layers(first["int8"]) == (4, 4)
+    assert compression.both_files(net, windows[:4], tmp_path)["int8"] != first["int8"]
+    with torch.no_grad():
+        net.net.head.bias += 1
+    assert compression.both_files(net, windows, tmp_path)["float32"] != first["float32"]
+
+
+def test_costs_are_those_of_the_file_and_of_its_net(net, exported):
+    found = compression.costs(exported, net, signals(5).numpy(), repeats=3)
+    assert found["bytes"] == exported.stat().st_size
+    assert found["parameters"] == models.parameter_count(net)
+    assert found["MACs"] == compression.multiply_adds(net, signals(1))
+    assert min(found.values()) > 0
 
 
 def test_weights_of_eight_bits_have_a_scale_per_channel_or_one(exported, tmp_path):

@@ -23,7 +23,8 @@ def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     prepared = quantization_aware.ready_for_int8(net, x[:2])
     fit = training.fit(prepared, recordings, targets, np.arange(32), None, recipe, tmp_path / "fits")
     path = compression.export(quantization_aware.in_int8(fit.net), x[:2], tmp_path / "net.onnx")
-    assert compression.quantized_layers(path) == (4, 4)
+    # Nothing follows the last layer whose range could be learnt: ONNX Runtime computes it in floats.
+    assert compression.quantized_layers(path) == (3, 4)
     found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"signals": x.numpy()})[0]
     assert np.abs(found - fit.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 import torch_pruning
 from google.protobuf.message import DecodeError
@@ -36,23 +39,23 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
+from biosignals import timing
+from biosignals.models import parameter_count
 from biosignals.models.portable_s4 import as_convolutions
 from biosignals.models.s4 import S4
 from biosignals.models.standardised import Standardised
 
 _DENSE = (nn.Conv1d, nn.Conv2d, nn.Linear)
 OPSET, OLDEST_OPSET = 20, 13
-LAYERS = {"Conv", "Gemm", "MatMul", "LSTM"}
-INTEGER_LAYERS = {
-    "ConvInteger",
-    "MatMulInteger",
-    "QLinearConv",
-    "QLinearMatMul",
-    "DynamicQuantizeLSTM",
-    "QGemm",
-}
+# What ONNX Runtime computes layers with weights by, in its own graph: in 8 bits, or else.
+IN_INTEGERS = {
+    "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
+    "QLinearConv", "QLinearMatMul",
+}  # fmt: skip
+IN_FLOATS = {"Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "Gemm", "LSTM", "MatMul"}
 
 
 # Pruning
@@ -99,8 +102,41 @@ def settled(net: nn.Module) -> nn.Module:
 
 def share_of_zeros(net: nn.Module) -> float:
     """Share of the weights of convolutions and dense layers that are zero."""
-    weights = [module.weight.detach() for module in settled(net).modules() if isinstance(module, _DENSE)]
+    weights = [layer.weight.detach() for layer in _dense(settled(net))]
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def pruned_and_lost(net: nn.Module, share: float, seed: int = 0) -> nn.Module:
+    """A mistake: a net pruned by `torch.nn.utils.prune`, saved, and loaded without insisting on names.
+
+    Pruning renames a weight to `weight_orig`. A new net knows no such name and keeps its random start; with strict=False
+    nobody is told.
+    """
+    _check_share(share)
+    pruned, fresh = copy.deepcopy(net), copy.deepcopy(net)
+    for layer in _dense(pruned):
+        prune.l1_unstructured(layer, "weight", share)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for layer in _dense(fresh):
+            layer.reset_parameters()
+    fresh.load_state_dict(pruned.state_dict(), strict=False)
+    return fresh.eval()
+
+
+def with_one_step(net: nn.Module, bits: int = 8) -> nn.Module:
+    """A mistake: a copy whose weights are rounded to `bits` bits with one step for all layers, by the largest of them all."""
+    net = copy.deepcopy(net).eval()
+    weights = [layer.weight for layer in _dense(net)]
+    step = max(float(weight.detach().abs().max()) for weight in weights) / (2 ** (bits - 1) - 1)
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_((weight / step).round() * step)
+    return net
+
+
+def _dense(net: nn.Module) -> list[nn.Module]:
+    return [module for module in net.modules() if isinstance(module, _DENSE)]
 
 
 def without_channels(
@@ -177,12 +213,30 @@ def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False)
 
 
 def exported(net: nn.Module, example: Tensor, folder: Path) -> Path:
-    """As `export`, to a file in `folder` that is named after the net and its weights; one that is there is taken."""
-    digest = hashlib.blake2b(f"{net} {tuple(example.shape[1:])} {torch.__version__}".encode(), digest_size=10)
+    """As `export`, to a file in `folder` named after the net, its weights and code; one that is there is taken."""
+    path = Path(folder) / f"{_digest(net, example)}.onnx"
+    return path if path.is_file() else export(net, example, path)
+
+
+def both_files(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, Path]:
+    """A net's files "float32" and "int8", `exported` and made smaller by `to_int8`; those that are there are taken.
+
+    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings that the net learnt from.
+    """
+    whole = exported(net, torch.from_numpy(windows[:2]), folder)
+    digest = hashlib.blake2b(np.ascontiguousarray(windows), digest_size=5).hexdigest()
+    small = whole.with_name(f"{whole.stem}-{digest}.onnx")
+    return {"float32": whole, "int8": small if small.is_file() else to_int8(whole, small, windows)}
+
+
+def _digest(net: nn.Module, example: Tensor) -> str:
+    written_in = {type(module).__module__ for module in net.modules()} | {__name__}
+    code = [inspect.getsource(sys.modules[name]) for name in sorted(written_in) if name.startswith("biosignals.")]
+    about = repr((code, str(net), tuple(example.shape[1:]), torch.__version__))
+    digest = hashlib.blake2b(about.encode(), digest_size=10)
     for value in net.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy())
-    path = Path(folder) / f"{digest.hexdigest()}.onnx"
-    return path if path.is_file() else export(net, example, path)
+    return digest.hexdigest()
 
 
 def to_float16(source: Path, target: Path) -> Path:
@@ -241,18 +295,24 @@ def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: in
 
 
 def quantized_layers(path: Path) -> tuple[int, int]:
-    """How many of an ONNX file's layers with weights compute in 8 bits, and how many there are."""
-    graph = onnx.load(path).graph
-    made_by = {name: node for node in graph.node for name in node.output}
-    layers = [node for node in graph.node if node.op_type in LAYERS | INTEGER_LAYERS]
-    return sum(_in_eight_bits(node, made_by) for node in layers), len(layers)
+    """How many of an ONNX file's layers with weights ONNX Runtime computes in 8 bits, and how many there are.
 
-
-def _in_eight_bits(node: onnx.NodeProto, made_by: dict[str, onnx.NodeProto]) -> bool:
-    if node.op_type in INTEGER_LAYERS:
-        return True
-    # Between a dequantized input and a dequantized weight ONNX Runtime puts an integer layer in place of the three.
-    return all(name in made_by and made_by[name].op_type == "DequantizeLinear" for name in node.input[:2])
+    Counted in the graph that the runtime makes of the file: what it could not put together runs in floats, whatever the
+    nodes around it say.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(Path(folder) / "runs.onnx")
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(options.optimized_model_filepath).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:  # in the order of their computing: weights may be brought into shape first
+        if node.input and set(node.input) - {""} <= constants:
+            constants |= set(node.output)
+    layers = [node.op_type for node in graph.node if constants & set(node.input) and not set(node.output) <= constants]
+    integers = sum(name in IN_INTEGERS for name in layers)
+    return integers, integers + sum(name in IN_FLOATS for name in layers)
 
 
 class _Reader(CalibrationDataReader):
@@ -321,6 +381,21 @@ def _save(model: onnx.ModelProto, target: Path) -> Path:
 
 
 # What a net costs
+
+
+def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) -> dict[str, float]:
+    """What an ONNX file costs, on one thread: bytes, milliseconds for one window and for all of `windows`, and memory (MiB).
+
+    windows: float32 (n, channels, samples). With the parameters and multiply-adds for one window of the net it was made of.
+    """
+    one, many = windows[:1], len(windows)
+    median, slow = timing.latency_of_file(file, one, repeats)
+    median_of_many, slow_of_many = timing.latency_of_file(file, windows, max(3, repeats // 10))
+    return {
+        "parameters": parameter_count(net), "MACs": multiply_adds(net, torch.from_numpy(one)), "bytes": file.stat().st_size,
+        "ms": median, "p95": slow, f"ms of {many}": median_of_many, f"p95 of {many}": slow_of_many,
+        "MiB": timing.memory(file, windows.shape),
+    }  # fmt: skip
 
 
 def multiply_adds(net: nn.Module, example: Tensor) -> int:

@@ -92,7 +92,7 @@ def test_channels_that_do_nothing_go_first_and_change_no_answer(net):
 
 
 def test_what_is_loaded_by_other_names_has_lost_its_weights_and_nothing_else(net):
-    lost = compression.pruned_and_lost(net, 0.2)
+    lost = compression.pruned_and_lost(net, 0.2, seed=1)  # the net itself began with seed 0
     before, after = net.state_dict(), lost.state_dict()
     for name, value in before.items():
         is_lost = value.ndim > 1  # weights of convolutions and dense layers; not of batch norm

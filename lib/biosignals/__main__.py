@@ -25,7 +25,7 @@ def main() -> int:
             print(f"refused: {error}", file=sys.stderr)
             continue
         for answer in answers:
-            print(f"{file.name}: {answer}\n")
+            print(f"{portable.printable(file.name)}: {answer}\n")
     return refused
 
 
@@ -41,11 +41,11 @@ def ask_all(signal: portable.Signal, folder: Path) -> list[portable.Answer]:
         except portable.Refused as error:
             reasons[model.stem] = error
     if not answers:
-        why = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items()) or " it holds none; name one with --model"
-        raise portable.Refused(f"no model in {folder} answers:{why}")
+        why = [f"  {name}: {reason}" for name, reason in reasons.items()]
+        raise portable.Refused(f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"]))
     for name, reason in reasons.items():
         if not isinstance(reason, portable.OtherChannels):
-            print(f"{name} does not answer: {reason}", file=sys.stderr)
+            print(f"{portable.printable(name)} does not answer: {reason}", file=sys.stderr)
     return answers
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -109,6 +110,7 @@ VOCABULARY = {
         "precision", "f1", "event_f1", "event_sensitivity", "false_alarms_per_day", "delay_s", "kappa", "eer", "brier", "ece",
     },
 }  # fmt: skip
+ONE_RECORD = ("chapter", "task", "model", "condition", "dataset", "split", "seed", "metric")
 KEYS = [
     "chapter", "task", "model", "condition", "dataset", "kind", "split", "seed", "n_train", "n_test", "subjects",
     "metric", "value", "low", "high", "versus", "delta", "delta_low", "delta_high", "runtime", "batch", "latency_ms",
@@ -126,6 +128,8 @@ def check_results(path: Path) -> None:
             assert record[key] in words
         assert re.fullmatch(r"(\S+=\S+( \S+=\S+)*)?", record["condition"])
         assert record["low"] is None or record["low"] <= record["value"] <= record["high"]
+    apart = Counter(tuple(record[key] for key in ONE_RECORD) for record in records)
+    assert not [key for key, count in apart.items() if count > 1]
 
 
 def test_results_keep_to_the_vocabulary(tiny_run):

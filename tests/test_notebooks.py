@@ -91,6 +91,14 @@ def test_every_import_is_used(chapter):
 
 
 @chapters
+def test_every_table_is_shown(chapter):
+    """A table that is not the last thing in its cell is seen only through `display`."""
+    for cell in code_cells(chapter):
+        for statement in ast.parse(cell.source).body[:-1]:
+            assert not ast.unparse(statement).startswith("plots.table("), cell.source
+
+
+@chapters
 def test_stored_parameters_are_those_of_the_quick_profile(chapter):
     stored, quick = parameters(chapter), profile("quick").get(chapter, {})
     assert stored == stored | quick | {"profile": "quick", "data": "", "folder": ""}

@@ -211,3 +211,9 @@ def test_the_readme_keeps_all_but_the_table(tmp_path):
     text = readme.read_text()
     assert text.startswith("# Top\n<!-- scores -->") and text.endswith("<!-- /scores -->\nend\n")
     assert "stale table" not in text and "simulated" in text and "student" in text and ".900" in text and ".950" in text
+
+
+def test_a_model_is_one_word():
+    about = {"chapter": "03_baseline", "task": "superclass", "dataset": "ptb-xl", "kind": "real", "split": "test"}
+    with pytest.raises(ValueError, match="one word"):
+        results.record(**about, model="flat lines", n_test=3, metric="macro_auroc", value=0.5)

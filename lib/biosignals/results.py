@@ -43,8 +43,8 @@ ASIDES = (
 def record(**values) -> dict:
     """One result with all keys, those not given null; `condition` is empty for the plain case.
 
-    Raises ValueError for an unknown key, a missing required one, a word outside of the vocabulary, or a condition
-    that is not words `key=value`.
+    Raises ValueError for an unknown key, a missing required one, a word outside of the vocabulary, a model whose name is
+    not one word, or a condition that is not words `key=value`.
     """
     unknown = sorted(set(values) - set(KEYS))
     missing = [key for key in REQUIRED if values.get(key) is None]
@@ -56,6 +56,8 @@ def record(**values) -> dict:
         )
     filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
     filled = {key: _plain(filled[key]) for key in KEYS}
+    if not re.fullmatch(r"[\w.+-]+", filled["model"]):
+        raise ValueError(f"a model's name is one word, not {filled['model']!r}")
     if not all(re.fullmatch(r"[^=\s]+=[^=\s]+", word) for word in filled["condition"].split()):
         raise ValueError(f"a condition is words like loss=focal, not {filled['condition']!r}")
     return filled

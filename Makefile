@@ -64,7 +64,8 @@ bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
-	$(BIN)/python -c "from biosignals import results as r; r.update_readme('README.md', r.read('book/reference/results.json'))"
+	rm -rf book/reference/models && cp -R runs/reference/models book/reference/models
+	$(BIN)/python -m biosignals.results book/reference --readme README.md --anchors book/anchors.csv
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay
 	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache
@@ -83,6 +84,10 @@ $(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/profiles/$(PROF
 
 $(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
 	$(BIN)/python -m biosignals.results $(RUN)
+
+# The scoreboard reads what all other chapters wrote.
+SCOREBOARD := $(RUN)/10_scoreboard.ipynb
+$(SCOREBOARD): $(filter-out $(SCOREBOARD),$(CHAPTERS:notebooks/%=$(RUN)/%)) $(wildcard book/*.csv)
 
 # The folder that the run reads: a file that changes only when DATA does.
 $(RUN)/data.txt: FORCE | notebooks/profiles/$(PROFILE).yml

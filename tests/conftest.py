@@ -30,8 +30,10 @@ class Run:
 def tiny_run(tmp_path_factory) -> Run:
     """Every chapter through papermill on the tiny profile, as `make run-all` does it, in a folder of its own."""
     folder = tmp_path_factory.mktemp("run")
+    *others, scoreboard = CHAPTERS  # which reads what the others wrote
     with ThreadPoolExecutor(2) as pool:
-        errors = dict(zip(CHAPTERS, pool.map(partial(execute, folder=folder), CHAPTERS), strict=True))
+        errors = dict(zip(others, pool.map(partial(execute, folder=folder), others), strict=True))
+    errors[scoreboard] = execute(scoreboard, folder)
     subprocess.run([sys.executable, "-m", "biosignals.results", folder], check=True)
     return Run(folder, errors)
 

@@ -5,14 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
 
-from biosignals import results
+from biosignals import compression, models, portable, results
+from biosignals.data.ptbxl import LEADS, SUPERCLASSES
 from biosignals.data.simulate import ptbxl
 from conftest import CHAPTERS, ROOT
 
@@ -105,6 +110,7 @@ VOCABULARY = {
         "precision", "f1", "event_f1", "event_sensitivity", "false_alarms_per_day", "delay_s", "kappa", "eer", "brier", "ece",
     },
 }  # fmt: skip
+ONE_RECORD = ("chapter", "task", "model", "condition", "dataset", "split", "seed", "metric")
 KEYS = [
     "chapter", "task", "model", "condition", "dataset", "kind", "split", "seed", "n_train", "n_test", "subjects",
     "metric", "value", "low", "high", "versus", "delta", "delta_low", "delta_high", "runtime", "batch", "latency_ms",
@@ -122,6 +128,8 @@ def check_results(path: Path) -> None:
             assert record[key] in words
         assert re.fullmatch(r"(\S+=\S+( \S+=\S+)*)?", record["condition"])
         assert record["low"] is None or record["low"] <= record["value"] <= record["high"]
+    apart = Counter(tuple(record[key] for key in ONE_RECORD) for record in records)
+    assert not [key for key, count in apart.items() if count > 1]
 
 
 def test_results_keep_to_the_vocabulary(tiny_run):
@@ -150,8 +158,18 @@ def test_the_reference_run_is_whole_small_and_names_no_place():
 def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)
-    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"))
+    anchors = pd.read_csv(ROOT / "book/anchors.csv")
+    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors)
     assert readme.read_text() == (ROOT / "README.md").read_text()
+
+
+@reference
+def test_every_failure_names_a_record_of_the_reference_run():
+    records = results.read(ROOT / "book/reference/results.json")
+    failures = pd.read_csv(ROOT / "book/failures.csv", keep_default_na=False)
+    failures = failures[failures.chapter.isin(records.chapter)]
+    assert list(results.look_up(failures, records).what) == list(failures.what)
+    assert failures[["what", "why"]].ne("").all(axis=None)
 
 
 def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
@@ -162,3 +180,19 @@ def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     names = {}
     exec(code.replace("epochs=30", "epochs=1"), names)  # noqa: S102 our own page
     assert names["probabilities"].shape == (len(names["rows"]["test"]), 5)
+
+
+def test_the_lines_that_ask_a_model_run(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/predict.md").read_text(), flags=re.DOTALL)
+    ptbxl.write(tmp_path / "ptb-xl", records=12, seed=1)
+    for file in (tmp_path / "ptb-xl/records100/00000").glob("00001_lr.*"):
+        shutil.copy(file, tmp_path / (file.name if file.suffix == ".dat" else "recording.hea"))
+    net = models.create("student-4k", 12, 5, 250).eval()
+    compression.export(net, torch.zeros(2, 12, 250), tmp_path / "superclass.onnx")
+    card = portable.Card("student-4k", "superclass", LEADS, "mV", 100.0, 250, 1.25, "mean", SUPERCLASSES, False, (0.5,) * 5,
+                         "nothing", (), 1, 1, 1.0, ())  # fmt: skip
+    portable.write_card(card, tmp_path / "superclass.onnx")
+    monkeypatch.chdir(tmp_path)
+    names = {"array": np.random.default_rng(0).normal(size=(12, 5000)), "names": LEADS}
+    exec(code, names)  # noqa: S102 our own page
+    assert names["answer"].probabilities.shape == (5,)

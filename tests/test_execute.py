@@ -176,6 +176,17 @@ def test_a_rerun_executes_what_is_stale_and_nothing_else(fake):
     assert executed(fake, "DATA=real") == ["01_first", "02_second"]
 
 
+def test_the_scoreboard_is_executed_last_and_again_after_any_other_chapter(fake):
+    add_chapter(fake, "10_scoreboard", "print('read')")
+    order = executed(fake, "-j2")
+    assert len(order) == 3 and order[-1] == "10_scoreboard"
+    assert executed(fake) == []
+    os.utime(fake / "notebooks/01_first.ipynb")
+    assert executed(fake) == ["01_first", "10_scoreboard"]
+    os.utime(fake / "notebooks/10_scoreboard.ipynb")
+    assert executed(fake) == ["10_scoreboard"]
+
+
 def test_a_run_that_was_stopped_goes_on_after_the_last_finished_chapter(fake):
     (fake / "broken-02_second").touch()
     assert executed(fake) == ["01_first", "02_second"]

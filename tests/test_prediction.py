@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,3 +46,37 @@ def test_no_rows_are_refused():
     table = pd.DataFrame({"subject": range(3), "samples": 120})
     with pytest.raises(ValueError, match="is their split empty"):
         prediction.predict(net(), Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table), np.array([], int))
+
+
+def test_answers_are_found_again_as_long_as_nothing_that_made_them_has_changed(tmp_path):
+    class Counting(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight, self.calls = torch.nn.Parameter(torch.tensor([weight])), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x.mean(-1) * self.weight
+
+    signals = np.random.default_rng(0).normal(size=(6, 2, 120)).astype(np.float32)
+    table = pd.DataFrame({"subject": range(6), "samples": 120})
+    recordings = Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table)
+    rows, first = np.arange(4), Counting(2.0)
+    expected = prediction.predict(first, recordings, rows, cache=tmp_path)
+    asked = first.calls
+    np.testing.assert_array_equal(prediction.predict(first, recordings, rows, cache=tmp_path), expected)
+    assert first.calls == asked
+    np.testing.assert_allclose(expected, prediction.predict(first, recordings, rows))
+    changes = {
+        "another net": (Counting(3.0), recordings, rows, None, False),
+        "other rows": (first, recordings, rows[::-1], None, False),
+        "other signals": (first, replace(recordings, signals=signals[::-1].copy()), rows, None, False),
+        "another scale": (first, replace(recordings, scale=2.0), rows, None, False),
+        "crops": (first, recordings, rows, 50, False),
+        "classes that exclude each other": (first, recordings, rows, None, True),
+    }
+    for what, (net, asked_of, some, crop, exclusive) in changes.items():
+        found = prediction.predict(net, asked_of, some, crop, exclusive=exclusive, cache=tmp_path)
+        alone = prediction.predict(net, asked_of, some, crop, exclusive=exclusive)
+        np.testing.assert_allclose(found, alone, err_msg=what)
+        assert not np.allclose(found, expected), what

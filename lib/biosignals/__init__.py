@@ -6,3 +6,10 @@ import warnings
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "IProgress not found")
     import tqdm.auto  # noqa: F401
+
+
+def predict(source, model, channels=None, sampling_rate=None, unit="mV"):
+    """What a model to take away says of a recording, a file or an array: see `biosignals.portable.predict`."""
+    from biosignals import portable  # here, so that the library without it starts at once
+
+    return portable.predict(source, model, channels, sampling_rate, unit)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
+from torch import nn
 
 from biosignals import evaluation, imbalance, prediction, training
 from biosignals.data import splits
@@ -30,11 +31,13 @@ class OutOfFold:
 
 
 def out_of_fold(
-    model: str, recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
+    model: str | Sequence[nn.Module], recordings: Recordings, targets: np.ndarray, recipe: training.Recipe, cache: Path,
     seed: int = 0, scored: int | None = None, features: np.ndarray | None = None,
     sampling: str | None = None, lessons: Sequence[Lesson] | None = None,
 ) -> OutOfFold:  # fmt: skip
     """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
+
+    Nets in place of the name of a model, one per group of folds, are trained further there.
 
     A recipe with `patience` needs validation records: then one of the six, the last, says where to stop.
 
@@ -44,18 +47,29 @@ def out_of_fold(
     """
     fits, parts = [], []
     groups = splits.groups(recordings.table)
-    for (train, held_out), lesson in zip(groups, lessons or [None] * len(groups), strict=True):
+    starts = [model] * len(groups) if isinstance(model, str) else model
+    for (train, held_out), start, lesson in zip(groups, starts, lessons or [None] * len(groups), strict=True):
         train, validation = with_validation(train, recordings.table, recipe)
         drawn = resampled(train, targets, sampling, seed)
         rows = {"train": drawn, "validation": validation}
         options = {"scored": scored, "features": features, "lesson": lesson}
-        fits.append(_fit(model, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
-        probabilities = prediction.predict(
-            fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive
-        )
+        fits.append(_fit(start, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
+        asked_for = held_out, recipe.crop, features, recipe.exclusive
+        probabilities = prediction.predict(fits[-1].net, recordings, *asked_for, cache=Path(cache) / "answers")
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
+
+
+def asked(
+    answering: Sequence[nn.Module | Path], recordings: Recordings, crop: int | None = None
+) -> np.ndarray:
+    """Probabilities (rows, classes) of nets or ONNX files, one per group of folds, of that group; rows as `out_of_fold`."""
+    parts = []
+    for one, (_, held_out) in zip(answering, splits.groups(recordings.table), strict=True):
+        predict = prediction.predict if isinstance(one, nn.Module) else prediction.predict_file
+        parts.append(predict(one, recordings, held_out, crop))
+    return np.concatenate(parts)
 
 
 def over_seeds(

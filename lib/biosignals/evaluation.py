@@ -188,11 +188,13 @@ def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
 
 
 def by_group(
-    groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray
-) -> pd.DataFrame:
+    groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray,
+    versus: np.ndarray | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Macro AUROC with its interval in every group of every column of `groups` (a row per record), unknown left out.
 
-    Returns a row per group: by, group, records, value, low, high.
+    Returns a row per group: by, group, records, value, low, high and, with `versus`, the probabilities of the model
+    compared with, delta, delta_low, delta_high.
     """
     rows = []
     for by in groups:
@@ -200,6 +202,10 @@ def by_group(
             members = (groups[by] == group).to_numpy()
             score = interval(macro_auroc, targets[members], probabilities[members], subjects[members])
             rows.append({"by": by, "group": group, "records": int(members.sum()), **vars(score)})
+            if versus is not None:
+                ours, theirs = probabilities[members], versus[members]
+                delta = difference(macro_auroc, targets[members], ours, theirs, subjects[members])
+                rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
     return pd.DataFrame(rows)
 
 

@@ -1,11 +1,15 @@
 """The style of every picture in the book, and the pictures that several chapters draw. All return axes."""
 
+import html
 from collections.abc import Mapping, Sequence
+from hashlib import sha1
+from string import Template
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
 from scipy import stats
@@ -20,6 +24,62 @@ PAPER, THIN, THICK, INK = "#fffafa", "#f8dcdc", "#eeb0b0", "#202030"  # an ECG p
 MM_PER_SECOND, MM_PER_MV = 25, 10
 PAGE = (("I", "AVR", "V1", "V4"), ("II", "AVL", "V2", "V5"), ("III", "AVF", "V3", "V6"))
 ROW = 30  # mm from one row of leads to the next
+
+# A table that its headings sort and a field above it filters. Without JavaScript it is a plain table in a box.
+SORTABLE = Template("""<style>
+.sortable { margin: 0; font-size: 0.75rem; line-height: 1.3; }
+.sortable div { max-height: 38rem; overflow: auto; }
+.sortable table { margin: 0; font-size: inherit; }
+.sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
+.sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
+.sortable table td.prose { min-width: 11rem; }
+.sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
+.sortable thead button { all: unset; cursor: pointer; }
+.sortable thead button:focus-visible { outline: 1px solid; }
+.sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
+.sortable th[aria-sort=descending] button::after { content: " \\25bc"; }
+</style>
+<figure class="sortable"><div><table id="$name">
+<thead><tr>$headings</tr></thead>
+<tbody>
+$rows
+</tbody></table></div><figcaption>$caption</figcaption></figure>
+<script>
+(() => {
+  const table = document.getElementById("$name"), body = table.tBodies[0], rows = [...body.rows];
+  const headings = [...table.tHead.rows[0].cells];
+  const field = document.createElement("input");
+  Object.assign(field, {type: "search", placeholder: "words that a row must have", size: 40});
+  field.oninput = () => {
+    const words = field.value.toLowerCase().split(/\\s+/);
+    for (const row of rows) {
+      const text = [...row.cells].map(cell => cell.textContent).join(" ").toLowerCase();
+      row.hidden = !words.every(word => text.includes(word));
+    }
+  };
+  table.parentElement.before(field);
+  headings.forEach((heading, column) => {
+    const number = heading.className === "number", button = document.createElement("button");
+    const key = row => {
+      const text = row.cells[column].textContent;
+      return number && text ? parseFloat(text.replaceAll(",", "")) : text;
+    };
+    button.textContent = heading.textContent;
+    button.onclick = () => {
+      const rising = heading.getAttribute("aria-sort") !== "ascending";
+      headings.forEach(each => each.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", rising ? "ascending" : "descending");
+      rows.sort((one, other) => {
+        const [x, y] = [key(one), key(other)];
+        if (x === "" || y === "") return (x === "") - (y === "");
+        return (rising ? 1 : -1) * (number ? x - y : x.localeCompare(y));
+      });
+      body.append(...rows);
+    };
+    heading.replaceChildren(button);
+  });
+})();
+</script>""")
 
 
 def use_style() -> None:
@@ -40,6 +100,38 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2):
     """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands apart."""
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
     return style.set_caption(caption).set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}])
+
+
+def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
+    """A long table in a box that scrolls; a click on a heading sorts it, a field above it filters its rows.
+
+    Columns of numbers are sorted as numbers, those of whole numbers printed with thousands apart, others with `digits`
+    decimals; what is missing is empty and comes last. All text is escaped, and nothing is fetched from elsewhere.
+    """
+    texts = [_printed(column, digits) for _, column in frame.items()]
+    marks = [_mark(column, cells) for (_, column), cells in zip(frame.items(), texts)]
+    headings = "".join(f"<th{mark}>{html.escape(str(name))}</th>" for name, mark in zip(frame, marks))
+    rows = "\n".join(
+        f"<tr>{''.join(f'<td{mark}>{html.escape(text)}</td>' for text, mark in zip(row, marks))}</tr>"
+        for row in zip(*texts)
+    )
+    name = f"table-{sha1((caption + rows).encode(), usedforsecurity=False).hexdigest()[:8]}"
+    return HTML(SORTABLE.substitute(name=name, caption=html.escape(caption), headings=headings, rows=rows))
+
+
+def _mark(column: pd.Series, texts: list[str]) -> str:
+    """What the style sheet tells a column by: numbers stand to the right, long texts get room."""
+    if pd.api.types.is_numeric_dtype(column):
+        return ' class="number"'
+    return ' class="prose"' if max(map(len, texts), default=0) > 60 else ""
+
+
+def _printed(column: pd.Series, digits: int) -> list[str]:
+    """A column's cells as text, what is missing as an empty one."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return [str(cell) if pd.notna(cell) else "" for cell in column]
+    digits = 0 if (column.dropna() % 1 == 0).all() else digits
+    return [f"{cell:,.{digits}f}" if pd.notna(cell) else "" for cell in column]
 
 
 def lead_label(name: str) -> str:
@@ -253,4 +345,41 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
         ax.annotate(row[label], (row[size], row[high]), xytext=(0, 4), textcoords="offset points", ha="center",
                     fontsize="x-small", rotation=30)  # fmt: skip
     ax.set(xscale="log", xlabel="parameters", ylabel="macro AUROC")
+    return ax
+
+
+def dots(scores: pd.DataFrame, label: str, hue: str, palette: Mapping[str, tuple], ax: Axes | None = None) -> Axes:
+    """Values with their intervals (columns value, low, high), one row of `scores` a line, named by `label`, coloured by `hue`."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 0.8 + 0.24 * len(scores)))
+    height = np.arange(len(scores))
+    errors = [scores.value - scores.low, scores.high - scores.value]
+    ax.errorbar(scores.value, height, xerr=errors, fmt="none", ecolor="0.6", elinewidth=1.2)
+    sns.scatterplot(x=scores.value, y=height, hue=scores[hue], palette=palette, s=40, zorder=3, ax=ax)
+    ax.set(yticks=height, yticklabels=scores[label], ylim=(len(scores) - 0.5, -0.5), ylabel="")
+    ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, palette: Mapping[str, tuple],
+              label: str = "model", ax: Axes | None = None) -> Axes:  # fmt: skip
+    """Scores (columns value, low, high) against a cost on a logarithmic axis, coloured by `hue`.
+
+    front: the rows that a dashed line joins and `label` names, by rising cost; between two of them the score of the
+    cheaper is what the money buys.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 4.5))
+    errors = [scores.value - scores.low, scores.high - scores.value]
+    ax.errorbar(scores[cost], scores.value, yerr=errors, fmt="none", ecolor="0.75", elinewidth=1)
+    sns.scatterplot(x=scores[cost], y=scores.value, hue=scores[hue], palette=palette, s=40, zorder=3, ax=ax)
+    ax.step(front[cost], front.value, "--", where="post", color="0.3", linewidth=1)
+    for _, row in front.iterrows():
+        ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="right",
+                    rotation=-30, va="bottom", fontsize="x-small")  # fmt: skip
+    ax.set(xscale="log", xlabel=cost)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

@@ -1,11 +1,16 @@
-"""How long a net takes to answer."""
+"""How long a net takes to answer, and how much memory."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+
+from biosignals.prediction import open_file
 
 
 def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, float]:
@@ -18,6 +23,34 @@ def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, 
             return measure(lambda: net(x), repeats)
     finally:
         torch.set_num_threads(threads)
+
+
+def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
+    """As `latency`, of an ONNX file in ONNX Runtime; x: float32 (batch, channels, samples)."""
+    session = open_file(path)
+    return measure(lambda: session.run(None, {"signals": x}), repeats)
+
+
+def memory(path: Path, shape: tuple[int, ...]) -> float:
+    """MiB that a fresh process grows by when it loads an ONNX file and answers a batch of `shape`.
+
+    ONNX Runtime keeps what it once took, so that this is its highest, too.
+    """
+    command = [sys.executable, "-c", _ANSWER_ONCE, str(path), *map(str, shape)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 2**20
+
+
+_ANSWER_ONCE = """
+import sys
+import numpy, onnxruntime, psutil
+x = numpy.zeros([int(size) for size in sys.argv[2:]], numpy.float32)
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+before = psutil.Process().memory_info().rss
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+session.run(None, {"signals": x})
+print(psutil.Process().memory_info().rss - before)
+"""
 
 
 def measure(answer: Callable[[], object], repeats: int) -> tuple[float, float]:

@@ -1,0 +1,71 @@
+"""`python -m biosignals predict FILE...`: what models to take away say of recordings."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from biosignals import portable
+
+MODELS = Path("book/reference/models")  # below the project's root
+
+
+def main() -> int:
+    """Print what models say of each file; 1 if a file was refused, with the reason, else 0."""
+    arguments = parse_arguments()
+    how = {"sampling_rate": arguments.sampling_rate, "unit": arguments.unit}
+    refused = 0
+    for file in arguments.files:
+        try:
+            if arguments.model:
+                answers = [portable.predict(file, arguments.model, **how)]
+            else:
+                answers = ask_all(portable.read(file, **how), arguments.models)
+        except portable.Refused as error:
+            refused = 1
+            print(f"refused: {error}", file=sys.stderr)
+            continue
+        for answer in answers:
+            print(f"{portable.printable(file.name)}: {answer}\n")
+    return refused
+
+
+def ask_all(signal: portable.Signal, folder: Path) -> list[portable.Answer]:
+    """What every model in a folder says that was made for such a recording; Refused, with what each needs, if none was.
+
+    Of a model that knows the channels and still refuses, the reason is printed.
+    """
+    answers, reasons, models = [], {}, sorted(folder.glob("*.onnx"))
+    for model in models:
+        try:
+            answers.append(portable.predict(signal, model))
+        except portable.Refused as error:
+            reasons[model.stem] = error
+    if not answers:
+        why = [f"  {name}: {reason}" for name, reason in reasons.items()]
+        raise portable.Refused(f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"]))
+    for name, reason in reasons.items():
+        if not isinstance(reason, portable.OtherChannels):
+            print(f"{portable.printable(name)} does not answer: {reason}", file=sys.stderr)
+    return answers
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m biosignals", description="Ask models about recordings.")
+    verbs = parser.add_subparsers(required=True)
+    predict = verbs.add_parser("predict", help="classes with probabilities, for WFDB, EDF, CSV and HDF5 files")
+    predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    predict.add_argument("--model", type=Path, help="an .onnx file with its card beside it")
+    predict.add_argument("--models", type=Path, default=models_folder(), metavar="FOLDER",
+                         help="without --model: ask every model here whose channels the recording has (default: the project's)")  # fmt: skip
+    predict.add_argument("--sampling-rate", type=float, metavar="HZ", help="of CSV files without a column `time`")
+    predict.add_argument("--unit", default="mV", help="of CSV files: V, mV or uV (default: %(default)s)")
+    return parser.parse_args()
+
+
+def models_folder() -> Path:
+    """The project's models: below the current folder, or else where this library is installed from."""
+    return MODELS if MODELS.is_dir() else Path(__file__).resolve().parents[2] / MODELS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

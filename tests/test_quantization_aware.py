@@ -1,0 +1,35 @@
+"""Nets that learn with eight bits leave with them, and say what they said while they learnt."""
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+
+from biosignals import compression, models, quantization_aware, training
+from biosignals.data.recordings import Recordings
+from biosignals.models.standardised import Standardised
+
+
+def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
+    # Takes long because torchao and the exporter do, whatever the size of the net.
+    torch.manual_seed(0)
+    x = torch.from_numpy(np.random.default_rng(0).normal(0.1, 0.5, (32, 2, 120)).astype(np.float32))
+    net = Standardised(models.create("student-4k", 2, 3, 120), 0.1, 0.5).eval()
+    table = pd.DataFrame({"subject": range(32), "samples": 120})
+    recordings = Recordings("made", x.numpy(), 1.0, "mV", 100.0, ("a", "b"), table)
+    targets = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
+    recipe = training.Recipe(epochs=2, batch_size=8, crop=None)
+    prepared = quantization_aware.ready_for_int8(net, x[:2])
+    fit = training.fit(prepared, recordings, targets, np.arange(32), None, recipe, tmp_path / "fits")
+    path = compression.export(quantization_aware.in_int8(fit.net), x[:2], tmp_path / "net.onnx")
+    # Nothing follows the last layer whose range could be learnt: ONNX Runtime computes it in floats.
+    assert compression.quantized_layers(path) == (3, 4)
+    found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"signals": x.numpy()})[0]
+    assert np.abs(found - fit.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
+
+
+def test_a_net_without_a_1_x_k_form_cannot_learn_with_eight_bits():
+    net = Standardised(models.create("cnn-lstm", 2, 3, 400), 0.0, 1.0)
+    with pytest.raises(ValueError, match="1 x k"):
+        quantization_aware.ready_for_int8(net, torch.randn(2, 2, 400))

@@ -146,6 +146,23 @@ def test_an_exported_net_gives_probabilities_of_any_batch(net, tmp_path, exclusi
         np.testing.assert_allclose(answers(path, signals(count)), expected, atol=1e-5)
 
 
+def test_nets_of_one_structure_are_written_each_with_its_own_weights(tmp_path):
+    x = torch.cat([signals(5)] * 4, dim=-1)
+    for seed in range(2):
+        torch.manual_seed(seed)
+        net = Standardised(models.create("cnn-lstm", 2, 3, 4 * SAMPLES), 0.1 * seed, 0.5 + seed).eval()
+        path = compression.export(net, x[:2], tmp_path / f"{seed}.onnx")
+        np.testing.assert_allclose(answers(path, x), net(x).sigmoid().detach(), atol=1e-5)
+
+
+def test_a_setting_that_no_weight_shows_makes_another_structure(tmp_path):
+    x = signals(5)
+    for negative in (0.1, 0.9):
+        net = torch.nn.Sequential(torch.nn.LeakyReLU(negative), torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten())
+        path = compression.export(net, x[:2], tmp_path / f"{negative}.onnx")
+        np.testing.assert_allclose(answers(path, x), net(x).sigmoid(), atol=1e-5)
+
+
 def test_a_net_with_a_layer_that_onnx_does_not_know_is_refused(tmp_path):
     class Spectrum(torch.nn.Module):
         def forward(self, x):

@@ -37,6 +37,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxscript.optimizer import optimize
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import prune
@@ -201,15 +202,45 @@ def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False)
     if isinstance(net, Standardised) and isinstance(net.net, S4):
         net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
     whole = Probabilities(net, exclusive).eval()
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET,
-                input_names=["signals"], output_names=["probabilities"], verbose=False,
-            )  # fmt: skip
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ValueError(f"{type(net).__name__} cannot be written as ONNX: {error}") from error
-    return _save(program.model_proto, path)
+    model = onnx.ModelProto()
+    model.CopyFrom(_graph(whole, example))
+    own = dict([*whole.named_parameters(remove_duplicate=False), *whole.named_buffers(remove_duplicate=False)])
+    for tensor in model.graph.initializer:
+        if tensor.name in own:
+            values = own[tensor.name].detach().cpu().numpy()
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    with quiet():
+        return _save(optimize(model), path)
+
+
+# Nets of one structure differ in their weights alone, and the exporter takes seconds: what it wrote is kept by structure.
+_graphs: dict[str, onnx.ModelProto] = {}
+
+
+def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
+    """What the exporter makes of a net, with weights of that net or of another one of its structure."""
+    structure = _structure(whole, example)
+    if structure not in _graphs:
+        try:
+            with quiet():
+                program = torch.onnx.export(
+                    whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+                    opset_version=OPSET, input_names=["signals"], output_names=["probabilities"], optimize=False,
+                )  # fmt: skip
+        except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+            name = type(whole.net).__name__
+            raise ValueError(f"{name} cannot be written as ONNX: {error}") from error
+        _graphs[structure] = program.model_proto
+    return _graphs[structure]
+
+
+def _structure(net: nn.Module, example: Tensor) -> str:
+    """Everything about a net but the values of its weights: classes, settings, names and shapes."""
+    values = {"_parameters", "_buffers", "_modules", "_flat_weights", "_flat_weight_refs"}
+    layers = [(name, type(module), {key: value for key, value in vars(module).items() if key not in values})
+              for name, module in net.named_modules()]  # fmt: skip
+    weights = [(name, value.shape, value.dtype) for name, value in [*net.named_parameters(), *net.named_buffers()]]
+    return repr((layers, weights, example.shape[1:]))
 
 
 def exported(net: nn.Module, example: Tensor, folder: Path) -> Path:

@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 
 from biosignals.compression import quiet
 from biosignals.models.one_by_k import OneByK
@@ -50,11 +51,12 @@ class FakeQuantized(nn.Module):
 def ready_for_int8(net: Standardised, example: Tensor) -> Standardised:
     """A copy whose convolutions and dense layers learn with rounded weights and inputs; `training.fit` trains it further.
 
-    The net in its 1 x k form, since torchao's quantizer (PT2E) passes over layers of one dimension in silence.
+    The net in its 1 x k form, since torchao's quantizer (PT2E) passes over layers of one dimension in silence. Batch norm
+    is counted into the convolutions first: what is rounded while it learns are the weights that leave.
     example: inputs, float32 (batch, channels, samples). ValueError for nets without such a form.
     """
     scaled = (example - net.mean) / net.deviation
-    flat = OneByK(net.net, scaled).train()
+    flat = fuse(OneByK(net.net, scaled).eval()).train()
     with quiet():
         graph = torch.export.export(
             flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)

@@ -39,12 +39,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxscript.optimizer import optimize
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from biosignals import timing
 from biosignals.models import parameter_count
+from biosignals.models.masked import Masked
 from biosignals.models.portable_s4 import as_convolutions
 from biosignals.models.s4 import S4
 from biosignals.models.standardised import Standardised
@@ -60,22 +60,6 @@ IN_FLOATS = {"Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "
 
 
 # Pruning
-
-
-class Masked(nn.Module):
-    """A convolution or dense layer of which chosen weights stay at zero, in training too."""
-
-    def __init__(self, layer: nn.Module, kept: Tensor):
-        super().__init__()
-        self.layer = layer
-        self.register_buffer("kept", kept)
-
-    def weight(self) -> Tensor:
-        # The layer may have become its 1 x k form since, whose weights have one dimension more.
-        return self.layer.weight * self.kept.view_as(self.layer.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional_call(self.layer, {"weight": self.weight()}, (x,))
 
 
 def with_small_weights_at_zero(net: nn.Module, share: float) -> nn.Module:

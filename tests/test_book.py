@@ -172,6 +172,23 @@ def test_every_failure_names_a_record_of_the_reference_run():
     assert failures[["what", "why"]].ne("").all(axis=None)
 
 
+@reference
+def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    files = sorted(Path("book/reference/models").iterdir())
+    assert [file.name for file in files] == [f"{name}.{end}" for name in ("af", "seizure", "superclass") for end in ("json", "onnx")]
+    assert sum(file.stat().st_size for file in files) < 3e6
+    rng = np.random.default_rng(0)
+    for model in files[1::2]:
+        card = portable.read_card(model)
+        seconds = 2 * card.samples / card.sampling_rate
+        signal = rng.normal(scale=5, size=(len(card.channels), round(200 * seconds)))
+        answer = portable.predict(signal, model, card.channels, 200, card.unit)
+        assert answer.probabilities.shape == (len(card.classes),)
+        assert card.bytes == model.stat().st_size
+        assert card.scores and all(row["split"] == "test" for row in card.scores)
+
+
 def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/distil.md").read_text(), flags=re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 20

@@ -155,6 +155,24 @@ def test_nets_of_one_structure_are_written_each_with_its_own_weights(tmp_path):
         np.testing.assert_allclose(answers(path, x), net(x).sigmoid().detach(), atol=1e-5)
 
 
+class Recurrent(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(2, 4, batch_first=True, **options)
+
+    def forward(self, x):
+        out, (hidden, cell) = self.lstm(x.transpose(1, 2))
+        return torch.cat([out[:, 5], hidden[0], cell[-1]], dim=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}])
+def test_lstms_are_exported_with_all_that_they_answer(options, tmp_path):
+    torch.manual_seed(0)
+    net, x = Recurrent(**options).eval(), signals(5)[..., :20]
+    path = compression.export(net, x[:2], tmp_path / "net.onnx")
+    np.testing.assert_allclose(answers(path, x), net(x).sigmoid().detach(), atol=1e-5)
+
+
 def test_a_setting_that_no_weight_shows_makes_another_structure(tmp_path):
     x = signals(5)
     for negative in (0.1, 0.9):

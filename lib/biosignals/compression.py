@@ -45,6 +45,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from biosignals import timing
 from biosignals.models import parameter_count
 from biosignals.models.masked import Masked
+from biosignals.models.portable_lstm import as_operators
 from biosignals.models.portable_s4 import as_convolutions
 from biosignals.models.s4 import S4
 from biosignals.models.standardised import Standardised
@@ -185,7 +186,7 @@ def export(net: nn.Module, example: Tensor, path: Path, exclusive: bool = False)
     """
     if isinstance(net, Standardised) and isinstance(net.net, S4):
         net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
-    whole = Probabilities(net, exclusive).eval()
+    whole = Probabilities(as_operators(net), exclusive)
     model = onnx.ModelProto()
     model.CopyFrom(_graph(whole, example))
     own = dict([*whole.named_parameters(remove_duplicate=False), *whole.named_buffers(remove_duplicate=False)])
@@ -220,7 +221,7 @@ def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
 
 def _structure(net: nn.Module, example: Tensor) -> str:
     """Everything about a net but the values of its weights: classes, settings, names and shapes."""
-    values = {"_parameters", "_buffers", "_modules", "_flat_weights", "_flat_weight_refs"}
+    values = {"_parameters", "_buffers", "_modules"}
     layers = [(name, type(module), {key: value for key, value in vars(module).items() if key not in values})
               for name, module in net.named_modules()]  # fmt: skip
     weights = [(name, value.shape, value.dtype) for name, value in [*net.named_parameters(), *net.named_buffers()]]

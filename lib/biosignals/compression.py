@@ -400,7 +400,7 @@ def _save(model: onnx.ModelProto, target: Path) -> Path:
 
 
 def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) -> dict[str, float]:
-    """What an ONNX file costs, on one thread: bytes, milliseconds for one window and for all of `windows`, and memory (MiB).
+    """What an ONNX file costs: bytes, and on one thread milliseconds for one window and for all of `windows`.
 
     windows: float32 (n, channels, samples). With the parameters and multiply-adds for one window of the net it was made of.
     """
@@ -410,7 +410,6 @@ def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) ->
     return {
         "parameters": parameter_count(net), "MACs": multiply_adds(net, torch.from_numpy(one)), "bytes": file.stat().st_size,
         "ms": median, "p95": slow, f"ms of {many}": median_of_many, f"p95 of {many}": slow_of_many,
-        "MiB": timing.memory(file, windows.shape),
     }  # fmt: skip
 
 

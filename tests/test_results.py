@@ -148,6 +148,16 @@ def test_what_was_chosen_out_of_fold_speaks_with_its_test_score():
     assert spoken[["model", "split", "value", "how"]].values.tolist() == [["a", "test", 0.8, "chosen out of fold"]]
 
 
+def test_a_rounded_model_does_not_speak_beside_the_one_that_it_rounds():
+    rows = table_of(
+        record(model="a", value=0.90), record(model="a", split="test", value=0.80),
+        record(model="a-int8", value=0.91), record(model="a-int8", split="test", value=0.82),
+        record(model="a", condition="format=onnx", value=0.92), record(model="a", condition="format=onnx", split="test", value=0.83),
+    )  # fmt: skip
+    assert results.headlines(rows)[["model", "condition", "value"]].values.tolist() == [["a", "", 0.8]]
+    assert set(results.plain(rows).model) == {"a"}
+
+
 def test_another_hospital_is_read_by_what_was_chosen_at_home():
     af = {"task": "af", "metric": "auprc"}
     away = {"task": "af-external", "metric": "auprc", "split": "test", "dataset": "cinc2017"}

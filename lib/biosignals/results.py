@@ -33,9 +33,10 @@ HEADLINES = {  # the metric that speaks for a task, and the task in words
 }  # fmt: skip
 OPEN = "not chosen beforehand"  # how a task came to its figures where nothing was held back for choosing
 BOUNDS = ("majority", "rule")  # a guess, and what made the labels: below and above every model
-# Conditions that ask another question than the task's: other records, other splits, another input, a spoilt input.
+ROUNDED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what another one says
+# Conditions that ask another question than the task's: other records, other splits, another input, a spoilt input, another format.
 ASIDES = (
-    r"(?:^| )(?:(?:age|among|answer|beside|class|disturbed|filter|output|people|scaling|scored|sex|split|threshold|window"
+    r"(?:^| )(?:(?:age|among|answer|beside|class|disturbed|filter|format|output|people|scaling|scored|sex|split|threshold|window"
     r"|windows)=|sees=ecg)"
 )
 
@@ -131,12 +132,13 @@ def means(records: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def plain(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
-    """One record for each model and split in the plain case, that of the first chapter that has it.
+    """One record for each model and split in the plain case, that of the first chapter that has it; rounded ones are left out.
 
     Later chapters fit some nets again, to compare with them: their records say the same out of fold, and on a test
     fold they differ where those fits had more records to learn from.
     """
     rows = records.query("task == @task and metric == @metric and condition == '' and split != 'train'")
+    rows = rows[~rows.model.str.contains(ROUNDED)]
     return means(rows, ["model", "split"]).sort_values("chapter", kind="stable").drop_duplicates(["model", "split"])
 
 
@@ -186,10 +188,11 @@ def headlines(records: pd.DataFrame) -> pd.DataFrame:
 
     Of the models that read a test set, the one with the best score out of fold (of a task "NAME-external": in the task
     NAME; of equal ones the first chapter's), with its score on the test set. Where there is no test set, the best out
-    of fold. Where nothing was chosen beforehand, every model that read the test set.
+    of fold. Where nothing was chosen beforehand, every model that read the test set. Rounded models are left out.
     """
     metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
-    own = records[(records.metric == metric) & ~records.model.isin(BOUNDS) & ~records.condition.str.contains(ASIDES)]
+    own = records[(records.metric == metric) & ~records.model.isin(BOUNDS) & ~records.model.str.contains(ROUNDED)]
+    own = own[~own.condition.str.contains(ASIDES)]
     own = means(own, ["chapter", "task", "dataset", "model", "condition", "split"])
     found = [_speaking(rows, own) for _, rows in own.groupby(["task", "dataset", "kind"], sort=False)]
     table = pd.concat([rows for rows in found if len(rows)]) if found else own.assign(how="")

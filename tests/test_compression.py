@@ -181,6 +181,29 @@ def test_a_setting_that_no_weight_shows_makes_another_structure(tmp_path):
         np.testing.assert_allclose(answers(path, x), net(x).sigmoid(), atol=1e-5)
 
 
+def test_what_is_known_by_its_address_alone_makes_no_structure(tmp_path):
+    class Gain:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def __repr__(self):
+            return "<Gain at 0x7f>"
+
+    class Louder(torch.nn.Module):
+        def __init__(self, gain):
+            super().__init__()
+            self.gain = gain
+
+        def forward(self, x):
+            return x.mean(-1) * self.gain.factor
+
+    x = signals(5)
+    for factor in (1.0, 3.0):
+        net = Louder(Gain(factor))
+        path = compression.export(net, x[:2], tmp_path / f"{factor}.onnx")
+        np.testing.assert_allclose(answers(path, x), net(x).sigmoid(), atol=1e-5)
+
+
 def test_a_net_with_a_layer_that_onnx_does_not_know_is_refused(tmp_path):
     class Spectrum(torch.nn.Module):
         def forward(self, x):

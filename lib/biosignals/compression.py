@@ -205,18 +205,19 @@ _graphs: dict[str, onnx.ModelProto] = {}
 def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
     """What the exporter makes of a net, with weights of that net or of another one of its structure."""
     structure = _structure(whole, example)
-    if structure not in _graphs:
-        try:
-            with quiet():
-                program = torch.onnx.export(
-                    whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-                    opset_version=OPSET, input_names=["signals"], output_names=["probabilities"], optimize=False,
-                )  # fmt: skip
-        except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-            name = type(whole.net).__name__
-            raise ValueError(f"{name} cannot be written as ONNX: {error}") from error
+    if structure in _graphs:
+        return _graphs[structure]
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+                opset_version=OPSET, input_names=["signals"], output_names=["probabilities"], optimize=False,
+            )  # fmt: skip
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise ValueError(f"{type(whole.net).__name__} cannot be written as ONNX: {error}") from error
+    if " at 0x" not in structure:  # what is known by its address alone may be something else there the next time
         _graphs[structure] = program.model_proto
-    return _graphs[structure]
+    return program.model_proto
 
 
 def _structure(net: nn.Module, example: Tensor) -> str:

@@ -16,10 +16,12 @@ import nbformat
 import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+BETWEEN_SAVES = 10  # seconds
 
 
 def main() -> None:
@@ -61,10 +63,31 @@ def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
     return {"profile": profile, "data": data, "folder": folder} | chosen.get(chapter, {})
 
 
+class SparingEngine(NBClientEngine):
+    """Papermill's engine, but that it does not write the notebook twice a cell: with many pictures that took longer than cells."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, **options) -> None:
+        save = nb_man.save
+
+        def save_now_and_then(**changes) -> None:
+            if (nb_man.now() - nb_man.last_save_time).total_seconds() > BETWEEN_SAVES:
+                save(**changes)
+
+        nb_man.save = save_now_and_then
+        try:
+            super().execute_managed_notebook(nb_man, kernel_name, **options)
+        finally:
+            nb_man.save = save  # for the last time, by papermill itself
+
+
+papermill_engines.register("sparing", SparingEngine)
+
+
 def execute(chapter: str, output: Path, values: dict) -> None:
     """Run the chapter from the project's root; its progress and what long cells print go to the terminal."""
     papermill.execute_notebook(
-        f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", cwd=ROOT, start_timeout=300,
+        f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", engine_name="sparing", cwd=ROOT, start_timeout=300,
         progress_bar={"desc": f"{chapter} ({values['profile']})"}, stdout_file=sys.stdout, stderr_file=sys.stderr,
         coalesce_streams=True,  # of a progress bar, the notebook keeps the last state
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: no advice about encryption inside of one machine

@@ -11,11 +11,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from biosignals import kept
+
 settings.register_profile("patient", deadline=None)  # how long an example takes says nothing of what is tested
 settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    """What a test keeps is not found by another."""
+    yield
+    kept.keep_in(None)
 
 
 @dataclass(frozen=True)

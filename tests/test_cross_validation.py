@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from biosignals import cross_validation, evaluation, prediction, training
+from biosignals import cross_validation, evaluation, imbalance, kept, prediction, training
 from biosignals.data import splits
 from test_training import SHORT, recordings
 
@@ -160,3 +160,26 @@ def test_a_fold_to_stop_by_may_lack_a_class(tmp_path, recwarn):
     third = np.hstack([targets, np.zeros_like(targets[:, :1])])
     cross_validation.out_of_fold("student-57k", signals, third, replace(SHORT, patience=1), tmp_path)
     assert not [warning for warning in recwarn if "samples" in str(warning.message)]
+
+
+def test_what_a_forest_said_is_found_again_as_long_as_nothing_that_made_it_has_changed(tmp_path):
+    signals, targets = recordings()
+    features = np.random.default_rng(0).normal(size=(60, 3))
+    table = signals.table
+    cases = {
+        "first": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 0], table),
+        "another sampling": (imbalance.pipeline("random-forest", "tomek", trees=5), features, targets[:, 0], table),
+        "another seed": (imbalance.pipeline("random-forest", "smote", 1, trees=5), features, targets[:, 0], table),
+        "other features": (imbalance.pipeline("random-forest", "smote", trees=5), -features, targets[:, 0], table),
+        "other targets": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 1], table),
+        "other folds": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 0],
+                        table.assign(fold=table.fold.to_numpy()[::-1])),
+    }  # fmt: skip
+    alone = {what: cross_validation.forest_out_of_fold(*case) for what, case in cases.items()}
+    kept.keep_in(tmp_path)
+    for number, (what, case) in enumerate(cases.items(), 1):  # of three groups of folds each
+        np.testing.assert_array_equal(cross_validation.forest_out_of_fold(*case), alone[what], what)
+        assert len(list(tmp_path.iterdir())) == 3 * number, what
+    for file in tmp_path.iterdir():  # what is there is taken, not computed again
+        np.save(file, np.load(file) - 1)
+    np.testing.assert_array_equal(cross_validation.forest_out_of_fold(*cases["first"]), alone["first"] - 1)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from biosignals import models, prediction
+from biosignals import compression, kept, models, portable, prediction
 from biosignals.data.recordings import Recordings
 
 
@@ -62,11 +62,13 @@ def test_answers_are_found_again_as_long_as_nothing_that_made_them_has_changed(t
     table = pd.DataFrame({"subject": range(6), "samples": 120})
     recordings = Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table)
     rows, first = np.arange(4), Counting(2.0)
-    expected = prediction.predict(first, recordings, rows, cache=tmp_path)
+    kept.keep_in(tmp_path)
+    expected = prediction.predict(first, recordings, rows)
     asked = first.calls
-    np.testing.assert_array_equal(prediction.predict(first, recordings, rows, cache=tmp_path), expected)
+    np.testing.assert_array_equal(prediction.predict(first, recordings, rows), expected)
     assert first.calls == asked
-    np.testing.assert_allclose(expected, prediction.predict(first, recordings, rows))
+    kept.keep_in(None)
+    np.testing.assert_array_equal(prediction.predict(first, recordings, rows), expected)
     changes = {
         "another net": (Counting(3.0), recordings, rows, None, False),
         "other rows": (first, recordings, rows[::-1], None, False),
@@ -76,7 +78,29 @@ def test_answers_are_found_again_as_long_as_nothing_that_made_them_has_changed(t
         "classes that exclude each other": (first, recordings, rows, None, True),
     }
     for what, (net, asked_of, some, crop, exclusive) in changes.items():
-        found = prediction.predict(net, asked_of, some, crop, exclusive=exclusive, cache=tmp_path)
+        kept.keep_in(tmp_path)
+        found = prediction.predict(net, asked_of, some, crop, exclusive=exclusive)
+        kept.keep_in(None)
         alone = prediction.predict(net, asked_of, some, crop, exclusive=exclusive)
         np.testing.assert_allclose(found, alone, err_msg=what)
         assert not np.allclose(found, expected), what
+
+
+def test_files_and_changed_signals_are_not_asked_twice(tmp_path, monkeypatch):
+    signals = np.random.default_rng(0).normal(size=(6, 2, 120)).astype(np.float32)
+    table = pd.DataFrame({"subject": range(6), "samples": 120})
+    recordings = Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table)
+    file = compression.export(net(), torch.from_numpy(signals[:2, :, :100]), tmp_path / "net.onnx")
+    ways = {
+        "recordings": lambda: prediction.predict_file(file, recordings, np.arange(6), 100),
+        "windows": lambda: portable.probabilities(file, signals[..., :100]),
+        "signals": lambda: prediction.predict_signals(net(), signals, 100),
+    }
+    alone = {name: way() for name, way in ways.items()}
+    kept.keep_in(tmp_path / "answers")
+    asked = {name: (alone[name], way()) for name, way in ways.items()}
+    for module, name in ((prediction, "open_file"), (portable, "open_model"), (prediction, "ready")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("asked again"))
+    for name, (alone, first) in asked.items():
+        np.testing.assert_array_equal(first, alone, name)
+        np.testing.assert_array_equal(ways[name](), alone, name)

@@ -227,3 +227,9 @@ def test_a_model_is_one_word():
     about = {"chapter": "03_baseline", "task": "superclass", "dataset": "ptb-xl", "kind": "real", "split": "test"}
     with pytest.raises(ValueError, match="one word"):
         results.record(**about, model="flat lines", n_test=3, metric="macro_auroc", value=0.5)
+
+
+def test_a_score_that_is_not_defined_is_no_record():
+    about = {"chapter": "03_baseline", "task": "af", "dataset": "ptb-xl", "kind": "real", "split": "test"}
+    with pytest.raises(ValueError, match="without the required .'value'."):
+        results.record(**about, model="s4", n_test=4, metric="auroc", value=float("nan"))

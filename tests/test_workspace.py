@@ -4,8 +4,10 @@ import re
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from biosignals import kept
 from biosignals.data.sources import Source
 from biosignals.workspace import describe_run, hardware, open_chapter, read_list
 
@@ -25,6 +27,12 @@ def test_a_chapter_finds_its_places_from_the_root_and_from_notebooks(project, mo
     assert workspace.folder == project / "runs/quick" and workspace.folder.is_dir()
     assert workspace.cache == project / "cache" and workspace.cache.is_dir()
     assert workspace.data == str(project / "data")
+
+
+def test_what_takes_long_is_kept_in_the_cache_once_a_chapter_is_open(project):
+    workspace = open_chapter("01_eda", "quick")
+    kept.array(lambda: ("a forest",), lambda: np.ones(3))
+    assert len(list((workspace.cache / "answers").iterdir())) == 1
 
 
 def test_no_data_folder_stays_none(project):

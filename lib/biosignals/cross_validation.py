@@ -1,17 +1,19 @@
 """Out-of-fold predictions: every record scored by a model that has not seen its subject."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from torch import nn
 
-from biosignals import evaluation, imbalance, prediction, training
+from biosignals import evaluation, imbalance, kept, prediction, training
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.distillation import Lesson
@@ -54,8 +56,7 @@ def out_of_fold(
         rows = {"train": drawn, "validation": validation}
         options = {"scored": scored, "features": features, "lesson": lesson}
         fits.append(_fit(start, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
-        asked_for = held_out, recipe.crop, features, recipe.exclusive
-        probabilities = prediction.predict(fits[-1].net, recordings, *asked_for, cache=Path(cache) / "answers")
+        probabilities = prediction.predict(fits[-1].net, recordings, held_out, recipe.crop, features, recipe.exclusive)
         parts.append(probabilities[:, : scored or targets.shape[1]])
     rows = np.concatenate([held_out for _, held_out in groups])
     return OutOfFold(rows, np.concatenate(parts), fits)
@@ -172,11 +173,15 @@ def forest_out_of_fold(
 
     targets: 0 or 1, (records,) or (records, labels); with `classes`, numbers of classes that exclude each other.
     """
-    parts = []
-    for train, held_out in splits.groups(table):
-        fitted = clone(forest).fit(features[train], targets[train])
-        parts.append(class_probabilities(fitted, features[held_out], classes))
-    return np.concatenate(parts)
+
+    def ask(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+        about = joblib.hash(forest), classes, imbalance, sys.modules[__name__]
+        return kept.array(
+            lambda: (*about, features[train], targets[train], features[held_out]),
+            lambda: class_probabilities(clone(forest).fit(features[train], targets[train]), features[held_out], classes),
+        )
+
+    return np.concatenate([ask(train, held_out) for train, held_out in splits.groups(table)])
 
 
 def class_probabilities(

@@ -375,8 +375,8 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
     sns.scatterplot(x=scores[cost], y=scores.value, hue=scores[hue], palette=palette, s=40, zorder=3, ax=ax)
     ax.step(front[cost], front.value, "--", where="post", color="0.3", linewidth=1)
     for _, row in front.iterrows():
-        ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="right",
-                    rotation=-30, va="bottom", fontsize="x-small")  # fmt: skip
+        ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="left",
+                    rotation=65, va="bottom", rotation_mode="anchor", fontsize="x-small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}")

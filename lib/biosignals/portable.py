@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import json
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from typing import get_args, get_origin, get_type_hints
 import numpy as np
 import onnxruntime
 
+from biosignals import kept
 from biosignals.data import waveforms
 from biosignals.signals.resampling import resample
 
@@ -438,10 +440,14 @@ def probabilities(model: Path | str, signals: np.ndarray) -> np.ndarray:
     signals: float32 (n, channels, samples) in the net's unit, at its sampling rate; of more samples than its window has, the mean over
     windows that overlap by half, as `predict` takes it.
     """
-    session = open_model(model)
-    length = session.get_inputs()[0].shape[2]
-    starts = _window_starts(signals.shape[2], length, length // 2)
-    return np.mean([_ask(session, signals[:, :, start : start + length]) for start in starts], axis=0)
+
+    def ask() -> np.ndarray:
+        session = open_model(model)
+        length = session.get_inputs()[0].shape[2]
+        starts = _window_starts(signals.shape[2], length, length // 2)
+        return np.mean([_ask(session, signals[:, :, start : start + length]) for start in starts], axis=0)
+
+    return kept.array(lambda: (Path(model), sys.modules[__name__], signals), ask)
 
 
 def open_model(model: Path | str) -> onnxruntime.InferenceSession:

@@ -1,8 +1,5 @@
 """What a fitted net says of recordings."""
 
-import hashlib
-import inspect
-import os
 import sys
 from pathlib import Path
 
@@ -11,53 +8,37 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from biosignals import kept
 from biosignals.data.recordings import Recordings
 from biosignals.models.one_by_k import OneByK
+
+_THIS = sys.modules[__name__]  # other code may answer otherwise
 
 
 def predict(
     net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None,
-    features: np.ndarray | None = None, exclusive: bool = False, cache: Path | None = None,
+    features: np.ndarray | None = None, exclusive: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
 
     rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
-    float32 (recordings, features). exclusive: classes exclude each other (softmax). cache: folder of answers; one of the
-    same net and code about the same signals is found there again. ValueError without rows.
+    float32 (recordings, features). exclusive: classes exclude each other (softmax). ValueError without rows.
     """
     if not len(rows):
         raise ValueError(f"{recordings.dataset}: no recordings to ask about; is their split empty?")
-    if cache is not None:
-        place = Path(cache) / f"{_key(net, recordings, rows, crop, features, exclusive)}.npy"
-        if not place.is_file():
-            _write(place, predict(net, recordings, rows, crop, features, exclusive))
-        return np.load(place, allow_pickle=False)
-    blocks = np.split(np.asarray(rows), range(1024, len(rows), 1024))
-    prepared = ready(net, recordings.physical(rows[:2])[..., :crop], features)
-    return np.concatenate([
-        _answers(prepared, recordings.physical(some), crop, None if features is None else features[some], exclusive)
-        for some in blocks
-    ])  # fmt: skip
+    rows = np.asarray(rows)
+    second = None if features is None else np.asarray(features[rows], dtype=np.float32)
 
+    def ask() -> np.ndarray:
+        prepared = ready(net, recordings.physical(rows[:2])[..., :crop], second)
+        blocks = np.split(np.arange(len(rows)), range(1024, len(rows), 1024))
+        return np.concatenate([
+            _answers(prepared, recordings.physical(rows[own]), crop, None if second is None else second[own], exclusive)
+            for own in blocks
+        ])  # fmt: skip
 
-def _key(net: nn.Module, recordings: Recordings, rows: np.ndarray, *options) -> str:
-    crop, features, exclusive = options
-    written_in = {type(module).__module__ for module in net.modules()} | {__name__}
-    code = [inspect.getsource(sys.modules[name]) for name in sorted(written_in) if name.startswith("biosignals.")]
-    digest = hashlib.blake2b(repr((code, str(net), crop, exclusive, recordings.scale)).encode(), digest_size=10)
-    for value in net.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy())
-    digest.update(np.ascontiguousarray(recordings.signals[rows]))
-    if features is not None:
-        digest.update(np.ascontiguousarray(features[rows], dtype=np.float32))
-    return digest.hexdigest()
-
-
-def _write(place: Path, answers: np.ndarray) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_suffix(f".{os.getpid()}.part.npy")
-    np.save(unfinished, answers)
-    os.replace(unfinished, place)
+    about = crop, exclusive, recordings.scale
+    return kept.array(lambda: (net, _THIS, *about, recordings.signals[rows], second), ask)
 
 
 def predict_signals(
@@ -65,17 +46,24 @@ def predict_signals(
     exclusive: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples), and features of the same n."""
-    return _answers(ready(net, signals[:2, :, :crop], features), signals, crop, features, exclusive)
+    return kept.array(
+        lambda: (net, _THIS, crop, exclusive, signals, features),
+        lambda: _answers(ready(net, signals[:2, :, :crop], features), signals, crop, features, exclusive),
+    )  # fmt: skip
 
 
 def predict_file(path: Path, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
     """As `predict`, of a net that was written by `compression.export`: ONNX Runtime on one thread of the CPU."""
-    session, parts = open_file(path), []
-    for some in np.split(np.asarray(rows), range(256, len(rows), 256)):
-        crops = crops_of(torch.from_numpy(recordings.physical(some)), crop)
-        said = session.run(None, {"signals": crops.flatten(0, 1).numpy()})[0]
-        parts.append(said.reshape(*crops.shape[:2], -1).mean(0))
-    return np.concatenate(parts)
+
+    def ask() -> np.ndarray:
+        session, parts = open_file(path), []
+        for some in np.split(np.asarray(rows), range(256, len(rows), 256)):
+            crops = crops_of(torch.from_numpy(recordings.physical(some)), crop)
+            said = session.run(None, {"signals": crops.flatten(0, 1).numpy()})[0]
+            parts.append(said.reshape(*crops.shape[:2], -1).mean(0))
+        return np.concatenate(parts)
+
+    return kept.array(lambda: (Path(path), _THIS, crop, recordings.scale, recordings.signals[rows]), ask)
 
 
 def open_file(path: Path) -> onnxruntime.InferenceSession:

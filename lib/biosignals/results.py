@@ -1,6 +1,7 @@
 """The record that every chapter writes, and the tables made from it: the scoreboard, the README's and the pages'."""
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -48,7 +49,7 @@ def record(**values) -> dict:
     not one word, or a condition that is not words `key=value`.
     """
     unknown = sorted(set(values) - set(KEYS))
-    missing = [key for key in REQUIRED if values.get(key) is None]
+    missing = [key for key in REQUIRED if _plain(values.get(key)) is None]  # NaN is none, too
     if unknown or missing:
         raise ValueError(f"a record with unknown keys {unknown} and without the required {missing}")
     if values["kind"] not in KINDS or values["split"] not in SPLITS:
@@ -330,6 +331,7 @@ def _plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@functools.cache
 def _versions() -> str:
     packages = ("torch", "lightning", "scikit-learn")
     return f"python {platform.python_version()}, " + ", ".join(
@@ -337,6 +339,7 @@ def _versions() -> str:
     )
 
 
+@functools.cache
 def _commit() -> str | None:
     """The checked-out commit, null outside of a checkout."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from IPython.display import Markdown, display
 
+from biosignals import kept
 from biosignals.data.sources import Source
 
 TITLES = {
@@ -26,20 +27,22 @@ class Workspace:
     profile: str
     data: str  # the reader's folder of real data sets, empty if there is none
     folder: Path  # what the run leaves: executed chapters, results/, models/
-    cache: Path  # what can be made again: signals/, simulated/, fits/
+    cache: Path  # what can be made again: signals/, simulated/, fits/, answers/
 
 
 def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -> Workspace:
     """Find the project's root above the working directory, and there the chapter's place in the run.
 
     `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with the caches in cache/;
-    a run elsewhere keeps its caches below its own folder. Raises FileNotFoundError outside of the project.
+    a run elsewhere keeps its caches below its own folder. What takes long to compute is kept there from now on (see `kept`).
+    Raises FileNotFoundError outside of the project.
     """
     root = find_root(Path.cwd())
     place = root / (folder or f"runs/{profile}")
     cache = place / "cache" if folder else root / "cache"
     for path in (place, cache):
         path.mkdir(parents=True, exist_ok=True)
+    kept.keep_in(cache / "answers")
     return Workspace(root, chapter, profile, str((root / data).resolve()) if data else "", place, cache)
 
 

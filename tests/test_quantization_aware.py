@@ -1,5 +1,7 @@
 """Nets that learn with eight bits leave with them, and say what they said while they learnt."""
 
+import copy
+
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -27,6 +29,21 @@ def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     assert compression.quantized_layers(path) == (3, 4)
     found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"signals": x.numpy()})[0]
     assert np.abs(found - fit.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
+
+
+def test_where_training_uses_16_bits_rounding_to_8_starts_from_32():
+    torch.manual_seed(0)
+    x = torch.randn(4, 2, 120)
+    net = Standardised(models.create("student-4k", 2, 3, 120), 0.1, 0.5).eval()
+    prepared = quantization_aware.ready_for_int8(net, x[:2])
+    torch.manual_seed(1)  # of the dropout
+    expected = copy.deepcopy(prepared).train()(x)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = prepared.train()(x)
+        found.sum().backward()
+    torch.testing.assert_close(found, expected)
+    assert all(weight.grad.isfinite().all() for weight in prepared.parameters() if weight.grad is not None)
 
 
 def test_a_net_without_a_1_x_k_form_cannot_learn_with_eight_bits():

@@ -97,8 +97,14 @@ def note(ax: Axes, text: str) -> Axes:
 
 
 def table(frame: pd.DataFrame, caption: str, digits: int = 2):
-    """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands apart."""
+    """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands apart.
+
+    Columns that count something, in thousands and more, have no decimals.
+    """
+    numbers = frame.select_dtypes("number")
+    counts = list(numbers.columns[(numbers.fillna(0) % 1 == 0).all() & (numbers.abs().max() >= 1000)])
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
+    style = style.format("{:,.0f}", subset=counts, na_rep="")
     return style.set_caption(caption).set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import io
 import logging
 import os
@@ -42,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
-from biosignals import timing
+from biosignals import kept, timing
 from biosignals.models import parameter_count
 from biosignals.models.masked import Masked
 from biosignals.models.portable_lstm import as_operators
@@ -247,13 +246,7 @@ def both_files(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, P
 
 
 def _digest(net: nn.Module, example: Tensor) -> str:
-    written_in = {type(module).__module__ for module in net.modules()} | {__name__}
-    code = [inspect.getsource(sys.modules[name]) for name in sorted(written_in) if name.startswith("biosignals.")]
-    about = repr((code, str(net), tuple(example.shape[1:]), torch.__version__))
-    digest = hashlib.blake2b(about.encode(), digest_size=10)
-    for value in net.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy())
-    return digest.hexdigest()
+    return kept.digest((net, sys.modules[__name__], tuple(example.shape[1:])))
 
 
 def to_float16(source: Path, target: Path) -> Path:

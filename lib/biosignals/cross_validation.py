@@ -175,10 +175,10 @@ def forest_out_of_fold(
     """
 
     def ask(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-        about = joblib.hash(forest), classes, imbalance, sys.modules[__name__]
+        learnt, asked_about = (features[train], targets[train]), features[held_out]
         return kept.array(
-            lambda: (*about, features[train], targets[train], features[held_out]),
-            lambda: class_probabilities(clone(forest).fit(features[train], targets[train]), features[held_out], classes),
+            lambda: (joblib.hash(forest), classes, imbalance, sys.modules[__name__], *learnt, asked_about),
+            lambda: class_probabilities(clone(forest).fit(*learnt), asked_about, classes),
         )
 
     return np.concatenate([ask(train, held_out) for train, held_out in splits.groups(table)])

@@ -28,16 +28,11 @@ def keep_in(folder: Path | None) -> None:
 def array(sources: Callable[[], Iterable], compute: Callable[[], np.ndarray]) -> np.ndarray:
     """What `compute()` gives, or gave before for the same `sources()` in the same environment.
 
-    sources: gives all that the array comes from. Of a net, its structure, weights and code count; of a module, its code; of a path, what
-    the file holds; of an array, its values; of anything else, its repr.
+    sources: gives all that the array comes from, as `digest` takes it.
     """
     if _folder is None:
         return compute()
-    digest = hashlib.blake2b(_environment(), digest_size=10)
-    for source in sources():
-        for part in _parts(source):
-            digest.update(part)
-    place = _folder / f"{digest.hexdigest()}.npy"
+    place = _folder / f"{digest(sources())}.npy"
     if not place.is_file():
         computed = compute()
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +62,19 @@ def result(function: Callable) -> Callable:
         return found if found.dtype.names is None else _table(found)
 
     return found_or_computed
+
+
+def digest(sources: Iterable) -> str:
+    """20 hexadecimal digits that tell these sources, in this environment, from all others.
+
+    Of a net, its structure, weights and code count; of a module, its code; of a path, what the file holds; of an array, its values; of
+    anything else, its repr.
+    """
+    found = hashlib.blake2b(_environment(), digest_size=10)
+    for source in sources:
+        for part in _parts(source):
+            found.update(part)
+    return found.hexdigest()
 
 
 def code(module: ModuleType) -> list[str]:

@@ -102,7 +102,7 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2):
     Columns that count something, in thousands and more, have no decimals.
     """
     numbers = frame.select_dtypes("number")
-    counts = list(numbers.columns[(numbers.fillna(0) % 1 == 0).all() & (numbers.abs().max() >= 1000)])
+    counts = [name for name, column in numbers.items() if _is_whole(column) and column.abs().max() >= 1000]
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
     style = style.format("{:,.0f}", subset=counts, na_rep="")
     return style.set_caption(caption).set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}])
@@ -136,8 +136,12 @@ def _printed(column: pd.Series, digits: int) -> list[str]:
     """A column's cells as text, what is missing as an empty one."""
     if not pd.api.types.is_numeric_dtype(column):
         return [str(cell) if pd.notna(cell) else "" for cell in column]
-    digits = 0 if (column.dropna() % 1 == 0).all() else digits
+    digits = 0 if _is_whole(column) else digits
     return [f"{cell:,.{digits}f}" if pd.notna(cell) else "" for cell in column]
+
+
+def _is_whole(column: pd.Series) -> bool:
+    return (column.dropna() % 1 == 0).all()
 
 
 def lead_label(name: str) -> str:

@@ -1,6 +1,7 @@
 """What a fitted net says of recordings."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +29,20 @@ def predict(
         raise ValueError(f"{recordings.dataset}: no recordings to ask about; is their split empty?")
     rows = np.asarray(rows)
     second = None if features is None else np.asarray(features[rows], dtype=np.float32)
+    blocks = np.split(np.arange(len(rows)), range(1024, len(rows), 1024))
+
+    def sources() -> Iterator:
+        yield from (net, _THIS, crop, exclusive, recordings.scale, second)
+        yield from (recordings.signals[rows[own]] for own in blocks)
 
     def ask() -> np.ndarray:
         prepared = ready(net, recordings.physical(rows[:2])[..., :crop], second)
-        blocks = np.split(np.arange(len(rows)), range(1024, len(rows), 1024))
         return np.concatenate([
             _answers(prepared, recordings.physical(rows[own]), crop, None if second is None else second[own], exclusive)
             for own in blocks
         ])  # fmt: skip
 
-    about = crop, exclusive, recordings.scale
-    return kept.array(lambda: (net, _THIS, *about, recordings.signals[rows], second), ask)
+    return kept.array(sources, ask)
 
 
 def predict_signals(
@@ -54,16 +58,21 @@ def predict_signals(
 
 def predict_file(path: Path, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
     """As `predict`, of a net that was written by `compression.export`: ONNX Runtime on one thread of the CPU."""
+    blocks = np.split(np.asarray(rows), range(256, len(rows), 256))
+
+    def sources() -> Iterator:
+        yield from (Path(path), _THIS, crop, recordings.scale)
+        yield from (recordings.signals[some] for some in blocks)
 
     def ask() -> np.ndarray:
         session, parts = open_file(path), []
-        for some in np.split(np.asarray(rows), range(256, len(rows), 256)):
+        for some in blocks:
             crops = crops_of(torch.from_numpy(recordings.physical(some)), crop)
             said = session.run(None, {"signals": crops.flatten(0, 1).numpy()})[0]
             parts.append(said.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
 
-    return kept.array(lambda: (Path(path), _THIS, crop, recordings.scale, recordings.signals[rows]), ask)
+    return kept.array(sources, ask)
 
 
 def open_file(path: Path) -> onnxruntime.InferenceSession:

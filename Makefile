@@ -65,7 +65,7 @@ bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
 	rm -rf book/reference/models && cp -R runs/reference/models book/reference/models
-	$(BIN)/python -m biosignals.results book/reference --readme README.md --anchors book/anchors.csv
+	$(BIN)/python -m biosignals.reporting.scoreboard book/reference --readme README.md --anchors book/anchors.csv
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay
 	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache
@@ -83,7 +83,7 @@ $(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/profiles/$(PROF
 	$(BIN)/python notebooks/execute.py $* --profile $(PROFILE) --data "$(DATA)"
 
 $(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
-	$(BIN)/python -m biosignals.results $(RUN)
+	$(BIN)/python -m biosignals.reporting.scoreboard $(RUN)
 
 # The scoreboard reads what all other chapters wrote.
 SCOREBOARD := $(RUN)/10_scoreboard.ipynb

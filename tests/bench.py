@@ -22,8 +22,9 @@ import pywt
 import torch
 import wfdb
 
-from biosignals import detection, models
+from biosignals import models
 from biosignals.data import chbmit, eeg, ptbxl, sources
+from biosignals.deployment import detection
 from biosignals.signals import scalogram
 
 ROUNDS = 5

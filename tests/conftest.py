@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from biosignals import kept
+from biosignals import caching
 
 settings.register_profile("patient", deadline=None)  # how long an example takes says nothing of what is tested
 settings.load_profile("patient")
@@ -24,7 +24,7 @@ CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.
 def nothing_kept():
     """What a test keeps is not found by another."""
     yield
-    kept.keep_in(None)
+    caching.keep_in(None)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def tiny_run(tmp_path_factory) -> Run:
     with ThreadPoolExecutor(2) as pool:
         errors = dict(zip(others, pool.map(partial(execute, folder=folder), others), strict=True))
     errors[scoreboard] = execute(scoreboard, folder)
-    subprocess.run([sys.executable, "-m", "biosignals.results", folder], check=True)
+    subprocess.run([sys.executable, "-m", "biosignals.reporting.scoreboard", folder], check=True)
     return Run(folder, errors)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from biosignals.augmentation import (
+from biosignals.training.augmentation import (
     ChannelDrop,
     Compose,
     Flip,

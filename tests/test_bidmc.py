@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biosignals import preparation
-from biosignals.data import bidmc
+from biosignals.data import bidmc, preparation
 from test_pulses import wave
 
 ORDERS = {1: "RESP PLETH V AVR II".split(), 2: "II PLETH RESP V".split(), 7: "PLETH RESP II V AVR".split()}
@@ -147,7 +146,7 @@ def test_any_order_of_columns_reads_the_same(tmp_path_factory, order, samples, b
 
 def test_pulses_of_recordings_keep_their_subject_and_have_derived_types(load):
     recordings = load()
-    found = preparation.pulses(recordings, "PLETH")
+    found = preparation.segment_pulses(recordings, "PLETH")
     assert found.channels == ("PLETH",) and found.sampling_rate == 100 and found.scale == 1 and found.unit == "maximum"
     assert found.signals.shape[1] == 1 and found.signals.dtype == np.float32
     assert (found.signals.max(axis=-1) == 1).all()
@@ -163,10 +162,10 @@ def test_recordings_without_pulses_are_listed(root, load):
     table = pd.read_csv(path)
     table[" PLETH"] = 0.5
     table.to_csv(path, index=False)
-    found = preparation.pulses(load(), "PLETH")
+    found = preparation.segment_pulses(load(), "PLETH")
     assert found.table["recording"].unique().tolist() == ["bidmc01", "bidmc07"]
     assert found.excluded["record"].tolist() == ["bidmc02"] and "constant" in found.excluded["reason"].item()
     with pytest.raises(ValueError, match="no pulse of bidmc in channel PLETH"):
-        preparation.pulses(load(records=["bidmc02"]), "PLETH")
+        preparation.segment_pulses(load(records=["bidmc02"]), "PLETH")
     with pytest.raises(KeyError, match="no channel ABP"):
-        preparation.pulses(load(), "ABP")
+        preparation.segment_pulses(load(), "ABP")

@@ -16,9 +16,14 @@ import pytest
 import torch
 import yaml
 
-from biosignals import compression, models, portable, results
+from biosignals import models
+from biosignals.compression import export
 from biosignals.data.ptbxl import LEADS, SUPERCLASSES
-from biosignals.data.simulate import ptbxl
+from biosignals.deployment import card as cards
+from biosignals.deployment import predict
+from biosignals.reporting import records as results
+from biosignals.reporting import scoreboard
+from biosignals.simulate import ptbxl
 from conftest import CHAPTERS, ROOT
 
 
@@ -159,7 +164,7 @@ def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)
     anchors = pd.read_csv(ROOT / "book/anchors.csv")
-    results.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors)
+    scoreboard.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors)
     assert readme.read_text() == (ROOT / "README.md").read_text()
 
 
@@ -168,7 +173,7 @@ def test_every_failure_names_a_record_of_the_reference_run():
     records = results.read(ROOT / "book/reference/results.json")
     failures = pd.read_csv(ROOT / "book/failures.csv", keep_default_na=False)
     failures = failures[failures.chapter.isin(records.chapter)]
-    assert list(results.look_up(failures, records).what) == list(failures.what)
+    assert list(scoreboard.find_records(failures, records).what) == list(failures.what)
     assert failures[["what", "why"]].ne("").all(axis=None)
 
 
@@ -180,10 +185,10 @@ def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
     assert sum(file.stat().st_size for file in files) < 3e6
     rng = np.random.default_rng(0)
     for model in files[1::2]:
-        card = portable.read_card(model)
+        card = cards.read_card(model)
         seconds = 2 * card.samples / card.sampling_rate
         signal = rng.normal(scale=5, size=(len(card.channels), round(200 * seconds)))
-        answer = portable.predict(signal, model, card.channels, 200, card.unit)
+        answer = predict.predict(signal, model, card.channels, 200, card.unit)
         assert answer.probabilities.shape == (len(card.classes),)
         assert card.bytes == model.stat().st_size
         assert card.scores and all(row["split"] == "test" for row in card.scores)
@@ -205,10 +210,10 @@ def test_the_lines_that_ask_a_model_run(tmp_path, monkeypatch):
     for file in (tmp_path / "ptb-xl/records100/00000").glob("00001_lr.*"):
         shutil.copy(file, tmp_path / (file.name if file.suffix == ".dat" else "recording.hea"))
     net = models.create("student-4k", 12, 5, 250).eval()
-    compression.export(net, torch.zeros(2, 12, 250), tmp_path / "superclass.onnx")
-    card = portable.Card("student-4k", "superclass", LEADS, "mV", 100.0, 250, 1.25, "mean", SUPERCLASSES, False, (0.5,) * 5,
+    export.export(net, torch.zeros(2, 12, 250), tmp_path / "superclass.onnx")
+    card = cards.Card("student-4k", "superclass", LEADS, "mV", 100.0, 250, 1.25, "mean", SUPERCLASSES, False, (0.5,) * 5,
                          "nothing", (), 1, 1, 1.0, ())  # fmt: skip
-    portable.write_card(card, tmp_path / "superclass.onnx")
+    cards.write_card(card, tmp_path / "superclass.onnx")
     monkeypatch.chdir(tmp_path)
     names = {"array": np.random.default_rng(0).normal(size=(12, 5000)), "names": LEADS}
     exec(code, names)  # noqa: S102 our own page

@@ -102,3 +102,11 @@ def test_a_reference_that_is_no_list_of_labels_is_refused(root, load, content):
     (root / "training2017/REFERENCE.csv").write_text(content)
     with pytest.raises(ValueError, match="REFERENCE.csv (is not a list|cannot be read)"):
         load()
+
+
+def test_records_set_aside_are_only_read_when_named(tmp_path):
+    names = tiny_sets.write_cinc2017(tmp_path)
+    (tmp_path / cinc2017.SET_ASIDE).write_text(f"{names[1]}\nA99999\n")
+    others = cinc2017.load(tmp_path, cache=tmp_path / "cache")
+    assert list(others.table.index) == [names[0], *names[2:]]
+    assert list(cinc2017.load(tmp_path, records=[names[1]], cache=tmp_path / "cache").table.index) == [names[1]]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biosignals import conformal
-from biosignals.conformal import ABSTAIN, NO, YES
 from biosignals.data import splits
+from biosignals.evaluation import conformal
+from biosignals.evaluation.conformal import ABSTAIN, NO, YES
 
 
 @given(n=st.integers(0, 60), percent=st.integers(1, 99), seed=st.integers(0, 99))
@@ -36,7 +36,7 @@ def test_no_more_answers_are_wrong_than_promised(error, separation):
     for _ in range(200):
         limits = conformal.thresholds(*drawn(200, rng, separation=separation), error)
         targets, p = drawn(200, rng, separation=separation)
-        found = conformal.table(targets, conformal.answers(p, limits), ["a", "b"])
+        found = conformal.coverage_table(targets, conformal.prediction_sets(p, limits), ["a", "b"])
         shares.append(found[["wrong of positives", "wrong of negatives"]].to_numpy())
     mean, margin = np.mean(shares, axis=0), 4 * np.std(shares, axis=0) / 200**0.5
     assert (mean <= error + margin).all()
@@ -50,7 +50,7 @@ def test_answers_are_those_of_conformal_sets(seed, error):
     rng = np.random.default_rng(seed)
     targets, p = drawn(120, rng)
     new = drawn(50, rng)[1]
-    found = conformal.answers(new, conformal.thresholds(targets, p, error))
+    found = conformal.prediction_sets(new, conformal.thresholds(targets, p, error))
     for label in range(2):
         positive, negative = p[targets[:, label] == 1, label], p[targets[:, label] == 0, label]
         for q, answer in zip(new[:, label], found[:, label], strict=True):
@@ -69,7 +69,7 @@ def test_too_few_records_deny_nothing():
     p = np.where(targets == 1, 0.9, np.linspace(0, 0.5, 108)[:, None])
     ((no, yes),) = conformal.thresholds(targets, p, 0.1)  # 8 positives cannot promise 1 in 10; 9 could
     assert no == -math.inf and 0 < yes < 1
-    assert conformal.answers(np.array([[0.0], [0.95]]), np.array([[no, yes]])).tolist() == [[ABSTAIN], [YES]]
+    assert conformal.prediction_sets(np.array([[0.0], [0.95]]), np.array([[no, yes]])).tolist() == [[ABSTAIN], [YES]]
     assert np.isinf(conformal.thresholds(targets[:0], p[:0], 0.1)).all()
 
 
@@ -78,7 +78,7 @@ def test_where_classes_lie_apart_nothing_is_abstained_from():
     p = np.linspace(0, 1, 100)[:, None]
     ((no, yes),) = limits = conformal.thresholds(targets, p, 0.1)
     assert no == yes and 0.4 < no < 0.6
-    assert (conformal.answers(p, limits) == targets).all()
+    assert (conformal.prediction_sets(p, limits) == targets).all()
 
 
 def cross_validated(records, rng, shift):
@@ -95,35 +95,35 @@ def test_the_promise_is_kept_net_by_net_and_not_across_nets():
     rng, kept = np.random.default_rng(0), []
     for _ in range(20):
         targets, p, subjects, folds, nets = cross_validated(900, rng, shift=3.0)
-        found = conformal.across_folds(targets, p, subjects, folds, nets, 0.1)
-        kept.append(conformal.table(targets, found, ["a"]).iloc[0, 2:4])
+        found = conformal.sets_out_of_fold(targets, p, subjects, folds, nets, 0.1)
+        kept.append(conformal.coverage_table(targets, found, ["a"]).iloc[0, 2:4])
     assert np.mean(kept, axis=0).max() < 0.115
     lost = conformal.thresholds(targets[nets == 0], p[nets == 0], 0.1)
-    found = conformal.answers(p[nets == 2], lost)
-    assert conformal.table(targets[nets == 2], found, ["a"]).loc["a", "wrong of negatives"] > 0.5
+    found = conformal.prediction_sets(p[nets == 2], lost)
+    assert conformal.coverage_table(targets[nets == 2], found, ["a"]).loc["a", "wrong of negatives"] > 0.5
 
 
 def test_each_fold_is_answered_by_its_nets_others():
     targets, p, subjects, folds, nets = cross_validated(600, np.random.default_rng(1), shift=0.5)
-    found = conformal.across_folds(targets, p, subjects, folds, nets, 0.2)
+    found = conformal.sets_out_of_fold(targets, p, subjects, folds, nets, 0.2)
     for fold, others in ((1, (2, 3)), (8, (7, 9))):
-        calibrating = np.isin(folds, others) & np.isin(np.arange(600), splits.some_of_each(subjects, 1, seed=0))
+        calibrating = np.isin(folds, others) & np.isin(np.arange(600), splits.sample_per_subject(subjects, 1, seed=0))
         limits = conformal.thresholds(targets[calibrating], p[calibrating], 0.2)
-        np.testing.assert_array_equal(found[folds == fold], conformal.answers(p[folds == fold], limits))
+        np.testing.assert_array_equal(found[folds == fold], conformal.prediction_sets(p[folds == fold], limits))
     with pytest.raises(ValueError, match="two folds"):
-        conformal.across_folds(targets, p, subjects, np.arange(600) % 9, nets, 0.2)
+        conformal.sets_out_of_fold(targets, p, subjects, np.arange(600) % 9, nets, 0.2)
     with pytest.raises(ValueError, match="none to calibrate with"):
-        conformal.across_folds(targets, p, subjects, folds, folds, 0.2)
+        conformal.sets_out_of_fold(targets, p, subjects, folds, folds, 0.2)
 
 
 def test_the_table_counts_what_it_says():
     targets = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])[:, None]
     found = np.array([YES, YES, NO, ABSTAIN, NO, NO, NO, YES, ABSTAIN, ABSTAIN])[:, None]
-    assert conformal.table(targets, found, ["a"]).loc["a"].round(6).to_dict() == {
+    assert conformal.coverage_table(targets, found, ["a"]).loc["a"].round(6).to_dict() == {
         "answered": 0.7, "wrong of all": 0.2, "wrong of positives": 0.25, "wrong of negatives": round(1 / 6, 6),
         "wrong of answered": round(2 / 7, 6),
     }  # fmt: skip
-    empty = conformal.table(np.ones((3, 1)), np.full((3, 1), ABSTAIN), ["a"]).loc["a"]
+    empty = conformal.coverage_table(np.ones((3, 1)), np.full((3, 1), ABSTAIN), ["a"]).loc["a"]
     assert math.isnan(empty["wrong of negatives"]) and math.isnan(empty["wrong of answered"])
 
 

@@ -7,9 +7,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from biosignals import cross_validation, evaluation, imbalance, kept, prediction, training
+from biosignals import caching
 from biosignals.data import splits
-from test_training import SHORT, recordings
+from biosignals.evaluation import scores as evaluation
+from biosignals.training import cross_validation, sampling
+from biosignals.training import fit as training
+from biosignals.training import predict as prediction
+from test_fit import SHORT, recordings
 
 
 def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(tmp_path):
@@ -36,7 +40,7 @@ def test_the_net_for_the_test_fold_learns_from_all_others_and_not_from_it(tmp_pa
     changed = targets.copy()
     changed[fold == 10] = 1 - changed[fold == 10]
     weights = [
-        cross_validation.fit_all("student-57k", signals, labels, SHORT, tmp_path / str(i)).net.state_dict()
+        cross_validation.fit_final("student-57k", signals, labels, SHORT, tmp_path / str(i)).net.state_dict()
         for i, labels in enumerate((targets, changed))
     ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -66,9 +70,9 @@ def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
 def test_scores_of_changed_signals_come_in_the_same_order(tmp_path):
     signals, targets = recordings()
     fitted = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path)
-    same = cross_validation.rescore(fitted, signals, lambda x: x)
+    same = cross_validation.predict_perturbed(fitted, signals, lambda x: x)
     np.testing.assert_allclose(same, fitted.probabilities, atol=1e-6)
-    assert not np.allclose(cross_validation.rescore(fitted, signals, np.zeros_like), fitted.probabilities)
+    assert not np.allclose(cross_validation.predict_perturbed(fitted, signals, np.zeros_like), fitted.probabilities)
 
 
 def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
@@ -77,7 +81,7 @@ def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
     first = len(splits.groups(signals.table)[0][1])
     flipped = targets.copy()
     flipped[fitted.rows[:first]] = 1 - flipped[fitted.rows[:first]]
-    before, after = (cross_validation.decide(fitted, labels, signals.table) for labels in (targets, flipped))
+    before, after = (cross_validation.decide_out_of_fold(fitted, labels, signals.table) for labels in (targets, flipped))
     np.testing.assert_array_equal(before[:first], after[:first])
 
 
@@ -85,7 +89,7 @@ def test_a_forest_does_not_see_what_it_scores():
     signals, targets = recordings()
     features = np.random.default_rng(0).normal(size=(60, 3))  # nothing to learn but the records themselves
     forest = RandomForestClassifier(50, random_state=0)
-    probabilities = cross_validation.forest_out_of_fold(forest, features, targets, signals.table)
+    probabilities = cross_validation.classifier_out_of_fold(forest, features, targets, signals.table)
     rows = np.concatenate([held_out for _, held_out in splits.groups(signals.table)])
     assert ((probabilities > 0.5) == targets[rows]).mean() < 0.75
 
@@ -110,24 +114,24 @@ def test_scaling_of_a_group_is_learnt_on_the_others_and_repairs_what_is_too_high
     targets = (rng.random((3000, 1)) < honest).astype(np.float32)
     too_high = 1 / (1 + np.exp(-(np.log(honest / (1 - honest)) + 2)))
     fitted = out_of_fold_of(too_high, table)
-    scaled = cross_validation.calibrated(fitted, targets, table)
+    scaled = cross_validation.calibrate_out_of_fold(fitted, targets, table)
     truth, ones = targets[fitted.rows], np.ones((1, len(fitted.rows)))
     assert evaluation.ece(truth, scaled, ones)[0] < 0.02
     assert evaluation.ece(truth, fitted.probabilities, ones)[0] > 0.1
     changed = targets.copy()
     changed[splits.groups(table)[0][1]] = 0  # the first group's own labels
     own = len(splits.groups(table)[0][1])
-    np.testing.assert_array_equal(cross_validation.calibrated(fitted, changed, table)[:own], scaled[:own])
+    np.testing.assert_array_equal(cross_validation.calibrate_out_of_fold(fitted, changed, table)[:own], scaled[:own])
 
 
 def test_resampled_rows_are_balanced_rows_of_the_training_set():
     targets = np.zeros((100, 1), np.float32)
     targets[:10] = 1
     rows = np.arange(5, 100)
-    for sampling, count in (("random-over", 180), ("random-under", 10)):
-        drawn = cross_validation.resampled(rows, targets, sampling, 0)
+    for method, count in (("random-over", 180), ("random-under", 10)):
+        drawn = cross_validation.draw_rows(rows, targets, method, 0)
         assert len(drawn) == count and targets[drawn].mean() == 0.5 and set(drawn) <= set(rows)
-    np.testing.assert_array_equal(cross_validation.resampled(rows, targets, None, 0), rows)
+    np.testing.assert_array_equal(cross_validation.draw_rows(rows, targets, None, 0), rows)
 
 
 def test_a_forest_of_several_threads_answers_as_its_trees_in_order():
@@ -148,7 +152,7 @@ def test_classes_that_exclude_each_other_have_a_column_each_even_if_never_met():
     features[:, 0] += 5 * labels
     table = pd.DataFrame({"subject": range(60), "fold": np.arange(60) % 9 + 1})
     forest = RandomForestClassifier(20, random_state=0)
-    p = cross_validation.forest_out_of_fold(forest, features, labels, table, classes=5)
+    p = cross_validation.classifier_out_of_fold(forest, features, labels, table, classes=5)
     rows = np.concatenate([held_out for _, held_out in splits.groups(table)])
     np.testing.assert_allclose(p.sum(1), 1)
     assert not p[:, [1, 4]].any()
@@ -167,19 +171,19 @@ def test_what_a_forest_said_is_found_again_as_long_as_nothing_that_made_it_has_c
     features = np.random.default_rng(0).normal(size=(60, 3))
     table = signals.table
     cases = {
-        "first": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 0], table),
-        "another sampling": (imbalance.pipeline("random-forest", "tomek", trees=5), features, targets[:, 0], table),
-        "another seed": (imbalance.pipeline("random-forest", "smote", 1, trees=5), features, targets[:, 0], table),
-        "other features": (imbalance.pipeline("random-forest", "smote", trees=5), -features, targets[:, 0], table),
-        "other targets": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 1], table),
-        "other folds": (imbalance.pipeline("random-forest", "smote", trees=5), features, targets[:, 0],
+        "first": (sampling.pipeline("random-forest", "smote", trees=5), features, targets[:, 0], table),
+        "another sampling": (sampling.pipeline("random-forest", "tomek", trees=5), features, targets[:, 0], table),
+        "another seed": (sampling.pipeline("random-forest", "smote", 1, trees=5), features, targets[:, 0], table),
+        "other features": (sampling.pipeline("random-forest", "smote", trees=5), -features, targets[:, 0], table),
+        "other targets": (sampling.pipeline("random-forest", "smote", trees=5), features, targets[:, 1], table),
+        "other folds": (sampling.pipeline("random-forest", "smote", trees=5), features, targets[:, 0],
                         table.assign(fold=table.fold.to_numpy()[::-1])),
     }  # fmt: skip
-    alone = {what: cross_validation.forest_out_of_fold(*case) for what, case in cases.items()}
-    kept.keep_in(tmp_path)
+    alone = {what: cross_validation.classifier_out_of_fold(*case) for what, case in cases.items()}
+    caching.keep_in(tmp_path)
     for number, (what, case) in enumerate(cases.items(), 1):  # of three groups of folds each
-        np.testing.assert_array_equal(cross_validation.forest_out_of_fold(*case), alone[what], what)
+        np.testing.assert_array_equal(cross_validation.classifier_out_of_fold(*case), alone[what], what)
         assert len(list(tmp_path.iterdir())) == 3 * number, what
     for file in tmp_path.iterdir():  # what is there is taken, not computed again
         np.save(file, np.load(file) - 1)
-    np.testing.assert_array_equal(cross_validation.forest_out_of_fold(*cases["first"]), alone["first"] - 1)
+    np.testing.assert_array_equal(cross_validation.classifier_out_of_fold(*cases["first"]), alone["first"] - 1)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from biosignals import events
 from biosignals.data.eeg import EegRecording
-from biosignals.detection import StreamingDetector, detect, scored_recordings
-from biosignals.events import AlarmRule
+from biosignals.deployment.detection import StreamingDetector, detect, group_by_recording
+from biosignals.evaluation import events
+from biosignals.evaluation.events import AlarmRule
 from biosignals.signals.windows import prepare
 
 RATE, NET_RATE, SECONDS, STEP, CHANNELS = 32, 16, 2.0, 1.0, 3
@@ -96,14 +96,14 @@ def streamed(x, lengths, rule=RULE, net=None, **changed):
 # From a file
 
 
-@pytest.mark.parametrize(("outputs", "exclusive"), [(1, False), (2, True)])
-def test_scores_are_the_probabilities_of_class_1(outputs, exclusive):
+@pytest.mark.parametrize(("outputs", "multiclass"), [(1, False), (2, True)])
+def test_scores_are_the_probabilities_of_class_1(outputs, multiclass):
     net, x = tiny_net(outputs), signal()
-    starts, scores, usable = detect(net, windows(x, 7), exclusive)
+    starts, scores, usable = detect(net, windows(x, 7), multiclass)
     ((expected_starts, prepared),) = windows(x, 1000)
     with torch.no_grad():
         logits = net(torch.from_numpy(prepared))
-    expected = logits.softmax(1)[:, 1] if exclusive else logits.sigmoid()[:, 0]
+    expected = logits.softmax(1)[:, 1] if multiclass else logits.sigmoid()[:, 0]
     np.testing.assert_allclose(scores, expected, atol=1e-6)
     np.testing.assert_array_equal(starts, expected_starts)
     assert usable.all() and scores.dtype == np.float32
@@ -152,7 +152,7 @@ def test_nets_with_other_answers_are_refused():
     with pytest.raises(ValueError, match=r"not \(windows, 1\) logits"):
         detect(tiny_net(2), windows(signal(), 5))
     with pytest.raises(ValueError, match=r"not \(windows, 2\) logits"):
-        detect(tiny_net(1), windows(signal(), 5), exclusive=True)
+        detect(tiny_net(1), windows(signal(), 5), multiclass=True)
     broken = tiny_net()
     broken.head.bias.data[:] = np.nan
     with pytest.raises(ValueError, match="answers NaN"):
@@ -204,7 +204,7 @@ def test_lost_samples_and_a_loose_cable_are_treated_as_in_a_file():
 
 
 def test_softmax_of_two_classes_in_a_stream():
-    stream, _ = streamed(signal(), [77] * 5, net=tiny_net(2), exclusive=True)
+    stream, _ = streamed(signal(), [77] * 5, net=tiny_net(2), multiclass=True)
     np.testing.assert_allclose(stream.scores, detect(tiny_net(2), windows(signal(), 8), True)[1], atol=1e-6)
 
 
@@ -242,12 +242,12 @@ def test_misuse_is_told_clearly():
     with pytest.raises(ValueError, match="3 channels and 64 samples, 2 s at 32 Hz"):
         detector(WindowCnn(), net_rate=RATE)
     with pytest.raises(ValueError, match=r"not \(windows, 2\) logits"):
-        detector(tiny_net(), exclusive=True)
+        detector(tiny_net(), multiclass=True)
 
 
 def test_scores_are_sorted_into_their_recordings():
     table = pd.DataFrame({"recording": ["b", "a", "b"], "start": [0.0, 0.0, 5.0]}, index=["b@0", "a@0", "b@5"])
     recordings = [EegRecording("1", name, "", ("x",), 256.0, 5120, ((1.0, 2.0),)) for name in ("a", "c", "b")]
-    found = scored_recordings(recordings, table, np.array([0.1, 0.2, 0.3]))
+    found = group_by_recording(recordings, table, np.array([0.1, 0.2, 0.3]))
     assert [list(r.scores) for r in found] == [[0.2], [0.1, 0.3]]
     assert list(found[1].starts) == [0, 5] and found[0].seizures == ((1.0, 2.0),) and found[0].seconds == 20

@@ -8,17 +8,22 @@ import torch
 from scipy.special import expit, log_softmax, rel_entr, softmax
 from sklearn.metrics import roc_auc_score
 
-from biosignals import cross_validation, distillation, models, prediction, preparation, training
+from biosignals import models
+from biosignals.data import preparation
 from biosignals.data.recordings import Recordings
-from biosignals.distillation import Answer, Knowledge, Lesson
-from biosignals.models.standardised import Standardised
-from biosignals.training import Fit, Recipe
+from biosignals.models.layers.standardised import Standardised
+from biosignals.training import cross_validation, distillation
+from biosignals.training import fit as training
+from biosignals.training import predict as prediction
+from biosignals.training.distillation import DistillationLoss, NetOutputs, TeacherOutputs
+from biosignals.training.fit import Fit
+from biosignals.training.recipe import Recipe
 
 SHORT = Recipe(epochs=2, batch_size=16, crop=100)
 TERMS = [
-    distillation.SoftLabels(), distillation.SoftDecisions(), distillation.Decoupled(), distillation.Hint(),
-    distillation.RelationalDistance(), distillation.RelationalAngle(), distillation.LabelWise(),
-    distillation.Aligned(), distillation.MeanDiscrepancy(), distillation.Triplet(), distillation.Crossed(),
+    distillation.SoftTargets(), distillation.BinarySoftTargets(), distillation.DKD(), distillation.Hint(),
+    distillation.RelationalDistance(), distillation.RelationalAngle(), distillation.LabelWiseDistance(),
+    distillation.ContrastiveAlignment(), distillation.MaximumMeanDiscrepancy(), distillation.Triplet(), distillation.CrossAssessment(),
 ]  # fmt: skip
 
 
@@ -28,7 +33,7 @@ def answer(batch=6, classes=3, width=4, other=4, seed=0):
         torch.randn(*shape, generator=generator)
         for shape in ((batch, width), (classes, width), (classes,), (batch, other))
     )
-    return Answer(embeddings @ weight.T + bias, embeddings, weight, bias, projected)
+    return NetOutputs(embeddings @ weight.T + bias, embeddings, weight, bias, projected)
 
 
 def one_hot(batch=6, classes=3):
@@ -58,30 +63,30 @@ def untrained(model="student-57k", channels=2, classes=2, samples=100, recipe=SH
 def test_soft_labels_are_hintons():
     s, t = answer(seed=0), answer(seed=1)
     wanted = 9 * rel_entr(softmax(t.logits.numpy() / 3, 1), softmax(s.logits.numpy() / 3, 1)).sum(1).mean()
-    assert float(distillation.SoftLabels(3)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
+    assert float(distillation.SoftTargets(3)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_soft_decisions_take_each_label_by_itself():
     s, t = answer(seed=0), answer(seed=1)
     own, theirs = expit(s.logits.double().numpy() / 2), expit(t.logits.double().numpy() / 2)
     wanted = 4 * (rel_entr(theirs, own) + rel_entr(1 - theirs, 1 - own)).mean()
-    assert float(distillation.SoftDecisions(2)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
+    assert float(distillation.BinarySoftTargets(2)(s, t, one_hot())) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_decoupled_parts_add_up_to_hintons_with_the_teachers_own_weight():
     """The identity of the paper, KD = TCKD + (1 - p of the true class) NCKD, on single recordings."""
     s, t = answer(seed=0), answer(seed=1)
     for row, target in enumerate(one_hot()):
-        own, theirs = (Answer(*(part if part.ndim == 1 or part.shape[0] == 3 else part[row : row + 1] for part in net))
+        own, theirs = (NetOutputs(*(part if part.ndim == 1 or part.shape[0] == 3 else part[row : row + 1] for part in net))
                        for net in (s, t))  # fmt: skip
         rest = 1 - softmax(theirs.logits.numpy() / 4, 1)[0, int(target.argmax())]
-        decoupled = distillation.Decoupled(1.0, float(rest), 4.0)(own, theirs, target[None])
-        assert float(decoupled) == pytest.approx(float(distillation.SoftLabels(4)(own, theirs, target[None])), rel=1e-4)
+        decoupled = distillation.DKD(1.0, float(rest), 4.0)(own, theirs, target[None])
+        assert float(decoupled) == pytest.approx(float(distillation.SoftTargets(4)(own, theirs, target[None])), rel=1e-4)
 
 
 def test_decoupled_refuses_several_labels():
     with pytest.raises(ValueError, match="exactly one class"):
-        distillation.Decoupled()(answer(), answer(seed=1), torch.ones(6, 3))
+        distillation.DKD()(answer(), answer(seed=1), torch.ones(6, 3))
 
 
 def test_relations_do_not_change_with_scale_place_or_rotation():
@@ -104,29 +109,29 @@ def test_distances_and_angles_are_those_of_drawn_points():
 
 def test_label_wise_relations_look_only_at_recordings_that_have_the_label():
     s, t, targets = answer(12), answer(12, seed=1), one_hot(12).clone()
-    before = distillation.LabelWise()(s, t, targets)
+    before = distillation.LabelWiseDistance()(s, t, targets)
     absent = targets.clone()
     absent[:, 2] = 0
     moved = t._replace(embeddings=t.embeddings + 9 * targets[:, 2:])
-    assert float(distillation.LabelWise()(s, moved, absent)) == pytest.approx(float(distillation.LabelWise()(s, t, absent)))
-    assert float(before) != pytest.approx(float(distillation.LabelWise()(s, t, absent)))
-    assert float(distillation.LabelWise()(s, t, torch.zeros_like(targets))) == 0
+    assert float(distillation.LabelWiseDistance()(s, moved, absent)) == pytest.approx(float(distillation.LabelWiseDistance()(s, t, absent)))
+    assert float(before) != pytest.approx(float(distillation.LabelWiseDistance()(s, t, absent)))
+    assert float(distillation.LabelWiseDistance()(s, t, torch.zeros_like(targets))) == 0
 
 
 def test_alignment_is_lowest_where_each_recording_finds_itself():
     t, chance = answer(8), math.log(8)
-    found = distillation.Aligned(0.01)(t._replace(projected=t.embeddings), t, None)
-    missed = distillation.Aligned(0.01)(t._replace(projected=t.embeddings.roll(1, 0)), t, None)
+    found = distillation.ContrastiveAlignment(0.01)(t._replace(projected=t.embeddings), t, None)
+    missed = distillation.ContrastiveAlignment(0.01)(t._replace(projected=t.embeddings.roll(1, 0)), t, None)
     assert float(found) < 0.01 < chance < float(missed)
     same = t._replace(projected=torch.ones(8, 4))
     other = t._replace(embeddings=torch.ones(8, 4))
-    assert float(distillation.Aligned()(same, other, None)) == pytest.approx(chance)
+    assert float(distillation.ContrastiveAlignment()(same, other, None)) == pytest.approx(chance)
 
 
 def test_mean_discrepancy_grows_with_the_distance_of_two_clouds():
     t = answer(200)
     found = [
-        float(distillation.MeanDiscrepancy()(t._replace(projected=t.embeddings.flip(0) + shift), t, None))
+        float(distillation.MaximumMeanDiscrepancy()(t._replace(projected=t.embeddings.flip(0) + shift), t, None))
         for shift in (0, 1, 4)
     ]
     assert found[0] == pytest.approx(0, abs=1e-6) and found[0] < found[1] < found[2]
@@ -146,13 +151,13 @@ def test_crossed_layers_score_each_by_the_other():
     s, t, targets = answer(seed=0), answer(seed=1), one_hot()
     logits = (s.projected @ t.weight.T + t.bias).numpy(), (t.projected @ s.weight.T + s.bias).numpy()
     wanted = -np.mean([(log_softmax(each, 1) * targets.numpy()).sum(1).mean() for each in logits])
-    assert float(distillation.Crossed()(s, t, targets)) == pytest.approx(wanted, rel=1e-4)
+    assert float(distillation.CrossAssessment()(s, t, targets)) == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 def test_every_term_teaches_the_student_alone(term):
     s, t = answer(12), answer(12, seed=1)
-    s = Answer(*(part.clone().requires_grad_() for part in s))
+    s = NetOutputs(*(part.clone().requires_grad_() for part in s))
     s = s._replace(logits=s.embeddings @ s.weight.T + s.bias)
     loss = term(s, t, one_hot(12))
     loss.backward()
@@ -164,10 +169,10 @@ def test_every_term_teaches_the_student_alone(term):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: distillation.SoftLabels(0), lambda: distillation.SoftDecisions(-1),
-        lambda: distillation.Decoupled(temperature=math.inf), lambda: distillation.Aligned(0),
-        lambda: distillation.Triplet(-0.1), lambda: distillation.Decoupled(alpha=-1),
-        lambda: distillation.Decoupled(beta=-3), lambda: lesson_of_nobody(terms=((-0.5, distillation.Hint()),)),
+        lambda: distillation.SoftTargets(0), lambda: distillation.BinarySoftTargets(-1),
+        lambda: distillation.DKD(temperature=math.inf), lambda: distillation.ContrastiveAlignment(0),
+        lambda: distillation.Triplet(-0.1), lambda: distillation.DKD(alpha=-1),
+        lambda: distillation.DKD(beta=-3), lambda: lesson_of_nobody(terms=((-0.5, distillation.Hint()),)),
     ],
 )  # fmt: skip
 def test_temperatures_margins_and_weights_out_of_range_are_refused(make):
@@ -187,7 +192,7 @@ def test_a_lesson_of_nothing_is_refused():
 
 
 def lesson_of_nobody(**options):
-    return Lesson(Knowledge(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
+    return DistillationLoss(TeacherOutputs(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
 
 
 # Teachers
@@ -196,7 +201,7 @@ def lesson_of_nobody(**options):
 def test_a_teacher_says_what_it_predicts(tmp_path):
     signals, _ = recordings()
     teacher = untrained(recipe=replace(SHORT, crop=None))
-    said = distillation.listen(teacher, signals, tmp_path)
+    said = distillation.teacher_outputs(teacher, signals, tmp_path)
     found = prediction.predict(teacher.net, signals, np.arange(len(signals)))
     np.testing.assert_allclose(expit(said.logits), found, atol=1e-5)
     np.testing.assert_allclose(said.embeddings @ said.weight.T + said.bias, said.logits, atol=1e-4)
@@ -206,53 +211,53 @@ def test_answers_are_kept_and_asked_for_once(tmp_path, monkeypatch):
     signals, _ = recordings()
     asked, ask = [], distillation._ask
     monkeypatch.setattr(distillation, "_ask", lambda *args: (asked.append(args), ask(*args))[1])
-    first, second = (distillation.listen(untrained(), signals, tmp_path) for _ in range(2))
+    first, second = (distillation.teacher_outputs(untrained(), signals, tmp_path) for _ in range(2))
     np.testing.assert_array_equal(first.logits, second.logits)
     assert len(asked) == 1
-    distillation.listen(untrained(), recordings(seed=1)[0], tmp_path)
-    distillation.listen(untrained(recipe=replace(SHORT, crop=90)), signals, tmp_path)
+    distillation.teacher_outputs(untrained(), recordings(seed=1)[0], tmp_path)
+    distillation.teacher_outputs(untrained(recipe=replace(SHORT, crop=90)), signals, tmp_path)
     assert len(asked) == 3 and len(list(tmp_path.iterdir())) == 3
 
 
 def test_an_ensemble_answers_by_the_mean_and_keeps_its_layer(tmp_path):
     signals, _ = recordings()
-    teachers = [distillation.listen(untrained(model), signals, tmp_path) for model in ("student-57k", "student-124k")]
-    both = distillation.together(teachers)
+    teachers = [distillation.teacher_outputs(untrained(model), signals, tmp_path) for model in ("student-57k", "student-124k")]
+    both = distillation.average_teachers(teachers)
     np.testing.assert_allclose(both.logits, (teachers[0].logits + teachers[1].logits) / 2, atol=1e-6)
     np.testing.assert_allclose(both.embeddings @ both.weight.T + both.bias, both.logits, atol=1e-4)
     with pytest.raises(ValueError, match="must answer alike"):
-        distillation.together([teachers[0], replace(teachers[1], logits=np.zeros((60, 3)))])
+        distillation.average_teachers([teachers[0], replace(teachers[1], logits=np.zeros((60, 3)))])
 
 
 def test_statements_fold_to_classes_by_noisy_or():
     logits = np.random.default_rng(0).normal(0, 3, (20, 5)).astype(np.float32)
-    teacher = Knowledge(pd.RangeIndex(20), logits, np.zeros((20, 1)))
-    found = expit(distillation.folded(teacher, [[0], [1, 2, 4]]).logits)
+    teacher = TeacherOutputs(pd.RangeIndex(20), logits, np.zeros((20, 1)))
+    found = expit(distillation.noisy_or(teacher, [[0], [1, 2, 4]]).logits)
     p = expit(logits)
     np.testing.assert_allclose(found[:, 0], p[:, 0], atol=1e-5)
     np.testing.assert_allclose(found[:, 1], 1 - (1 - p[:, 1]) * (1 - p[:, 2]) * (1 - p[:, 4]), atol=1e-5)
-    certain = distillation.folded(replace(teacher, logits=np.full((20, 5), -90.0, np.float32)), [[0, 1]])
+    certain = distillation.noisy_or(replace(teacher, logits=np.full((20, 5), -90.0, np.float32)), [[0, 1]])
     assert np.isfinite(certain.logits).all() and (certain.logits < -10).all()
     with pytest.raises(ValueError, match="every class needs a statement"):
-        distillation.folded(teacher, [[0], []])
+        distillation.noisy_or(teacher, [[0], []])
 
 
 def test_another_moment_is_of_the_same_subject_among_the_rows_and_never_the_same():
     subjects = np.array(list("aabbbaab"))
     said = np.arange(8.0, dtype=np.float32)[:, None]
     rows = np.array([0, 1, 2, 4, 5, 7])
-    other = distillation.of_another_moment(Knowledge(pd.RangeIndex(8), said, 10 * said), subjects, rows)
+    other = distillation.shuffle_within_subjects(TeacherOutputs(pd.RangeIndex(8), said, 10 * said), subjects, rows)
     source = other.logits[:, 0].astype(int)
     assert (subjects[source] == subjects).all() and set(source[rows]) == set(rows)
     assert (source[rows] != rows).all() and list(source[[3, 6]]) == [3, 6]
     np.testing.assert_array_equal(other.embeddings, 10 * other.logits)
     with pytest.raises(ValueError, match="subject b has one row"):
-        distillation.of_another_moment(Knowledge(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2]))
+        distillation.shuffle_within_subjects(TeacherOutputs(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2]))
 
 
 def test_a_folded_teacher_has_no_layer_to_go_through():
     said = answer()._replace(weight=None, bias=None)
-    for term in (distillation.Crossed(), distillation.LabelWise()):
+    for term in (distillation.CrossAssessment(), distillation.LabelWiseDistance()):
         with pytest.raises(ValueError, match="was folded"):
             term(answer(), said, one_hot())
 
@@ -269,7 +274,7 @@ def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
     signals, targets = recordings(120)
     recipe = Recipe(epochs=12, batch_size=16, crop=None)
     teacher = training.fit("student-124k", signals, targets, np.arange(80), None, recipe, tmp_path)
-    lesson = Lesson(distillation.listen(teacher, signals, tmp_path / "said"), ((1.0, distillation.SoftDecisions()),), 0.0)
+    lesson = DistillationLoss(distillation.teacher_outputs(teacher, signals, tmp_path / "said"), ((1.0, distillation.BinarySoftTargets()),), 0.0)
     nonsense = np.random.default_rng(5).permutation(targets)
     student = training.fit("student-57k", signals, nonsense, np.arange(80), None, recipe, tmp_path, lesson=lesson)
     found = prediction.predict(student.net, signals, np.arange(80, 120))
@@ -279,7 +284,7 @@ def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 def test_a_lesson_can_be_any_term(tmp_path, term):
     signals, _ = recordings()
-    lesson = Lesson(distillation.listen(untrained("student-124k"), signals, tmp_path), ((0.5, term),))
+    lesson = DistillationLoss(distillation.teacher_outputs(untrained("student-124k"), signals, tmp_path), ((0.5, term),))
     found = teach(tmp_path, lesson)
     assert np.isfinite(found.history.training_loss).all()
     # The projections stay behind: the student is a net like any other.
@@ -290,14 +295,14 @@ def test_a_lesson_can_be_any_term(tmp_path, term):
 def test_students_of_other_families_learn_too(tmp_path, model):
     signals, _ = recordings(samples=400)
     recipe = Recipe(epochs=1, batch_size=16, crop=None)
-    lesson = Lesson(distillation.listen(untrained(recipe=recipe), signals, tmp_path), ((0.5, distillation.Hint()),))
+    lesson = DistillationLoss(distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path), ((0.5, distillation.Hint()),))
     assert np.isfinite(teach(tmp_path, lesson, model, (signals, recordings()[1]), recipe).history.training_loss).all()
 
 
 def test_a_student_with_a_second_input_learns_too(tmp_path):
     signals, targets = recordings(samples=400)
     recipe = Recipe(epochs=1, batch_size=16, crop=None)
-    lesson = Lesson(distillation.listen(untrained(recipe=recipe), signals, tmp_path))
+    lesson = DistillationLoss(distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path))
     options = {"features": np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)}
     found = teach(tmp_path, lesson, "resnet1d-rhythm", (signals, targets), recipe, **options)
     assert np.isfinite(found.history.training_loss).all()
@@ -308,8 +313,8 @@ def test_a_deit_listens_with_its_second_head(tmp_path):
     pictures = replace(
         signals, signals=np.repeat(signals.signals, 64, axis=1), channels=tuple(map(str, range(64)))
     )
-    knowledge = Knowledge(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
-    lesson = Lesson(knowledge, ((1.0, distillation.SoftDecisions(1.0)),), labels=1.0)
+    knowledge = TeacherOutputs(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
+    lesson = DistillationLoss(knowledge, ((1.0, distillation.BinarySoftTargets(1.0)),), labels=1.0)
     recipe = Recipe(epochs=8, batch_size=16, crop=None, learning_rate=3e-3)
     fit = training.fit("deit-small", pictures, np.zeros_like(targets), np.arange(60), None, recipe, tmp_path, lesson=lesson)
     with torch.no_grad():
@@ -325,16 +330,16 @@ def test_a_deit_listens_with_its_second_head(tmp_path):
 )
 def test_no_head_of_a_deit_stays_untaught(lesson):
     deit = models.create("deit-small", 64, 2, 32)
-    knowledge = Knowledge(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
+    knowledge = TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="two heads"):
-        Lesson(knowledge, **lesson).tutor(deit, torch.randn(2, 64, 32))
+        DistillationLoss(knowledge, **lesson).tutor(deit, torch.randn(2, 64, 32))
 
 
 def test_lessons_tell_fits_apart(tmp_path):
     signals, _ = recordings()
-    one, other = (distillation.listen(untrained(name), signals, tmp_path) for name in ("student-57k", "student-124k"))
+    one, other = (distillation.teacher_outputs(untrained(name), signals, tmp_path) for name in ("student-57k", "student-124k"))
     lessons = [
-        None, Lesson(one), Lesson(other), Lesson(one, labels=0.4), Lesson(one, ((0.5, distillation.SoftDecisions(3)),))
+        None, DistillationLoss(one), DistillationLoss(other), DistillationLoss(one, labels=0.4), DistillationLoss(one, ((0.5, distillation.BinarySoftTargets(3)),))
     ]  # fmt: skip
     for lesson in [*lessons, lessons[1]]:
         teach(tmp_path / "fits", lesson)
@@ -343,40 +348,40 @@ def test_lessons_tell_fits_apart(tmp_path):
 
 def test_teachers_that_do_not_fit_are_refused(tmp_path):
     signals, targets = recordings()
-    said = distillation.listen(untrained(), signals, tmp_path)
+    said = distillation.teacher_outputs(untrained(), signals, tmp_path)
     with pytest.raises(ValueError, match="same ones in the same order"):
-        teach(tmp_path, Lesson(said), data=(signals.take(np.arange(59, -1, -1)), targets))
+        teach(tmp_path, DistillationLoss(said), data=(signals.take(np.arange(59, -1, -1)), targets))
     with pytest.raises(ValueError, match="2 classes, the student for 4"):
-        teach(tmp_path, Lesson(said), data=(signals, np.hstack([targets, targets])))
+        teach(tmp_path, DistillationLoss(said), data=(signals, np.hstack([targets, targets])))
     with pytest.raises(ValueError, match="NaN"):
-        teach(tmp_path, Lesson(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
+        teach(tmp_path, DistillationLoss(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
     with pytest.raises(ValueError, match="crops of 100 samples, ptb-xl has 90"):
-        distillation.listen(untrained(), recordings(samples=90)[0], tmp_path)
+        distillation.teacher_outputs(untrained(), recordings(samples=90)[0], tmp_path)
     with pytest.raises(ValueError, match="3 channels of 150 samples"):
-        distillation.listen(untrained(), recordings(channels=3)[0], tmp_path)
+        distillation.teacher_outputs(untrained(), recordings(channels=3)[0], tmp_path)
     recipe = replace(SHORT, crop=None)
     torch.manual_seed(0)
     joined = Fit(models.create("resnet1d-rhythm", 2, 2, 150, 10).eval(), pd.DataFrame(), 0.0, recipe)
     with pytest.raises(ValueError, match="takes two inputs"):
-        distillation.listen(joined, signals, tmp_path)
+        distillation.teacher_outputs(joined, signals, tmp_path)
     with pytest.raises(ValueError, match="no dense layer"):
-        distillation.last_dense(torch.nn.Conv1d(1, 1, 1))
+        distillation.last_linear(torch.nn.Conv1d(1, 1, 1))
 
 
 def test_windows_are_told_apart_by_where_they_start(tmp_path):
-    windows = preparation.windowed(recordings(10, samples=600)[0], 1.0, 0.5)
+    windows = preparation.cut_windows(recordings(10, samples=600)[0], 1.0, 0.5)
     starts = windows.table.start.to_numpy()
     early, late = (windows.take(np.isin(starts, part)) for part in ((0, 1), (3, 4)))
     early, late = (replace(part, table=part.table.reset_index(drop=True)) for part in (early, late))
-    said = distillation.listen(untrained(), early, tmp_path)
-    Lesson(said).check(early, 2)
+    said = distillation.teacher_outputs(untrained(), early, tmp_path)
+    DistillationLoss(said).check(early, 2)
     with pytest.raises(ValueError, match="same ones in the same order"):
-        Lesson(said).check(late, 2)
+        DistillationLoss(said).check(late, 2)
 
 
 def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 2), torch.nn.Tanh())
-    lesson = Lesson(Knowledge(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
+    lesson = DistillationLoss(TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
     with pytest.raises(ValueError, match="cannot be a student"):
         lesson.tutor(net, torch.randn(4, 2, 10))
 
@@ -384,7 +389,7 @@ def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
 def test_out_of_fold_each_group_has_its_own_lesson(tmp_path):
     signals, targets = recordings()
     teachers = cross_validation.out_of_fold("student-124k", signals, targets, SHORT, tmp_path)
-    lessons = [Lesson(distillation.listen(fit, signals, tmp_path / "said")) for fit in teachers.fits]
+    lessons = [DistillationLoss(distillation.teacher_outputs(fit, signals, tmp_path / "said")) for fit in teachers.fits]
     students = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons)
     assert students.probabilities.shape == teachers.probabilities.shape
     with pytest.raises(ValueError):

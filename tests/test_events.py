@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
-from biosignals import events
-from biosignals.events import Alarm, AlarmRule, EventCounts, ScoredRecording
+from biosignals.evaluation import events
+from biosignals.evaluation.events import Alarm, AlarmRule, EventCounts, ScoredRecording
 
 
 def heard(*spans):

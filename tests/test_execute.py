@@ -146,7 +146,7 @@ case "$*" in
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     *"install --requirement"*) echo install >> log; test ! -e broken ;;
     *execute.py*) test ! -e "broken-$2" && touch "runs/$4/$2.ipynb" ;;
-    "-m biosignals.results"*) touch "$3/results.json" ;;
+    "-m biosignals.reporting.scoreboard"*) touch "$3/results.json" ;;
 esac
 """
 

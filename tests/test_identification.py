@@ -4,7 +4,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
-from biosignals import evaluation, identification
+from biosignals.evaluation import identification
+from biosignals.evaluation import scores as evaluation
 
 
 def people(count=8, windows=10, noise=0.7, seed=0):

@@ -10,8 +10,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
-from biosignals import imbalance
-from biosignals.imbalance import Asymmetric, CrossEntropy, Focal, SoftmaxCrossEntropy
+from biosignals.evaluation import calibration
+from biosignals.training import losses, sampling
+from biosignals.training.losses import Asymmetric, CrossEntropy, Focal, SoftmaxCrossEntropy
 
 LOSSES = [
     CrossEntropy(),
@@ -42,10 +43,10 @@ def two_clouds(positives=30, negatives=270, distance=2.0):
 
 def test_class_weights_are_those_of_the_seizure_windows():
     labels = np.r_[np.zeros(4954, int), np.ones(79, int)]
-    weights = imbalance.class_weights(labels)
+    weights = losses.class_weights(labels)
     assert [round(weight, 2) for weight in weights] == [0.51, 31.85]
     np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(2), y=labels))
-    assert imbalance.positive_weight(labels) == pytest.approx(4954 / 79)
+    assert losses.positive_weight(labels) == pytest.approx(4954 / 79)
     assert repr(SoftmaxCrossEntropy(weights)).count("np.") == 0
 
 
@@ -54,9 +55,9 @@ def test_class_weights_are_those_of_the_seizure_windows():
 )
 def test_labels_without_two_classes_are_refused(labels):
     with pytest.raises(ValueError, match="class|labels"):
-        imbalance.class_weights(np.array(labels))
+        losses.class_weights(np.array(labels))
     with pytest.raises(ValueError, match="class|labels"):
-        imbalance.positive_weight(np.array(labels))
+        losses.positive_weight(np.array(labels))
 
 
 # Losses
@@ -175,28 +176,28 @@ def test_impossible_losses_are_refused(make):
 
 def test_resampled_rows_balance_the_classes():
     labels = rare_labels()
-    over = imbalance.resample_rows("random-over", labels, seed=1)
+    over = sampling.resample_rows("random-over", labels, seed=1)
     assert np.bincount(labels[over]).tolist() == [270, 270]
     assert set(over) == set(range(300))
-    under = imbalance.resample_rows("random-under", labels, seed=1)
+    under = sampling.resample_rows("random-under", labels, seed=1)
     assert np.bincount(labels[under]).tolist() == [30, 30]
     assert len(set(under)) == 60
-    assert (under == imbalance.resample_rows("random-under", labels, seed=1)).all()
-    assert (under != imbalance.resample_rows("random-under", labels, seed=2)).any()
+    assert (under == sampling.resample_rows("random-under", labels, seed=1)).all()
+    assert (under != sampling.resample_rows("random-under", labels, seed=2)).any()
 
 
 def test_rows_cannot_be_invented():
     with pytest.raises(ValueError, match="no positions"):
-        imbalance.resample_rows("smote", rare_labels())
+        sampling.resample_rows("smote", rare_labels())
     with pytest.raises(ValueError, match="one class"):
-        imbalance.resample_rows("random-over", np.zeros(5))
+        sampling.resample_rows("random-over", np.zeros(5))
 
 
-@pytest.mark.parametrize("name", imbalance.SAMPLERS)
+@pytest.mark.parametrize("name", sampling.SAMPLERS)
 def test_every_sampler_moves_the_balance_as_it_says(name):
     x, labels = two_clouds(distance=1.0)  # near enough for pairs of Tomek
-    more_x, more_labels = imbalance.sampler(name, seed=3).fit_resample(x, labels)
-    again, _ = imbalance.sampler(name, seed=3).fit_resample(x, labels)
+    more_x, more_labels = sampling.sampler(name, seed=3).fit_resample(x, labels)
+    again, _ = sampling.sampler(name, seed=3).fit_resample(x, labels)
     negatives, positives = np.bincount(more_labels)
     assert np.array_equal(more_x, again)
     assert more_x.shape == (len(more_labels), 4)
@@ -210,7 +211,7 @@ def test_every_sampler_moves_the_balance_as_it_says(name):
 
 def test_smote_is_imbalanced_learns():
     x, labels = two_clouds()
-    ours, _ = imbalance.resample(x, labels, "smote", seed=4)
+    ours, _ = sampling.resample(x, labels, "smote", seed=4)
     theirs, _ = SMOTE(random_state=4).fit_resample(x, labels)
     np.testing.assert_array_equal(ours, theirs)
 
@@ -219,34 +220,34 @@ def test_smote_is_imbalanced_learns():
 def test_too_few_positives_name_the_remedy(name):
     x, labels = two_clouds(positives=5)
     with pytest.raises(ValueError, match="needs 6, but there are 5: take random-over"):
-        imbalance.resample(x, labels, name)
+        sampling.resample(x, labels, name)
     x, labels = two_clouds(positives=6, distance=0.5)
-    assert (imbalance.resample(x, labels, name)[1] == 1).sum() > 6
+    assert (sampling.resample(x, labels, name)[1] == 1).sum() > 6
 
 
 def test_records_that_cannot_be_resampled_are_refused():
     x, labels = two_clouds()
     with pytest.raises(ValueError, match="class 0; both"):
-        imbalance.resample(x[:10], labels[:10], "none")
+        sampling.resample(x[:10], labels[:10], "none")
     with pytest.raises(ValueError, match="NaN"):
-        imbalance.resample(np.where(x > 3, np.nan, x), labels, "tomek")
+        sampling.resample(np.where(x > 3, np.nan, x), labels, "tomek")
     with pytest.raises(ValueError, match="no 'bagging'; there are none, random-over"):
-        imbalance.sampler("bagging")
+        sampling.sampler("bagging")
     far, labels = two_clouds(distance=1000)
     with pytest.raises(ValueError, match="adasyn does not work on these records"):
-        imbalance.resample(far, labels, "adasyn")
+        sampling.resample(far, labels, "adasyn")
 
 
 # Classifiers
 
 
-@pytest.mark.parametrize("name", imbalance.CLASSIFIERS)
+@pytest.mark.parametrize("name", sampling.CLASSIFIERS)
 @pytest.mark.filterwarnings("error")
 def test_every_classifier_learns_in_a_pipeline_and_writes_nothing(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     x, labels = two_clouds(distance=1.0)
     unseen = np.random.default_rng(1).normal(size=x.shape) + labels[:, None]
-    fits = [imbalance.pipeline(name, "smote", seed=2, trees=20, threads=1).fit(x, labels) for _ in range(2)]
+    fits = [sampling.pipeline(name, "smote", seed=2, trees=20, threads=1).fit(x, labels) for _ in range(2)]
     probabilities = [fit.predict_proba(unseen)[:, 1] for fit in fits]
     assert roc_auc_score(labels, probabilities[0]) > 0.85
     np.testing.assert_array_equal(*probabilities)
@@ -256,10 +257,10 @@ def test_every_classifier_learns_in_a_pipeline_and_writes_nothing(name, tmp_path
 
 def test_a_pipeline_can_normalise_records_first():
     x, labels = two_clouds()
-    fit = imbalance.pipeline("random-forest", "none", trees=10, threads=1, normalise=True).fit(x, labels)
+    fit = sampling.pipeline("random-forest", "none", trees=10, threads=1, normalise=True).fit(x, labels)
     np.testing.assert_allclose(fit.predict_proba(x), fit.predict_proba(10 * x))
     with pytest.raises(ValueError, match="no 'svm'; there are random-forest"):
-        imbalance.classical("svm")
+        sampling.classical("svm")
 
 
 # Thresholds
@@ -271,7 +272,7 @@ def test_max_f1_threshold_is_the_best_of_all():
         target = generator.random(40) < 0.2
         target[0] = True
         probability = np.round(0.4 * target + 0.6 * generator.random(40), 1)  # with ties
-        found = imbalance.max_f1_threshold(target, probability)
+        found = calibration.max_f1_threshold(target, probability)
         scores = {t: f1_score(target, probability >= t) for t in np.unique(probability)}
         best = max(scores.values())
         assert found == max(t for t, score in scores.items() if np.isclose(score, best, rtol=1e-12))
@@ -279,7 +280,7 @@ def test_max_f1_threshold_is_the_best_of_all():
 
 def test_max_f1_threshold_of_float32_is_met_by_the_record_it_came_from():
     probability = np.array([0.1, 0.3, 0.7], dtype=np.float32)
-    assert (probability >= imbalance.max_f1_threshold([0, 0, 1], probability)).tolist() == [
+    assert (probability >= calibration.max_f1_threshold([0, 0, 1], probability)).tolist() == [
         False,
         False,
         True,
@@ -287,14 +288,14 @@ def test_max_f1_threshold_of_float32_is_met_by_the_record_it_came_from():
 
 
 def test_max_f1_threshold_with_an_empty_class():
-    assert imbalance.max_f1_threshold(np.ones(3), np.array([0.2, 0.5, 0.9])) == 0.2
-    assert imbalance.max_f1_threshold(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
+    assert calibration.max_f1_threshold(np.ones(3), np.array([0.2, 0.5, 0.9])) == 0.2
+    assert calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
     with pytest.raises(ValueError, match="no record is positive"):
-        imbalance.max_f1_threshold(np.zeros(3), np.array([0.2, 0.5, 0.9]))
+        calibration.max_f1_threshold(np.zeros(3), np.array([0.2, 0.5, 0.9]))
     with pytest.raises(ValueError, match="NaN"):
-        imbalance.max_f1_threshold(np.array([0, 1]), np.array([0.5, np.nan]))
+        calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, np.nan]))
     with pytest.raises(ValueError, match="shape"):
-        imbalance.max_f1_threshold(np.array([0, 1]), np.array([0.5]))
+        calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5]))
 
 
 # Probabilities
@@ -309,7 +310,7 @@ def calibrated(count=20_000):
 
 def test_temperature_finds_how_much_the_logits_were_blown_up():
     logits, target = calibrated()
-    scaling = imbalance.temperature(expit(3 * logits), target)
+    scaling = calibration.temperature(expit(3 * logits), target)
     assert scaling.temperature == pytest.approx(3, rel=0.05)
     assert scaling.bias == 0
     np.testing.assert_allclose(scaling(expit(3 * logits)).mean(), target.mean(), atol=0.01)
@@ -318,7 +319,7 @@ def test_temperature_finds_how_much_the_logits_were_blown_up():
 def test_temperature_with_bias_is_platt_scaling():
     logits, target = calibrated(2000)
     blown_up = 2 * logits + 3
-    scaling = imbalance.temperature(expit(blown_up), target, bias=True)
+    scaling = calibration.temperature(expit(blown_up), target, bias=True)
     inside = np.abs(blown_up) < 15  # beyond, probabilities are held off 0 and 1
     platt = LogisticRegression(C=np.inf).fit(np.clip(blown_up, -16.1, 16.1)[:, None], target)
     expected = platt.predict_proba(blown_up[inside, None])[:, 1]
@@ -327,14 +328,14 @@ def test_temperature_with_bias_is_platt_scaling():
 
 def test_temperature_of_sure_and_of_useless_answers_stays_within_bounds():
     target = np.array([0, 1, 0, 1])
-    sure = imbalance.temperature(np.array([0.0, 1.0, 0.0, 1.0]), target)
-    useless = imbalance.temperature(np.array([0.9, 0.1, 0.9, 0.1]), target)
+    sure = calibration.temperature(np.array([0.0, 1.0, 0.0, 1.0]), target)
+    useless = calibration.temperature(np.array([0.9, 0.1, 0.9, 0.1]), target)
     assert 0.0099 < sure.temperature < useless.temperature < 100.1
     assert np.isfinite(sure(np.array([0.0, 0.5, 1.0]))).all()
     with pytest.raises(ValueError, match="both classes"):
-        imbalance.temperature(np.array([0.1, 0.2]), np.zeros(2))
+        calibration.temperature(np.array([0.1, 0.2]), np.zeros(2))
     with pytest.raises(ValueError, match="NaN"):
-        imbalance.temperature(np.array([0.1, np.nan]), np.array([0, 1]))
+        calibration.temperature(np.array([0.1, np.nan]), np.array([0, 1]))
 
 
 def posterior(x, prevalence):
@@ -352,26 +353,26 @@ def gaussians(prevalence, count=20_000):
 @pytest.mark.parametrize(("here", "there"), [(0.5, 0.02), (0.02, 0.5), (0.3, 0.3)])
 def test_prior_shift_is_exact_where_only_the_prevalence_differs(here, there):
     x = np.linspace(-4, 6, 101)
-    shifted = imbalance.prior_shift(posterior(x, here), here, there)
+    shifted = calibration.prior_shift(posterior(x, here), here, there)
     np.testing.assert_allclose(shifted, posterior(x, there), rtol=1e-10)
-    np.testing.assert_allclose(imbalance.prior_shift(shifted, there, here), posterior(x, here), rtol=1e-10)
+    np.testing.assert_allclose(calibration.prior_shift(shifted, there, here), posterior(x, here), rtol=1e-10)
 
 
 @pytest.mark.parametrize(("here", "there"), [(0.5, 0.05), (0.1, 0.6), (0.3, 0.3)])
 def test_the_prevalence_of_another_place_is_estimated_without_labels(here, there):
-    estimate = imbalance.estimate_prevalence(posterior(gaussians(there), here), here)
+    estimate = calibration.estimate_prevalence(posterior(gaussians(there), here), here)
     assert estimate == pytest.approx(there, abs=0.015)
 
 
 def test_prevalence_edge_cases():
-    assert imbalance.estimate_prevalence(np.full(5, 0.3), 0.3) == pytest.approx(0.3)
-    assert imbalance.estimate_prevalence(np.zeros(5), 0.3) == 0
-    assert imbalance.estimate_prevalence(np.ones(5), 0.3) == 1
-    assert imbalance.prior_shift(np.array([0, 1]), 0.5, 0.1).tolist() == [0, 1]
+    assert calibration.estimate_prevalence(np.full(5, 0.3), 0.3) == pytest.approx(0.3)
+    assert calibration.estimate_prevalence(np.zeros(5), 0.3) == 0
+    assert calibration.estimate_prevalence(np.ones(5), 0.3) == 1
+    assert calibration.prior_shift(np.array([0, 1]), 0.5, 0.1).tolist() == [0, 1]
     for share in (0, 1, np.nan):
         with pytest.raises(ValueError, match="from_prevalence must lie between"):
-            imbalance.prior_shift(np.array([0.5]), share, 0.5)
+            calibration.prior_shift(np.array([0.5]), share, 0.5)
     with pytest.raises(ValueError, match="0 records"):
-        imbalance.estimate_prevalence(np.array([]), 0.5)
+        calibration.estimate_prevalence(np.array([]), 0.5)
     with pytest.raises(ValueError, match="NaN"):
-        imbalance.estimate_prevalence(np.array([np.nan]), 0.5)
+        calibration.estimate_prevalence(np.array([np.nan]), 0.5)

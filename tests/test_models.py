@@ -12,9 +12,9 @@ from biosignals.models.cvt_convmixer import ConvolutionalAttention
 from biosignals.models.deit import DeiT
 from biosignals.models.eeg_small import EegSmall
 from biosignals.models.efficientnetv2 import EfficientNetV2
-from biosignals.models.one_by_k import OneByK
-from biosignals.models.picture_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
-from biosignals.models.portable_s4 import as_convolutions
+from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
+from biosignals.models.layers.image_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
+from biosignals.models.layers.onnx_s4 import as_convolutions
 from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
@@ -107,7 +107,7 @@ def test_other_lengths_work_or_are_refused_clearly(name):
 def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
     samples = SHORT.get(name, 400)
     net, x = build(name, samples=samples), torch.randn(4, 12, samples)
-    form = OneByK(net, x)
+    form = Conv1dAsConv2d(net, x)
     assert any(isinstance(layer, torch.nn.Conv2d) for layer in form.modules())
     assert not any(isinstance(layer, torch.nn.Conv1d) for layer in form.modules())
     torch.testing.assert_close(form(x), net(x), atol=1e-4, rtol=1e-3)
@@ -121,7 +121,7 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
 @pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
 def test_other_nets_say_that_they_have_no_one_by_k_form(name):
     with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
-        OneByK(build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0])
+        Conv1dAsConv2d(build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0])
 
 
 @pytest.mark.parametrize("name", sorted(TWO_INPUTS))

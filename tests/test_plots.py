@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biosignals import plots
 from biosignals.data.ptbxl import LEADS
+from biosignals.reporting import plots
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biosignals import preparation
+from biosignals.data import preparation
 from biosignals.data.recordings import Recordings
 from biosignals.signals import scalogram
-from biosignals.signals.pictures import record_picture
+from biosignals.signals.images import record_image
 
 
 def recordings(lengths=(300, 250, 90), rate=100.0):
@@ -24,7 +24,7 @@ def test_a_slow_wave_survives_resampling():
     time = np.arange(5000) / 500
     wave = (1000 * np.sin(2 * np.pi * 3 * time)).astype(np.int16)[None, None]
     table = pd.DataFrame({"subject": [1], "samples": [5000]})
-    found = preparation.resampled(Recordings("ptb-xl", wave, 0.001, "mV", 500.0, ("I",), table), 125)
+    found = preparation.resample(Recordings("ptb-xl", wave, 0.001, "mV", 500.0, ("I",), table), 125)
     expected = np.sin(2 * np.pi * 3 * np.arange(1250) / 125)
     assert found.sampling_rate == 125 and found.table.samples[0] == 1250
     np.testing.assert_allclose(found.physical()[0, 0, 50:-50], expected[50:-50], atol=0.01)
@@ -32,7 +32,7 @@ def test_a_slow_wave_survives_resampling():
 
 def test_windows_are_pieces_of_their_recording_and_reach_its_end():
     source = recordings()
-    found = preparation.windowed(source, 1.0, 0.5)
+    found = preparation.cut_windows(source, 1.0, 0.5)
     assert found.signals.shape[1:] == (1, 100) and list(found.table.recording.unique()) == ["a", "b", "c"]
     for window, (_, row) in zip(found.signals, found.table.iterrows(), strict=True):
         start, own = round(row.start * 100), "abc".index(row.recording)
@@ -53,7 +53,7 @@ def test_windows_cover_every_sample_when_they_touch(samples, length, step):
 
 
 def test_means_come_back_in_the_recordings_order():
-    windows = preparation.windowed(recordings(), 1.0, 0.5)
+    windows = preparation.cut_windows(recordings(), 1.0, 0.5)
     values = np.stack([windows.table.recording.map({"a": 1.0, "b": 2.0, "c": 3.0}), np.arange(len(windows))], axis=1)
     means = preparation.mean_per_recording(values, windows)
     np.testing.assert_allclose(means[:, 0], [1, 2, 3])
@@ -68,7 +68,7 @@ def test_features_are_the_same_however_many_records_are_read_at_a_time():
         assert len(signals) <= 2
         return pd.DataFrame({"mean": signals.mean((1, 2)), "highest": signals.max((1, 2))})
 
-    found = preparation.described(source, describe, batch=2)
+    found = preparation.extract_features(source, describe, batch=2)
     whole = source.physical()
     np.testing.assert_allclose(found, np.stack([whole.mean((1, 2)), whole.max((1, 2))], axis=1), rtol=1e-6)
 
@@ -77,7 +77,7 @@ def test_only_whole_counts_are_resampled():
     source = recordings()
     floats = Recordings("x", source.physical(), 1.0, "mV", 100.0, ("I",), source.table)
     with pytest.raises(ValueError, match="int16"):
-        preparation.resampled(floats, 50)
+        preparation.resample(floats, 50)
 
 
 def test_records_become_pictures_with_their_rows_as_channels():
@@ -86,10 +86,10 @@ def test_records_become_pictures_with_their_rows_as_channels():
     table = pd.DataFrame({"subject": range(5), "samples": 100, "fold": 1}, index=list("abcde"))
     leads = tuple(f"lead {i}" for i in range(12))
     source = Recordings("ptb-xl", signals, 0.001, "mV", 100.0, leads, table)
-    found = preparation.record_pictures(source, height=20, width=24, batch=2)
+    found = preparation.record_images(source, height=20, width=24, batch=2)
     assert found.signals.shape == (5, 20, 24) and found.signals.dtype == np.int16
     assert found.sampling_rate == 20 and set(found.table.samples) == {24} and list(found.table.index) == list("abcde")
-    np.testing.assert_allclose(found.physical(), record_picture(source.physical(), 20, 24)[:, 0], atol=0.0006)
+    np.testing.assert_allclose(found.physical(), record_image(source.physical(), 20, 24)[:, 0], atol=0.0006)
 
 
 def two_leads(lengths=(300, 250, 200), rate=100.0):
@@ -132,11 +132,11 @@ def test_recordings_with_a_flat_channel_are_named_and_refused():
 
 def test_recordings_of_one_width_are_cut_filled_or_stretched():
     source = recordings((300, 250, 90))
-    cut = preparation.of_one_width(source, 100, "crop-or-pad")
+    cut = preparation.fit_length(source, 100, "crop-or-pad")
     np.testing.assert_allclose(cut.signals[0, 0], source.physical()[0, 0, 100:200])
     np.testing.assert_allclose(cut.signals[2, 0, :90], source.physical()[2, 0, :90])
     assert not cut.signals[2, 0, 90:].any() and list(cut.table.samples) == [100, 100, 90]
-    stretched = preparation.of_one_width(source, 101, "resample")
+    stretched = preparation.fit_length(source, 101, "resample")
     np.testing.assert_allclose(stretched.signals[1, 0, [0, -1]], source.physical()[1, 0, [0, 249]], rtol=1e-6)
     assert list(stretched.table.samples) == [101] * 3
 
@@ -146,7 +146,7 @@ def test_z_scores_forget_gain_and_offset_of_each_channel():
     signals = rng.normal([[[3.0], [50.0]]], [[[2.0], [0.1]]], (4, 2, 200)).astype(np.float32)
     signals[1, 0] = 7
     table = pd.DataFrame({"subject": range(4), "samples": 200})
-    found = preparation.z_scored(Recordings("bidmc", signals, 1.0, "mV", 125.0, ("II", "PLETH"), table))
+    found = preparation.z_score(Recordings("bidmc", signals, 1.0, "mV", 125.0, ("II", "PLETH"), table))
     np.testing.assert_allclose(found.signals[[0, 2, 3]].mean(-1), 0, atol=1e-5)
     np.testing.assert_allclose(found.signals[[0, 2, 3]].std(-1), 1, atol=1e-5)
     assert (found.signals[1, 0] == 0).all() and found.unit == "SD"

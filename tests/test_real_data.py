@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from biosignals import preparation
-from biosignals.data import bidmc, chbmit, cinc2017, eeg, helsinki, ptbxl, sources, splits, wfppg
+from biosignals.data import bidmc, chbmit, cinc2017, eeg, helsinki, preparation, ptbxl, sources, splits, wfppg
 from biosignals.signals.pulses import pulse_types
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
@@ -81,15 +80,23 @@ def test_500_hz_gives_lead_i_and_says_so_where_there_is_no_more(cache):
 
 @needs["cinc2017"]
 def test_every_cinc_record_loads_with_wfdbs_values(cache):
-    recordings = cinc2017.load(FOLDER / "cinc2017", cache=cache)
-    kind = sources.kind_of("cinc2017", FOLDER / "cinc2017")
-    assert len(recordings) == {"excerpt": 3411, "real": 8528}[kind] and recordings.excluded.empty
+    labels = cinc2017.read_reference(FOLDER / "cinc2017")
+    recordings = cinc2017.load(FOLDER / "cinc2017", records=labels.index, cache=cache)
+    assert list(recordings.table.index) == list(labels.index) and recordings.excluded.empty
     for row in np.random.default_rng(0).choice(len(recordings), 25, replace=False):
         record = recordings.table.index[row]
         expected, _ = wfdb.rdsamp(str(FOLDER / "cinc2017/training2017" / record))
         samples = recordings.table["samples"].iloc[row]
         assert samples == len(expected)
         assert np.allclose(recordings.physical([row])[0, 0, :samples], expected[:, 0], atol=1e-6)
+
+
+@needs["cinc2017"]
+def test_records_set_aside_are_only_read_when_named(cache):
+    recordings = cinc2017.load(FOLDER / "cinc2017", cache=cache)
+    aside = cinc2017.read_set_aside(FOLDER / "cinc2017")
+    assert len(recordings) == len(cinc2017.read_reference(FOLDER / "cinc2017")) - len(aside)
+    assert not set(recordings.table.index) & set(aside)
 
 
 @needs["chb-mit"]
@@ -136,7 +143,7 @@ def test_bidmcs_pulses_have_the_types_that_were_counted_before(cache):
     recordings = bidmc.load(FOLDER / "bidmc", cache=cache)
     if recordings.signals.shape[-1] > 15_000:
         pytest.skip("figures of the excerpt")
-    found = preparation.pulses(recordings, "PLETH")
+    found = preparation.segment_pulses(recordings, "PLETH")
     shares = 100 * found.table["type"].value_counts(normalize=True)
     for name, share in {"1L": 81, "3": 8.5, "1": 6.5, "2L": 3.5, "2E": 0.1}.items():
         assert abs(shares[name] - share) < 1

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from biosignals.data.simulate import heart, noise
 from biosignals.signals import rhythm
 from biosignals.signals.rhythm import FEATURES, rhythm_features, rr_intervals
+from biosignals.simulate import heart, noise
 
 IRREGULAR = np.array([0.80, 0.62, 1.05, 0.71, 0.93, 0.58, 1.21, 0.66, 0.88, 0.75, 1.02])
 

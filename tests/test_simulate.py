@@ -9,7 +9,7 @@ import scipy.io
 import wfdb
 from scipy import signal
 
-from biosignals.data.simulate import cinc2017, heart, noise, ptbxl, statements
+from biosignals.simulate import cinc2017, heart, noise, ptbxl, scp_statements
 
 OFFICIAL_COLUMNS = [
     "ecg_id", "patient_id", "age", "sex", "height", "weight", "nurse", "site", "device", "recording_date",
@@ -85,7 +85,7 @@ def test_statements_are_the_71_with_their_classes(release):
 
 def test_every_code_is_a_known_statement_with_a_likelihood_in_percent(database):
     for codes in database["codes"]:
-        assert set(codes) <= set(statements.BY_CODE)
+        assert set(codes) <= set(scp_statements.BY_CODE)
         assert all(isinstance(value, float) and 0 <= value <= 100 for value in codes.values())
 
 
@@ -287,7 +287,7 @@ def test_hearts_differ():
 
 
 DISEASES = [
-    s.code for s in statements.STATEMENTS if "d" in s.kinds and s.code not in ("NORM", "1AVB", "2AVB", "3AVB")
+    s.code for s in scp_statements.STATEMENTS if "d" in s.kinds and s.code not in ("NORM", "1AVB", "2AVB", "3AVB")
 ]
 
 

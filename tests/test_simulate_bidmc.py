@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biosignals import preparation
 from biosignals.data import bidmc as reader
-from biosignals.data.simulate import bidmc
+from biosignals.data import preparation
 from biosignals.signals.beats import median_beat, r_peaks
 from biosignals.signals.pulses import feet, fit_width
+from biosignals.simulate import bidmc
 
 RECORDS, MINUTES = 20, 0.5
 
@@ -64,13 +64,13 @@ def test_each_pulse_follows_its_beat(recordings):
 
 
 def test_most_pulses_are_1l(recordings):
-    shares = preparation.pulses(recordings, "PLETH").table["type"].value_counts(normalize=True)
+    shares = preparation.segment_pulses(recordings, "PLETH").table["type"].value_counts(normalize=True)
     assert shares["1L"] > 0.6 and 0.01 < shares["3"] < 0.35
 
 
 def test_a_subject_is_known_again_by_ecg_and_by_pulse(recordings):
     subjects = recordings.table["subject"].to_numpy()
-    pulses = preparation.pulses(recordings, "PLETH")
+    pulses = preparation.segment_pulses(recordings, "PLETH")
     shapes = fit_width(pulses.signals[:, 0], pulses.table["samples"].to_numpy(), 50, "resample")
     of_record = pulses.table["recording"].to_numpy()
     shapes = np.array([shapes[of_record == record].mean(axis=0) for record in recordings.table.index])

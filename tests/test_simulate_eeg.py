@@ -11,7 +11,7 @@ from edfio import read_edf
 from scipy import signal
 from sklearn.metrics import roc_auc_score
 
-from biosignals.data.simulate import chbmit, eeg, files, helsinki
+from biosignals.simulate import chbmit, eeg, files, helsinki
 
 REAL = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from biosignals.data import sph as reader
-from biosignals.data.simulate import heart, sph
 from biosignals.signals.rhythm import rhythm_features
+from biosignals.simulate import heart, sph
 
 RECORDS = 24
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from biosignals.data import wfppg as reader
-from biosignals.data.simulate import wfppg
 from biosignals.signals import pulses
+from biosignals.simulate import wfppg
 
 SUBJECTS, MINUTES = 12, 0.5
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 import tiny_sets
-from biosignals.data import cinc2017, ptbxl, simulate, sources
+from biosignals import simulate
+from biosignals.data import cinc2017, ptbxl, sources
 
 
 @pytest.fixture

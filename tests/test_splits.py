@@ -98,31 +98,31 @@ def test_by_subject_refuses_too_few_subjects_and_wrong_shares():
 
 def test_dealt_folds_keep_subjects_together_and_reach_the_test_share():
     subjects = np.repeat([f"chb{i:02d}" for i in range(24)], 5)
-    folds = splits.deal(subjects, test=0.5, seed=0)
+    folds = splits.assign_folds(subjects, test=0.5, seed=0)
     table = pd.DataFrame({"subject": subjects, "fold": folds})
     assert (table.groupby("subject").fold.nunique() == 1).all()
     assert table.drop_duplicates("subject").fold.value_counts()[10] == 12
     assert set(folds) == set(range(1, 11)) and len(splits.groups(table)) == 3
-    assert set(splits.deal(subjects, test=0, seed=0)) == set(range(1, 10))
-    np.testing.assert_array_equal(splits.deal(subjects[::-1], test=0.5, seed=0), folds[::-1])
-    assert (splits.deal(subjects, 0.5, 0) != splits.deal(subjects, 0.5, 1)).any()
+    assert set(splits.assign_folds(subjects, test=0, seed=0)) == set(range(1, 10))
+    np.testing.assert_array_equal(splits.assign_folds(subjects[::-1], test=0.5, seed=0), folds[::-1])
+    assert (splits.assign_folds(subjects, 0.5, 0) != splits.assign_folds(subjects, 0.5, 1)).any()
 
 
 @pytest.mark.parametrize("test", [0.7, 1.0, -0.1])
 def test_too_few_subjects_to_deal_are_refused(test):
     with pytest.raises(ValueError, match="cannot be dealt"):
-        splits.deal(range(24), test, 0)
+        splits.assign_folds(range(24), test, 0)
 
 
 def test_no_subject_gives_more_than_asked_and_small_ones_give_all():
     subjects = np.repeat(["a", "b", "c"], [100, 3, 40])
-    rows = splits.some_of_each(subjects, 30, seed=0)
+    rows = splits.sample_per_subject(subjects, 30, seed=0)
     assert dict(zip(*np.unique(subjects[rows], return_counts=True), strict=True)) == {"a": 30, "b": 3, "c": 30}
     assert (np.diff(rows) > 0).all()
-    assert np.array_equal(rows, splits.some_of_each(subjects, 30, seed=0))
-    assert not np.array_equal(rows, splits.some_of_each(subjects, 30, seed=1))
+    assert np.array_equal(rows, splits.sample_per_subject(subjects, 30, seed=0))
+    assert not np.array_equal(rows, splits.sample_per_subject(subjects, 30, seed=1))
     with pytest.raises(ValueError, match="not 0"):
-        splits.some_of_each(subjects, 0, seed=0)
+        splits.sample_per_subject(subjects, 0, seed=0)
 
 
 # Parts of time

@@ -8,7 +8,7 @@ import time
 import optuna
 import pytest
 
-from biosignals import tuning
+from biosignals.training import tuning
 
 SPACE = {
     "learning_rate": ("log", 1e-5, 1e-1),

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biosignals import kept
+from biosignals import caching
 from biosignals.data.sources import Source
-from biosignals.workspace import describe_run, hardware, open_chapter, read_list
+from biosignals.reporting.workspace import describe_run, hardware, open_chapter, read_list
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_chapter_finds_its_places_from_the_root_and_from_notebooks(project, mo
 
 def test_what_takes_long_is_kept_in_the_cache_once_a_chapter_is_open(project):
     workspace = open_chapter("01_eda", "quick")
-    kept.array(lambda: ("a forest",), lambda: np.ones(3))
+    caching.array(lambda: ("a forest",), lambda: np.ones(3))
     assert len(list((workspace.cache / "answers").iterdir())) == 1
 
 

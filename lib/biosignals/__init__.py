@@ -10,6 +10,6 @@ with warnings.catch_warnings():
 
 def predict(source, model, channels=None, sampling_rate=None, unit="mV"):
     """What a model to take away says of a recording, a file or an array: see `biosignals.portable.predict`."""
-    from biosignals import portable  # here, so that the library without it starts at once
+    from biosignals.deployment import predict
 
-    return portable.predict(source, model, channels, sampling_rate, unit)
+    return predict.predict(source, model, channels, sampling_rate, unit)

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from biosignals import portable
+from biosignals.data import readers
+from biosignals.deployment import predict
 
 MODELS = Path("book/reference/models")  # below the project's root
 
@@ -17,19 +18,19 @@ def main() -> int:
     for file in arguments.files:
         try:
             if arguments.model:
-                answers = [portable.predict(file, arguments.model, **how)]
+                answers = [predict.predict(file, arguments.model, **how)]
             else:
-                answers = ask_all(portable.read(file, **how), arguments.models)
-        except portable.Refused as error:
+                answers = ask_all(readers.read(file, **how), arguments.models)
+        except readers.InvalidRecording as error:
             refused = 1
             print(f"refused: {error}", file=sys.stderr)
             continue
         for answer in answers:
-            print(f"{portable.printable(file.name)}: {answer}\n")
+            print(f"{readers.printable(file.name)}: {answer}\n")
     return refused
 
 
-def ask_all(signal: portable.Signal, folder: Path) -> list[portable.Answer]:
+def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
     """What every model in a folder says that was made for such a recording; Refused, with what each needs, if none was.
 
     Of a model that knows the channels and still refuses, the reason is printed.
@@ -37,15 +38,15 @@ def ask_all(signal: portable.Signal, folder: Path) -> list[portable.Answer]:
     answers, reasons, models = [], {}, sorted(folder.glob("*.onnx"))
     for model in models:
         try:
-            answers.append(portable.predict(signal, model))
-        except portable.Refused as error:
+            answers.append(predict.predict(signal, model))
+        except readers.InvalidRecording as error:
             reasons[model.stem] = error
     if not answers:
         why = [f"  {name}: {reason}" for name, reason in reasons.items()]
-        raise portable.Refused(f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"]))
+        raise readers.InvalidRecording(f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"]))
     for name, reason in reasons.items():
-        if not isinstance(reason, portable.OtherChannels):
-            print(f"{portable.printable(name)} does not answer: {reason}", file=sys.stderr)
+        if not isinstance(reason, predict.MissingChannels):
+            print(f"{readers.printable(name)} does not answer: {reason}", file=sys.stderr)
     return answers
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from biosignals.data import cache as signal_cache
-from biosignals.data import waveforms
+from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable
 
@@ -51,14 +50,14 @@ def load(
     if not channels or len(set(channels)) < len(channels):
         raise ValueError(f"channels must be named, each once; not {channels}")
     records = None if records is None else tuple(map(str, records))
-    request = signal_cache.Request("bidmc", str(root.resolve()), float(SAMPLING_RATE), channels, records)
-    return signal_cache.recordings(request, lambda: plan(request), cache)
+    request = signal_store.Request("bidmc", str(root.resolve()), float(SAMPLING_RATE), channels, records)
+    return signal_store.recordings(request, lambda: plan(request), cache)
 
 
-def plan(request: signal_cache.Request) -> signal_cache.Plan:
+def plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the records to try, and what is left out from the start."""
     root = Path(request.root)
-    files = signal_cache.asked_for(find(root), request.records, root / FOLDER)
+    files = signal_store.requested_rows(find(root), request.records, root / FOLDER)
     subjects, excluded = {}, []
     for record, file in files.items():
         try:
@@ -68,7 +67,7 @@ def plan(request: signal_cache.Request) -> signal_cache.Plan:
     files = files[list(subjects)]
     lengths = {file: count_rows(root / f"{file}.csv") for file in files}
     usual = max(Counter(lengths.values()).items(), key=lambda item: item[::-1], default=(0, 0))[0]
-    return signal_cache.Plan(
+    return signal_store.Plan(
         table=pd.DataFrame({"subject": [subjects[record] for record in files.index], "file": files}),
         samples=min(max(lengths.values(), default=0), LONGEST),
         read=partial(read, channels=request.channels, shortest=usual),

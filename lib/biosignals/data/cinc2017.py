@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from biosignals.data import cache as signal_cache
-from biosignals.data import waveforms
+from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
 
 LABELS = {"N": "normal", "A": "atrial fibrillation", "O": "other rhythm", "~": "noisy"}
 SAMPLING_RATE = 300
 LONGEST = 300 * 120  # samples; the longest of the set has 61 s
 FOLDER, REFERENCE = "training2017", "REFERENCE.csv"
+SET_ASIDE = "never-read.txt"  # records that a reader keeps for one final test
 GET_IT = 'get the set with make data SETS="cinc2017"'
 
 
@@ -28,8 +28,8 @@ def load(
 ) -> Recordings:
     """The recordings of a CinC 2017 folder: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
 
-    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv). cache: folder
-    of the memory maps (None: the user's own cache folder).
+    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv but
+    those that a file never-read.txt beside it sets aside). cache: folder of the memory maps (None: the user's own).
 
     The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown),
     `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and
@@ -40,17 +40,20 @@ def load(
     """
     root = Path(root)
     records = None if records is None else tuple(map(str, records))
-    request = signal_cache.Request("cinc2017", str(root.resolve()), float(SAMPLING_RATE), ("I",), records)
-    return signal_cache.recordings(request, lambda: plan(request), cache)
+    request = signal_store.Request("cinc2017", str(root.resolve()), float(SAMPLING_RATE), ("I",), records)
+    return signal_store.recordings(request, lambda: plan(request), cache)
 
 
-def plan(request: signal_cache.Request) -> signal_cache.Plan:
+def plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
-    labels = signal_cache.asked_for(read_reference(root), request.records, root / FOLDER / REFERENCE)
+    labels = read_reference(root)
+    if request.records is None:
+        labels = labels.drop(read_set_aside(root), errors="ignore")
+    labels = signal_store.requested_rows(labels, request.records, root / FOLDER / REFERENCE)
     reasons, lengths = find_faults(root, labels)
     labels = labels[reasons == ""]
-    return signal_cache.Plan(
+    return signal_store.Plan(
         table=pd.DataFrame(
             {
                 "subject": pd.array([pd.NA] * len(labels), dtype="Int64"),
@@ -62,7 +65,7 @@ def plan(request: signal_cache.Request) -> signal_cache.Plan:
         samples=int(lengths[reasons == ""].max()) if len(labels) else 0,
         read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
         extensions=(".hea", ".mat"),
-        tables=(f"{FOLDER}/{REFERENCE}",),
+        tables=(f"{FOLDER}/{REFERENCE}", SET_ASIDE),
         excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
     )
 
@@ -84,6 +87,12 @@ def read_reference(root: Path | str) -> pd.Series:
     if table.empty or (table == "").any(axis=None) or table["record"].duplicated().any():
         raise ValueError(f"{path} is not a list of different records with one label each: {GET_IT} again")
     return table.set_index("record")["label"]
+
+
+def read_set_aside(root: Path | str) -> list[str]:
+    """The records that never-read.txt keeps for a final test: none where there is no such file."""
+    path = Path(root) / SET_ASIDE
+    return path.read_text().split() if path.is_file() else []
 
 
 def find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:

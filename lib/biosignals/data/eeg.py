@@ -22,8 +22,7 @@ import pandas as pd
 import pooch
 from tqdm import tqdm
 
-from biosignals.data import cache as signal_cache
-from biosignals.data import waveforms
+from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable
 from biosignals.signals.windows import prepare
@@ -278,11 +277,11 @@ def collect(
     root = os.path.commonpath([recording.path.resolve().parent for recording in recordings])
     request = {"seconds": seconds, "step": step, "sampling_rate": sampling_rate}
     request |= {"background": background, "seed": seed}
-    wanted = [signal_cache.VERSION, dataset, root, request, [asdict(recording) for recording in recordings]]
+    wanted = [signal_store.VERSION, dataset, root, request, [asdict(recording) for recording in recordings]]
     key = hashlib.sha256(json.dumps(wanted, default=str).encode()).hexdigest()[:16]
     place = folder / f"{dataset}-windows-{sampling_rate:g}-{key}"
-    signal_cache.make_once(place, root, lambda draft: write(draft, dataset, recordings, root, **request))
-    return signal_cache.open_signals(
+    signal_store.make_once(place, root, lambda draft: write(draft, dataset, recordings, root, **request))
+    return signal_store.open_signals(
         place, "<i2", dataset=dataset, scale=SCALE, unit="uV", sampling_rate=float(sampling_rate),
         channels=recordings[0].channels,
     )  # fmt: skip
@@ -294,7 +293,7 @@ def write(
 ) -> None:  # fmt: skip
     """Writes the chosen windows of `recordings` into the empty folder `place`, laid out as data.cache says."""
     files = {recording.name: os.path.relpath(recording.path.resolve(), root) for recording in recordings}
-    sources = {file: signal_cache.state(f"{root}/{file}") for file in files.values()}
+    sources = {file: signal_store.state(f"{root}/{file}") for file in files.values()}
     (place / "sources.json").write_text(json.dumps(sources))
     tables, excluded, shape = [], [], None
     bar = tqdm(recordings, desc=f"cutting {dataset}", unit=" recordings", mininterval=1)
@@ -323,7 +322,7 @@ def write(
         raise ValueError(f"no window of {dataset} in {root} can be used: {why}")
     table = pd.concat([table for table in tables if len(table)], ignore_index=True).assign(samples=shape[1])
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    signal_cache.finish(place, table, excluded, [len(table), *shape])
+    signal_store.finish(place, table, excluded, [len(table), *shape])
 
 
 def choose(

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from biosignals.data import cache as signal_cache
-from biosignals.data import waveforms
+from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -67,11 +66,11 @@ def load(
     if not leads or not set(leads) <= set(LEADS) or len(set(leads)) < len(leads):
         raise ValueError(f"leads must be some of {', '.join(LEADS)}, each once; not {leads}")
     records = None if records is None else tuple(int(record) for record in records)
-    request = signal_cache.Request("ptb-xl", str(root.resolve()), float(sampling_rate), leads, records)
-    return signal_cache.recordings(request, lambda: plan(request), cache)
+    request = signal_store.Request("ptb-xl", str(root.resolve()), float(sampling_rate), leads, records)
+    return signal_store.recordings(request, lambda: plan(request), cache)
 
 
-def plan(request: signal_cache.Request) -> signal_cache.Plan:
+def plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root, rate = Path(request.root), int(request.sampling_rate)
     database = read_database(root)
@@ -89,7 +88,7 @@ def plan(request: signal_cache.Request) -> signal_cache.Plan:
     reasons = find_faults(database, files, codes, set(statements.index))
     good = reasons == ""
     excluded = [(record, files[record], reason) for record, reason in reasons[~good].items()]
-    return signal_cache.Plan(
+    return signal_store.Plan(
         table=describe(database[good], codes[good], statements).assign(file=files[good]),
         samples=SECONDS * rate,
         read=partial(waveforms.read, channels=request.channels, sampling_rate=rate, samples=SECONDS * rate),

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from biosignals.data import cache, cinc2017, ptbxl, simulate, wfppg
-from biosignals.data.simulate import files
+from biosignals import simulate
+from biosignals.data import cinc2017, ptbxl, signal_store, wfppg
+from biosignals.simulate import files
 
 OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
     "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162, "bidmc": 53,
@@ -81,9 +82,9 @@ def kind_of(dataset: str, root: Path) -> str:
 def simulated_root(dataset: str, folder: Path, records: int, seed: int, options: dict[str, float]) -> Path:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
     root = folder / "-".join([dataset, *(f"{value:g}" for value in (records, seed, *options.values()))])
-    with cache.only_one(root):
+    with signal_store.only_one(root):
         if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION} | options:
-            with cache.replacing(root) as draft:
+            with signal_store.replacing(root) as draft:
                 SIMULATORS[dataset](draft, records, seed, **options)
     return root
 

@@ -15,8 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from biosignals.data import cache as signal_cache
-from biosignals.data import waveforms
+from biosignals.data import signal_store, waveforms
 from biosignals.data.ptbxl import LEADS
 from biosignals.data.recordings import Recordings
 
@@ -52,20 +51,20 @@ def load(
     if not leads or not set(leads) <= set(LEADS) or len(set(leads)) < len(leads):
         raise ValueError(f"leads must be some of {', '.join(LEADS)}, each once; not {leads}")
     records = None if records is None else tuple(map(str, records))
-    request = signal_cache.Request("sph", str(root.resolve()), float(SAMPLING_RATE), leads, records)
-    return signal_cache.recordings(request, lambda: plan(request), cache)
+    request = signal_store.Request("sph", str(root.resolve()), float(SAMPLING_RATE), leads, records)
+    return signal_store.recordings(request, lambda: plan(request), cache)
 
 
-def plan(request: signal_cache.Request) -> signal_cache.Plan:
+def plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
-    metadata = signal_cache.asked_for(read_metadata(root), request.records, root / METADATA)
+    metadata = signal_store.requested_rows(read_metadata(root), request.records, root / METADATA)
     reasons = find_faults(metadata, set(read_codes(root).index))
     excluded = [(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()]
     metadata = metadata[reasons == ""]
     lengths = metadata["N"].astype(int).to_dict()
     rows = [LEADS.index(lead) for lead in request.channels]
-    return signal_cache.Plan(
+    return signal_store.Plan(
         table=describe(metadata).assign(file=[f"{FOLDER}/{record}" for record in metadata.index]),
         samples=max(lengths.values(), default=0),
         read=partial(read, rows=rows, lengths=lengths),

@@ -23,7 +23,7 @@ def by_fold(
     ValueError for an empty fold or a subject in two splits.
     """
     wanted = {"train": train, "validation": validation, "test": test}
-    rows = {name: rows_of(table, folds) for name, folds in wanted.items()}
+    rows = {name: rows_in_folds(table, folds) for name, folds in wanted.items()}
     check_disjoint(table, *rows.values())
     return rows
 
@@ -35,7 +35,7 @@ def groups(
 
     Folds in no group (the test fold) are in neither. ValueError for an empty fold or a subject in two groups.
     """
-    rows = [rows_of(table, group) for group in folds]
+    rows = [rows_in_folds(table, group) for group in folds]
     check_disjoint(table, *rows)
     return [(np.sort(np.concatenate(rows[:i] + rows[i + 1 :])), rows[i]) for i in range(len(rows))]
 
@@ -62,7 +62,7 @@ def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> di
     return rows
 
 
-def deal(subjects: Iterable, test: float, seed: int) -> np.ndarray:
+def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in folds 1 to 9 in turn.
 
     For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row, all known;
@@ -110,7 +110,7 @@ def by_time(table: pd.DataFrame, parts: Mapping[str, tuple[float, float]], secon
     return rows
 
 
-def some_of_each(subjects: Iterable, most: int, seed: int) -> np.ndarray:
+def sample_per_subject(subjects: Iterable, most: int, seed: int) -> np.ndarray:
     """Rows of at most `most` recordings of each subject, drawn at random, in order: int (n,). subjects: one per row."""
     if most < 1:
         raise ValueError(f"at least one recording of each subject is needed, not {most}")
@@ -120,7 +120,7 @@ def some_of_each(subjects: Iterable, most: int, seed: int) -> np.ndarray:
     return np.sort(shuffled[place < most])
 
 
-def rows_of(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
+def rows_in_folds(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
     """Positions of the rows in `folds`. ValueError naming a fold that has none."""
     folds = list(folds)
     if "fold" not in table:

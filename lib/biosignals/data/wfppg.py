@@ -24,7 +24,7 @@ import pandas as pd
 import pooch
 from tqdm import tqdm
 
-from biosignals.data import cache as signal_cache
+from biosignals.data import signal_store
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable
 from biosignals.signals import pulses
@@ -143,11 +143,11 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
         raise ValueError(f"no channel {channel!r} in WF-PPG: choose one of {', '.join(CHANNELS)}")
     root = Path(root).resolve()
     windows = find(root)
-    wanted = [signal_cache.VERSION, str(root), channel, [window.name for window in windows]]
+    wanted = [signal_store.VERSION, str(root), channel, [window.name for window in windows]]
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     place = Path(cache or pooch.os_cache("biosignals")) / f"wf-ppg-{channel}-{key}"
-    signal_cache.make_once(place, str(root), lambda draft: write(draft, root, windows, channel))
-    return signal_cache.open_signals(
+    signal_store.make_once(place, str(root), lambda draft: write(draft, root, windows, channel))
+    return signal_store.open_signals(
         place, "<f4", dataset="wf-ppg", scale=1.0, unit="maximum", sampling_rate=float(SAMPLING_RATE),
         channels=(channel,),
     )  # fmt: skip
@@ -156,7 +156,7 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
 def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
     """Cuts the pulses of `windows` into the empty folder `place`, laid out as data.cache says, but float32."""
     files = [path for window in windows for path in (window.table, window.signals) if path]
-    sources = {str(path.relative_to(root)): signal_cache.state(str(path)) for path in files}
+    sources = {str(path.relative_to(root)): signal_store.state(str(path)) for path in files}
     rows, parts, excluded = [], [], []
     for window in tqdm(windows, desc="cutting wf-ppg", unit=" windows", mininterval=1):
         where = str((window.signals or window.table).relative_to(root))
@@ -168,14 +168,14 @@ def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
         rows += found
         parts.append(part)
         excluded += [(record, where, why) for record, why in faults]
-    request = signal_cache.Request("wf-ppg", str(root), float(SAMPLING_RATE), (channel,), None)
-    signal_cache.refuse_nothing(request, len(rows), excluded)
+    request = signal_store.Request("wf-ppg", str(root), float(SAMPLING_RATE), (channel,), None)
+    signal_store.refuse_nothing(request, len(rows), excluded)
     signals, lengths = pulses.pad(rows)
     signals[:, None].astype("<f4").tofile(place / "signals.bin")
     table = pd.concat(parts, ignore_index=True).assign(samples=lengths)
     excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
     (place / "sources.json").write_text(json.dumps(sources))
-    signal_cache.finish(place, table, excluded, [len(rows), 1, signals.shape[-1]])
+    signal_store.finish(place, table, excluded, [len(rows), 1, signals.shape[-1]])
 
 
 def cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, list[tuple[str, str]]]:

@@ -6,7 +6,7 @@ Width 256 and depth 8 are those of the paper's smallest nets, kernels 9 samples 
 import torch
 from torch import Tensor, nn
 
-from .picture_blocks import image_channels, to_pictures
+from .layers.image_blocks import image_channels, to_images
 
 SMALL = {"width": 64, "depth": 4, "kernel": 7, "dropout": 0.3}
 
@@ -57,7 +57,7 @@ class ConvMixer2d(nn.Module):
         self.to(memory_format=torch.channels_last)  # on CPUs a training step takes two thirds of the time
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(to_pictures(x, *self.shape)).mean((2, 3)))
+        return self.head(self.features(to_images(x, *self.shape)).mean((2, 3)))
 
 
 class Block(nn.Module):

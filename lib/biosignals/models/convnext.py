@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .picture_blocks import StochasticDepth, image_channels, start_small, to_pictures
+from .layers.image_blocks import StochasticDepth, image_channels, start_small, to_images
 
 
 class ConvNeXt(nn.Module):
@@ -39,7 +39,7 @@ class ConvNeXt(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = to_pictures(x, *self.shape)
+        x = to_images(x, *self.shape)
         self._check(*x.shape[2:])
         return self.head(self.norm(self.stages(x).mean((2, 3))))
 

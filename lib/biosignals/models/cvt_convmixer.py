@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from .convmixer import Block, check_patches
-from .picture_blocks import image_channels, to_pictures
+from .layers.image_blocks import image_channels, to_images
 
 
 class CvtConvMixer(nn.Module):
@@ -40,7 +40,7 @@ class CvtConvMixer(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        picture = to_pictures(x, *self.shape)
+        picture = to_images(x, *self.shape)
         cells = self.dense(torch.cat([tokens(self.transformer(picture)), tokens(self.mixer(picture))], dim=1))
         return self.head((cells + self.attention(cells)).mean(1))
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .picture_blocks import EncoderBlock, PatchEmbedding, small_parameter, start_small
+from .layers.image_blocks import EncoderBlock, PatchEmbedding, small_parameter, start_small
 
 
 class DeiT(nn.Module):

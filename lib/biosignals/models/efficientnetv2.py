@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from .picture_blocks import StochasticDepth, image_channels, to_pictures
+from .layers.image_blocks import StochasticDepth, image_channels, to_images
 
 # Kind of bottleneck, how much wider it is inside, stride of the first block, width, number of blocks.
 S = (
@@ -51,7 +51,7 @@ class EfficientNetV2(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = to_pictures(x, *self.shape)
+        x = to_images(x, *self.shape)
         if self.resize is not None:
             x = interpolate(x, (self.resize, self.resize), mode="bilinear")
         x = self.last(self.blocks(self.stem(x)))

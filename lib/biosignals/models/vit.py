@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .picture_blocks import EncoderBlock, PatchEmbedding, small_parameter, start_small
+from .layers.image_blocks import EncoderBlock, PatchEmbedding, small_parameter, start_small
 
 
 class ViT(nn.Module):

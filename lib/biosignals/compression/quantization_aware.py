@@ -1,0 +1,77 @@
+"""Nets that learn with eight bits: weights and what flows between layers are rounded as int8 would round them."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+
+from biosignals.compression.export import quiet
+from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
+from biosignals.models.layers.standardised import Standardised
+
+with quiet():  # torchao looks for parts that only graphics cards need, and says that they are not there
+    from torchao.quantization import pt2e
+    from torchao.quantization.pt2e import quantize_pt2e
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
+
+
+class FakeQuantized(nn.Module):
+    """A net's exported graph in which values are rounded as 8 bits would round them, while it goes on learning."""
+
+    def __init__(self, graph: nn.Module):
+        super().__init__()
+        self.graph = graph
+
+    def train(self, mode: bool = True) -> FakeQuantized:
+        # An exported graph holds dropout and batch norm as operations, which only torchao can switch, and slowly.
+        if mode != self.training:
+            with quiet():
+                (pt2e.move_exported_model_to_train if mode else pt2e.move_exported_model_to_eval)(self.graph)
+        self.training = mode
+        return self
+
+    def __deepcopy__(self, memo: dict) -> FakeQuantized:
+        with quiet():
+            copied = FakeQuantized(copy.deepcopy(self.graph, memo))
+        copied.training = self.training
+        return copied
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 3:
+            raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")
+        with torch.autocast(x.device.type, enabled=False):  # where training uses 16 bits, rounding to 8 still starts from 32
+            return self.graph(x.float())
+
+
+def prepare(net: Standardised, example: Tensor) -> Standardised:
+    """A copy whose convolutions and dense layers learn with rounded weights and inputs; `training.fit` trains it further.
+
+    The net in its 1 x k form, since torchao's quantizer (PT2E) passes over layers of one dimension in silence. Batch norm
+    is counted into the convolutions first: what is rounded while it learns are the weights that leave.
+    example: inputs, float32 (batch, channels, samples). ValueError for nets without such a form.
+    """
+    scaled = (example - net.mean) / net.deviation
+    flat = fuse(Conv1dAsConv2d(net.net, scaled).eval()).train()
+    with quiet():
+        graph = torch.export.export(
+            flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
+        ).module()
+        quantizer = X86InductorQuantizer().set_global(
+            get_default_x86_inductor_quantization_config(is_qat=True)
+        )
+        graph = quantize_pt2e.prepare_qat_pt2e(graph, quantizer)
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation)).eval()
+
+
+def convert(net: Standardised) -> Standardised:
+    """What `ready_for_int8` prepared and `training.fit` trained, with weights of 8 bits: to be exported."""
+    graph = copy.deepcopy(net.eval()).net.graph
+    with quiet():
+        graph = quantize_pt2e.convert_pt2e(graph)
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation))

@@ -1,0 +1,167 @@
+"""Quantization of ONNX files: float16, dynamic and static int8, and how many layers really run in 8 bits."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from google.protobuf.message import DecodeError
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from torch import nn
+
+from biosignals.compression.export import OLDEST_OPSET, OPSET, export_once, quiet, save_model
+
+# What ONNX Runtime computes layers with weights by, in its own graph: in 8 bits, or else.
+IN_INTEGERS = {
+    "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
+    "QLinearConv", "QLinearMatMul",
+}  # fmt: skip
+IN_FLOATS = {"Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "Gemm", "LSTM", "MatMul"}
+
+
+def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, Path]:
+    """A net's files "float32" and "int8", `export_once` and made smaller by `to_int8`; those that are there are taken.
+
+    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings that the net learnt from.
+    """
+    whole = export_once(net, torch.from_numpy(windows[:2]), folder)
+    digest = hashlib.blake2b(np.ascontiguousarray(windows), digest_size=5).hexdigest()
+    small = whole.with_name(f"{whole.stem}-{digest}.onnx")
+    return {"float32": whole, "int8": small if small.is_file() else to_int8(whole, small, windows)}
+
+
+def to_float16(source: Path, target: Path) -> Path:
+    """An ONNX file with weights and sums of 16 bits, inputs and outputs still float32: half the bytes."""
+    with quiet():
+        return save_model(convert_float_to_float16(_opened(source), keep_io_types=True), target)
+
+
+def to_dynamic_int8(source: Path, target: Path) -> Path:
+    """An ONNX file with weights of 8 bits; the range of what flows between layers is found anew for each input."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        place = Path(folder) / "dynamic.onnx"
+        quantize_dynamic(_prepared(source), place, weight_type=QuantType.QInt8)
+        return save_model(onnx.load(place), target)
+
+
+def to_int8(
+    source: Path, target: Path, calibration: np.ndarray, per_channel: bool = True, method: str = "minmax"
+) -> Path:
+    """An ONNX file whose weights and activations have 8 bits; ranges are those that `calibration` brings about.
+
+    calibration: inputs of the net, float32 (n, channels, samples), of training recordings; see `calibration_rows`.
+    per_channel: a scale for each output channel of the weights, not one for all. method: "minmax", "entropy" or "percentile",
+    how a range is read off the values seen. Quantize and dequantize nodes (QDQ) around every layer, uint8 by int8.
+    ValueError for a calibration set that is empty, holds NaN or infinity, or does not fit the net.
+    """
+    methods = {each.name.lower(): each for each in CalibrationMethod}
+    if method not in methods:
+        raise ValueError(f"method is one of {sorted(methods)}, not {method!r}")
+    _check_calibration(source, calibration)
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        place = Path(folder) / "static.onnx"
+        quantize_static(
+            _prepared(source), place, _Reader(calibration), quant_format=QuantFormat.QDQ, per_channel=per_channel,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=methods[method],
+        )  # fmt: skip
+        return save_model(onnx.load(place), target)
+
+
+def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """`count` of `rows` at random to calibrate with, among them some of every class: sorted positions.
+
+    targets: 0 or 1, (recordings, classes). ValueError if one of the classes has no row, or all have no more than that
+    one: a range found on one class is not that of others.
+    """
+    rows, rng = np.asarray(rows), np.random.default_rng(seed)
+    labels = targets[rows] > 0.5
+    if not 0 < count <= len(rows):
+        raise ValueError(f"{count} recordings to calibrate with, of {len(rows)}")
+    if labels.shape[1] > 1 and (~labels.any(0)).any() or len(np.unique(labels, axis=0)) < 2:
+        raise ValueError("the recordings to calibrate with must be of all classes: some have none")
+    order = rng.permutation(len(rows))
+    first = [next(row for row in order if labels[row, label]) for label in range(labels.shape[1])][:count]
+    chosen = list(dict.fromkeys([*first, *order]))[:count]
+    return np.sort(rows[chosen])
+
+
+def quantized_layers(path: Path) -> tuple[int, int]:
+    """How many of an ONNX file's layers with weights ONNX Runtime computes in 8 bits, and how many there are.
+
+    Counted in the graph that the runtime makes of the file: what it could not put together runs in floats, whatever the
+    nodes around it say.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(Path(folder) / "runs.onnx")
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(options.optimized_model_filepath).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:  # in the order of their computing: weights may be brought into shape first
+        if node.input and set(node.input) - {""} <= constants:
+            constants |= set(node.output)
+    layers = [node.op_type for node in graph.node if constants & set(node.input) and not set(node.output) <= constants]
+    integers = sum(name in IN_INTEGERS for name in layers)
+    return integers, integers + sum(name in IN_FLOATS for name in layers)
+
+
+class _Reader(CalibrationDataReader):
+    """Hands the recordings to ONNX Runtime one by one."""
+
+    def __init__(self, signals: np.ndarray):
+        self.batches: Iterator[dict] = iter([{"signals": signal[None]} for signal in signals])
+
+    def get_next(self) -> dict | None:
+        return next(self.batches, None)
+
+
+def _check_calibration(source: Path, calibration: np.ndarray) -> None:
+    if not len(calibration) or not np.isfinite(calibration).all():
+        raise ValueError("a calibration set needs recordings without NaN or infinity")
+    (signals,) = _opened(source).graph.input
+    wanted = tuple(size.dim_value for size in signals.type.tensor_type.shape.dim[1:])
+    if calibration.shape[1:] != wanted:
+        raise ValueError(
+            f"{Path(source).name} takes {wanted} channels and samples, not {calibration.shape[1:]}"
+        )
+
+
+def _prepared(source: Path) -> onnx.ModelProto:
+    """The file with shapes worked out and constants folded, as ONNX Runtime's quantizers want it."""
+    _opened(source)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, place, skip_symbolic_shape=True)
+        return onnx.load(place)
+
+
+def _opened(source: Path) -> onnx.ModelProto:
+    """An ONNX file that can be made smaller; ValueError for one that is damaged or of another version of the operators."""
+    try:
+        model = onnx.load(source)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise ValueError(f"{Path(source).name} is no ONNX file, or a damaged one: export it again") from error
+    versions = [used.version for used in model.opset_import if used.domain in ("", "ai.onnx")]
+    if not versions or not OLDEST_OPSET <= versions[0] <= OPSET:
+        raise ValueError(
+            f"{Path(source).name} uses version {versions} of ONNX's operators; eight bits per channel need "
+            f"{OLDEST_OPSET} to {OPSET}: export it again with `export`"
+        )
+    return model

@@ -1,0 +1,190 @@
+"""Recordings in, recordings out: resampled, cut into windows or pulses, drawn as pictures; or their features."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from biosignals.data.recordings import Recordings
+from biosignals.data import splits
+from biosignals.signals import pulses as pulse_waves
+from biosignals.signals import filters
+from biosignals.signals.images import record_image
+from biosignals.signals.pulses import SAMPLING_RATE as RATE
+from biosignals.signals.scalogram import scales_for, scalogram
+from biosignals.signals.windows import standardise
+
+
+def resample(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
+    """The same recordings at another sampling rate, low-passed first where it is lower: int16 in memory, rounded.
+
+    Raises ValueError for recordings that are not int16 and for rates that are no whole numbers of Hz.
+    """
+    if recordings.signals.dtype != np.int16:
+        raise ValueError(f"expected int16 recordings, not {recordings.signals.dtype}")
+    parts = [
+        filters.resample(recordings.signals[i : i + batch].astype(np.float32), recordings.sampling_rate, sampling_rate)
+        for i in range(0, len(recordings), batch)
+    ]
+    signals = np.concatenate([np.clip(np.rint(part), -32767, 32767).astype(np.int16) for part in parts])
+    samples = np.ceil(recordings.table["samples"] * sampling_rate / recordings.sampling_rate).astype("int64")
+    table = recordings.table.assign(samples=samples)
+    return replace(recordings, signals=signals, sampling_rate=float(sampling_rate), table=table)
+
+
+def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordings:
+    """Windows of `seconds` that start each `step` seconds inside each recording, the last one flush with its end.
+
+    A recording shorter than a window gives one, filled up with zeros. The table repeats the recording's row for each
+    window, with `recording` (its id) and `start` (s); `samples` are the window's own.
+    """
+    length = round(seconds * recordings.sampling_rate)
+    lengths = recordings.table["samples"].to_numpy()
+    starts = [window_starts(own, length, round(step * recordings.sampling_rate)) for own in lengths]
+    rows = np.repeat(np.arange(len(recordings)), [len(own) for own in starts])
+    starts = np.concatenate(starts)
+    signals = np.zeros((len(rows), len(recordings.channels), length), dtype=recordings.signals.dtype)
+    for window, row, start in zip(signals, rows, starts, strict=True):
+        piece = recordings.signals[row, :, start : min(start + length, lengths[row])]
+        window[:, : piece.shape[-1]] = piece
+    table = recordings.table.iloc[rows].assign(
+        recording=recordings.table.index[rows], start=starts / recordings.sampling_rate,
+        samples=np.minimum(lengths[rows] - starts, length),
+    )  # fmt: skip
+    return replace(recordings, signals=signals, table=table.reset_index(drop=True))
+
+
+def window_starts(samples: int, length: int, step: int) -> np.ndarray:
+    """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
+    last = max(samples - length, 0)
+    return np.append(np.arange(0, last, step), last)
+
+
+def extract_features(
+    recordings: Recordings, describe: Callable[[np.ndarray], pd.DataFrame], batch: int = 4096
+) -> np.ndarray:
+    """Features (recordings, features) that `describe` makes of signals (n, channels, samples), `batch` at a time."""
+    starts = tqdm(range(0, len(recordings), batch), desc="features", leave=False)
+    rows = (np.arange(start, min(start + batch, len(recordings))) for start in starts)
+    return np.concatenate([describe(recordings.physical(some)).to_numpy() for some in rows])
+
+
+def record_images(recordings: Recordings, height: int = 182, width: int = 256, batch: int = 256) -> Recordings:
+    """Each record as one grey picture (see `signals.pictures`), its rows as channels: int16 (n, height, width).
+
+    The second and third image that nets for photographs expect would be copies and are left out: a net on one image
+    computes the same with the sum of their weights. In thousandths of a picture's standard deviation; time runs
+    down the rows, whose rate is `sampling_rate`, leads run across.
+    """
+    pictures = np.empty((len(recordings), height, width), dtype=np.int16)
+    for i in range(0, len(recordings), batch):
+        records = recordings.physical(np.arange(i, min(i + batch, len(recordings))))
+        counts = np.rint(1000 * record_image(records, height, width)[:, 0])
+        pictures[i : i + batch] = np.clip(counts, -32767, 32767)
+    return replace(
+        recordings, signals=pictures, scale=0.001, unit="SD",
+        sampling_rate=recordings.sampling_rate * height / recordings.signals.shape[2],
+        channels=tuple(f"row {i + 1}" for i in range(height)), table=recordings.table.assign(samples=width),
+    )  # fmt: skip
+
+
+def scalograms(
+    recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128, batch: int = 64
+) -> Recordings:
+    """The magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
+
+    float32 in memory (recordings, leads x frequencies, bins), in the recordings' unit: 4 x frequencies x bins bytes a
+    lead. A lead's rows lie side by side, so that they reshape to (recordings, leads, frequencies, bins). The mean of
+    a recording's own samples is taken away first, so that its borders make no step; the columns are the `bins` a
+    recording that `signals.scalogram.times` says. Raises ValueError for channels that never change or hold NaN, and
+    for frequencies that the wavelet cannot have in these recordings.
+    """
+    flat = ~(np.ptp(recordings.signals, axis=-1) > 0).all(axis=1)
+    if flat.any():
+        raise ValueError(
+            f"{recordings.dataset}: {flat.sum()} recordings, {recordings.table.index[flat][0]} the first, have a "
+            "channel that never changes or holds NaN; leave them out first"
+        )
+    frequencies, samples = np.atleast_1d(frequencies), recordings.signals.shape[-1]
+    scales = scales_for(frequencies, wavelet, recordings.sampling_rate)
+    own = recordings.table["samples"].to_numpy()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    signals = np.empty((len(recordings), len(recordings.channels) * len(frequencies), bins), dtype=np.float32)
+    for start in tqdm(range(0, len(recordings), batch), desc="scalograms", leave=False):
+        rows = np.arange(start, min(start + batch, len(recordings)))
+        centred = _centred(recordings.physical(rows), own[rows])
+        pictures = scalogram(torch.from_numpy(centred).to(device), scales, wavelet, bins)
+        signals[rows] = pictures.flatten(1, 2).cpu().numpy()
+    return replace(
+        recordings, signals=signals, scale=1.0, sampling_rate=recordings.sampling_rate * bins / samples,
+        channels=tuple(f"{lead} {hertz:.4g} Hz" for lead in recordings.channels for hertz in frequencies),
+        table=recordings.table.assign(samples=np.ceil(own * bins / samples).astype("int64")),
+    )  # fmt: skip
+
+
+def _centred(x: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """x (n, channels, samples) less each channel's mean over the first `own` samples (n,); zeros stay beyond them."""
+    inside = np.arange(x.shape[-1]) < own[:, None, None]
+    return np.where(inside, x - x.mean(axis=-1, keepdims=True, where=inside), np.float32(0))
+
+
+def fit_length(recordings: Recordings, width: int, how: str) -> Recordings:
+    """The same recordings, float32, with `width` samples each: see `signals.pulses.fit_width`, which takes `how`."""
+    own = recordings.table["samples"].to_numpy()
+    signals = pulse_waves.fit_width(recordings.physical(), own, width, how)
+    table = recordings.table.assign(samples=np.minimum(own, width) if how == "crop-or-pad" else width)
+    return replace(recordings, signals=signals, scale=1.0, table=table)
+
+
+def z_score(recordings: Recordings) -> Recordings:
+    """Each channel of each recording at mean 0 and standard deviation 1, float32 in memory; a flat one is zero."""
+    return replace(recordings, signals=standardise(recordings.physical()), scale=1.0, unit="SD")
+
+
+def assign_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:
+    """The same recordings with a column `fold` by subject, as `splits.assign_folds` assigns them."""
+    return replace(recordings, table=recordings.table.assign(fold=splits.assign_folds(recordings.table["subject"], test, seed)))
+
+
+def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
+    """Mean over the windows of each recording, (recordings, ...), in the recordings' order; values (windows, ...)."""
+    codes, _ = pd.factorize(windows.table["recording"])
+    sums = np.zeros((codes.max() + 1, *np.shape(values)[1:]))
+    np.add.at(sums, codes, values)
+    return sums / np.bincount(codes).reshape(-1, *[1] * (np.ndim(values) - 1))
+
+
+def segment_pulses(recordings: Recordings, channel: str) -> Recordings:
+    """The pulses of one channel at 100 Hz, each labelled by WF-PPG's rule: such labels are called derived.
+
+    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros. The table
+    has `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A recording without
+    pulses is listed in `excluded`. KeyError for an unknown channel, ValueError when no pulse is left.
+    """
+    one = recordings.lead(channel)
+    rows, tables, excluded = [], [], []
+    for position, (record, about) in enumerate(one.table.iterrows()):
+        own = one.physical([position])[0, 0, : about["samples"]]
+        try:
+            found, starts = pulse_waves.pulses(own, one.sampling_rate)
+            if not found:
+                raise ValueError(f"no pulses in {channel}: leave it out")
+        except ValueError as error:
+            excluded.append((record, channel, str(error)))
+            continue
+        rows += found
+        tables.append(pd.DataFrame({"subject": about["subject"], "recording": record, "start": starts / RATE}))
+    if not rows:
+        why = excluded[0][2] if excluded else "there are no recordings"
+        raise ValueError(f"no pulse of {recordings.dataset} in channel {channel} can be used: {why}")
+    signals, lengths = pulse_waves.pad(rows)
+    table = pd.concat(tables, ignore_index=True)
+    table = table.assign(samples=lengths, type=pulse_waves.pulse_types(signals, lengths).astype(object))
+    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    return replace(
+        one, signals=signals[:, None], scale=1.0, unit="maximum", sampling_rate=float(RATE), table=table,
+        excluded=pd.concat([one.excluded, excluded], ignore_index=True),
+    )  # fmt: skip

@@ -1,5 +1,0 @@
-"""Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones."""
-
-from biosignals.data.simulate import bidmc, chbmit, cinc2017, helsinki, ptbxl, sph, wfppg
-
-__all__ = ["bidmc", "chbmit", "cinc2017", "helsinki", "ptbxl", "sph", "wfppg"]

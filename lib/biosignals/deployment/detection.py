@@ -1,0 +1,178 @@
+"""Scores and alarms of a net over long recordings: from the file afterwards, or while the signal comes in."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from biosignals.data.eeg import EegRecording
+from biosignals.evaluation.events import Alarm, AlarmRule, ScoredRecording, alarms, smooth
+from biosignals.signals.windows import prepare
+from biosignals.training.predict import prepare_for_inference
+
+_FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little
+
+
+def detect(
+    net: nn.Module, windows: Iterable[tuple[np.ndarray, np.ndarray]], multiclass: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score the windows of one recording: their starts (seconds), scores from 0 to 1 and whether usable, (n,) each.
+
+    windows: batches of starts (b,) and signals, float32 (b, channels, samples) in microvolts; one batch at a time is
+    held. The score is the sigmoid of the net's one logit, or with `multiclass` the softmax of class 1 of its two. A
+    graphics card is used where there is one.
+
+    A window with a NaN or infinite sample, or flat in all channels (a cable is off), is not usable: it scores 0 without
+    the net. Raises ValueError for a net with other outputs, and for one that answers NaN.
+    """
+    starts, scores, usable = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)]
+    prepared = None
+    for first, signals in windows:
+        if prepared is None and len(signals):
+            prepared = prepare_for_inference(net, signals[:1])
+        starts.append(first)
+        usable.append(_usable(signals))
+        scores.append(_scores(prepared, signals, usable[-1], multiclass))
+    return np.concatenate(starts), np.concatenate(scores), np.concatenate(usable)
+
+
+class StreamingDetector:
+    """Alarms while the signal comes in, in chunks of any length; the same as `detect` and `alarms` give afterwards.
+
+    channels, sampling_rate (Hz): of the signal fed. net_rate (Hz): to which each window is resampled for the net, by
+    `signals.windows.prepare`, as the windows of a file are. seconds, step: length of the windows and time from one
+    start to the next. rule, multiclass: as in `alarms` and `detect`; windows without a usable signal score 0 as there.
+
+    Each window is scored by itself, so that scores and alarms do not depend on how the signal is cut. `detect` takes
+    batches, whose rounding may differ by 1e-6; an alarm then differs only if a mean score lies that close to the
+    threshold. Held in memory: samples of less than one window beside the chunk, and one score per window.
+
+    scores: one per window so far. unusable: how many of them had no usable signal.
+
+    Raises ValueError for windows that are not whole numbers of samples at this rate, or longer steps than windows, and
+    for a net that does not take the prepared windows.
+    """
+
+    def __init__(
+        self, net: nn.Module, *, channels: int, sampling_rate: float, net_rate: float, seconds: float, step: float,
+        rule: AlarmRule, multiclass: bool = False,
+    ):  # fmt: skip
+        self.channels, self.sampling_rate, self.net_rate = channels, sampling_rate, net_rate
+        self.seconds, self.rule, self.multiclass = seconds, rule, multiclass
+        self._length, self._stride = (_whole(length, sampling_rate) for length in (seconds, step))
+        if self._stride > self._length:
+            raise ValueError(f"a step of {step:g} s leaves gaps between windows of {seconds:g} s")
+        self._net = self._checked(net)
+        self.scores: list[float] = []
+        self.unusable = 0
+        self._pieces: list[np.ndarray] = []
+        self._held = 0
+        self._run = 0  # windows over the threshold in a row, up to now
+        self._finished = False
+
+    def feed(self, chunk: np.ndarray) -> list[Alarm]:
+        """Take the next samples, float32 (channels, any number) in microvolts; return the alarms that they raise.
+
+        An alarm is returned once, when it is raised; its `end` is then the time up to which it has lasted. Samples that
+        were lost are to be fed as NaN, so that time goes on. Raises ValueError for another number of channels and after
+        `finish`.
+        """
+        if self._finished:
+            raise ValueError("this recording is finished; make a new detector for the next one")
+        chunk = np.array(chunk, dtype=np.float32)  # a copy: drivers fill the same buffer again
+        if chunk.ndim != 2 or len(chunk) != self.channels:
+            raise ValueError(f"chunks are ({self.channels} channels, samples), not {chunk.shape}")
+        chunk[~np.isfinite(chunk)] = np.nan
+        self._pieces.append(chunk)
+        self._held += chunk.shape[1]
+        if self._held < self._length:
+            return []
+        samples, raised = np.concatenate(self._pieces, axis=1), []
+        firsts = range(0, self._held - self._length + 1, self._stride)
+        for first in firsts:
+            raised += self._hear(samples[:, first : first + self._length])
+        rest = samples[:, firsts[-1] + self._stride :].copy()
+        self._pieces, self._held = [rest], rest.shape[1]
+        return raised
+
+    def finish(self) -> list[Alarm]:
+        """End the recording: all its alarms, now with their ends. Samples that fill no window are left out."""
+        self._finished = True
+        starts = np.array([self._start(window) for window in range(len(self.scores))])
+        return alarms(starts, np.array(self.scores), self.seconds, self.rule)
+
+    def _start(self, window: int) -> float:
+        return window * self._stride / self.sampling_rate
+
+    def _hear(self, window: np.ndarray) -> list[Alarm]:
+        signal = prepare(window[None], self.sampling_rate, self.net_rate)
+        usable = _usable(signal)
+        self.unusable += int(not usable[0])
+        self.scores.append(float(_scores(self._net, signal, usable, self.multiclass)[0]))
+        mean = smooth(self.scores[-self.rule.smoothing :], self.rule.smoothing)[-1]
+        self._run = self._run + 1 if mean >= self.rule.threshold else 0
+        if self._run != self.rule.consecutive:
+            return []
+        latest = len(self.scores) - 1
+        now = self._start(latest) + self.seconds
+        return [Alarm(self._start(latest - self._run + 1), now, now)]
+
+    def _checked(self, net: nn.Module) -> nn.Module:
+        empty = np.zeros((1, self.channels, self._length), np.float32)
+        signal = prepare(empty, self.sampling_rate, self.net_rate)
+        try:
+            prepared = prepare_for_inference(net, signal)
+            _scores(prepared, signal, np.array([True]), self.multiclass)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"the net does not take windows of {self.channels} channels and {signal.shape[2]} samples, "
+                f"{self.seconds:g} s at {self.net_rate:g} Hz: {error}"
+            ) from error
+        return prepared
+
+
+def _whole(seconds: float, sampling_rate: float) -> int:
+    samples = round(seconds * sampling_rate)
+    if samples < 1 or abs(samples - seconds * sampling_rate) > 1e-6:
+        raise ValueError(f"{seconds:g} s are no whole number of samples at {sampling_rate:g} Hz")
+    return samples
+
+
+def _usable(signals: np.ndarray) -> np.ndarray:
+    """Whether windows (n, channels, samples) are finite and not flat in all channels, (n,)."""
+    finite = np.isfinite(signals).all((1, 2))
+    return finite & (np.ptp(np.where(finite[:, None, None], signals, 0), axis=2).max(1) > _FLAT)
+
+
+def _scores(net: nn.Module, signals: np.ndarray, usable: np.ndarray, multiclass: bool) -> np.ndarray:
+    scores = np.zeros(len(signals), np.float32)
+    if usable.any():
+        device = next(net.parameters()).device
+        with torch.inference_mode():
+            logits = net(torch.from_numpy(np.ascontiguousarray(signals[usable])).to(device)).float()
+        if logits.ndim != 2 or logits.shape[1] != 1 + multiclass:
+            raise ValueError(f"the net gives {tuple(logits.shape)}, not (windows, {1 + multiclass}) logits")
+        answers = logits.softmax(1)[:, 1] if multiclass else logits.sigmoid()[:, 0]
+        scores[usable] = answers.cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise ValueError("the net answers NaN; are its weights finite, and are the signals in microvolts?")
+    return scores
+
+
+def group_by_recording(
+    recordings: Iterable[EegRecording], table: pd.DataFrame, scores: np.ndarray
+) -> list[ScoredRecording]:
+    """Window scores (n,) sorted into their recordings, to be scored as events.
+
+    table: of the windows, a row each, with `recording` and `start`, as `eeg.collect` gives it with all windows kept.
+    Returns one per recording that has windows, in the order of `recordings`.
+    """
+    rows = table.reset_index(drop=True).groupby("recording").indices
+    starts = table["start"].to_numpy()
+    return [
+        ScoredRecording(starts[rows[r.name]], scores[rows[r.name]], r.seizures, r.seconds)
+        for r in recordings
+        if r.name in rows
+    ]

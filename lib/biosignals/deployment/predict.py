@@ -1,0 +1,296 @@
+"""Predictions of an exported model for a recording, a file or an array."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from biosignals import caching
+from biosignals.data import waveforms
+from biosignals.data.readers import (
+    HIGHEST,
+    LARGEST_FILE,
+    LOWEST,
+    UNITS,
+    InvalidRecording,
+    Signal,
+    check_signal,
+    from_array,
+    printable,
+    read,
+)
+from biosignals.deployment.card import Card, read_card
+from biosignals.signals.resampling import resample
+
+STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
+NO_DIAGNOSIS = "Probabilities as this model learnt them from its training set, unlike your patients. This is not a diagnosis."
+
+
+class MissingChannels(InvalidRecording):
+    """A recording without the model's channels."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a recording; printed, it says too that it is no diagnosis.
+
+    probabilities: of the recording, (classes,). windows: of each window, (windows, classes), which starts at `starts`, seconds; NaN
+    for those that the mean leaves out.
+    """
+
+    card: Card
+    probabilities: np.ndarray
+    starts: np.ndarray
+    windows: np.ndarray
+
+    @property
+    def above(self) -> np.ndarray:
+        """Whether a class reaches its threshold, bool (classes,)."""
+        return self.probabilities >= np.asarray(self.card.thresholds)
+
+    def stretches(self) -> list[tuple[str, float, float, float]]:
+        """Where windows in a row reach their threshold: class, start and end in seconds, highest probability."""
+        length, found = self.card.samples / self.card.sampling_rate, []
+        for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
+            over = np.concatenate([[False], p >= threshold, [False]])
+            for first, stop in np.flatnonzero(np.diff(over)).reshape(-1, 2):
+                found.append((name, float(self.starts[first]), float(self.starts[stop - 1] + length), float(p[first:stop].max())))
+        return found
+
+    def __str__(self) -> str:
+        width = max(len("class"), *map(len, self.card.classes))
+        lines = [f"{self.card.task}, {self.card.model}", f"{'class':{width}}  probability  threshold"]
+        for name, p, threshold, above in zip(self.card.classes, self.probabilities, self.card.thresholds, self.above, strict=True):
+            lines.append(f"{name:{width}}  {p:11.3f}  {threshold:9.3f}  {'above' if above else ''}".rstrip())
+        if self.card.aggregation == "maximum":
+            lines += [f"{name} from {_clock(start)} to {_clock(end)}, up to {p:.3f}" for name, start, end, p in self.stretches()]
+        left_out = int(np.isnan(self.windows).any(axis=1).sum())
+        if left_out:
+            lines.append(f"{left_out} of {len(self.windows)} windows are left out: a channel stands still in them")
+        return "\n".join(printable(line) for line in [*lines, NO_DIAGNOSIS])
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+
+
+# Asking a model
+
+
+def predict(
+    source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
+    sampling_rate: float | None = None, unit: str = "mV",
+) -> Prediction:  # fmt: skip
+    """What a model says of a recording.
+
+    source: a file that `read` takes, or an array (channels, samples) with `channels`, `sampling_rate` and `unit`. model: a file
+    NAME.onnx with its card NAME.json beside it. Channels are found by name, in any order. Raises InvalidRecording for a recording without the
+    model's channels, shorter than its window, sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel
+    that stands still while others move, or with values that no body gives; and for a model that cannot be run or does not fit its
+    card.
+    """
+    card = read_card(model)
+    if isinstance(source, np.ndarray):
+        if channels is None or sampling_rate is None:
+            raise InvalidRecording("an array needs the names of its channels and its sampling rate")
+        source = from_array(source, channels, sampling_rate, unit)
+    if not isinstance(source, Signal):
+        signal = read(source, sampling_rate, unit)
+        try:
+            return predict(signal, model)
+        except InvalidRecording as error:
+            raise type(error)(f"{Path(source).name}: {error}") from error
+    x = _chosen(check_signal(source), card)
+    still = _still(x, source.sampling_rate, card)
+    starts, said = _scores(_session(model, card), x, still, source.sampling_rate, card)
+    whole = np.nanmean(said, axis=0) if card.aggregation == "mean" else said.max(0)
+    return Prediction(card, whole, starts, said)
+
+
+def reply(
+    source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
+    sampling_rate: float | None = None, unit: str = "mV",
+) -> str:  # fmt: skip
+    """What `predict` answers, as text; where it refuses, "refused: " and the reason."""
+    try:
+        return str(predict(source, model, channels, sampling_rate, unit))
+    except InvalidRecording as error:
+        return f"refused: {error}"
+
+
+def probabilities(model: Path | str, signals: np.ndarray) -> np.ndarray:
+    """What an ONNX file says of many recordings as its net learnt them, (n, classes), without asking its card.
+
+    signals: float32 (n, channels, samples) in the net's unit, at its sampling rate; of more samples than its window has, the mean over
+    windows that overlap by half, as `predict` takes it.
+    """
+
+    def ask() -> np.ndarray:
+        session = open_model(model)
+        length = session.get_inputs()[0].shape[2]
+        starts = _window_starts(signals.shape[2], length, length // 2)
+        return np.mean([_ask(session, signals[:, :, start : start + length]) for start in starts], axis=0)
+
+    return caching.array(lambda: (Path(model), sys.modules[__name__], signals), ask)
+
+
+def open_model(model: Path | str) -> onnxruntime.InferenceSession:
+    """An ONNX file ready to run, on one thread. Raises InvalidRecording for a file that is none, and for what this runtime does not know."""
+    model = Path(model)
+    if not model.is_file() or model.stat().st_size > LARGEST_FILE:
+        raise InvalidRecording(f"{model}: there is no such model, or it is too large")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions have no common name
+        raise InvalidRecording(f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})") from error
+
+
+def _chosen(signal: Signal, card: Card) -> np.ndarray:
+    """The card's channels of a recording, float32 (channels, samples) in the card's unit."""
+    rows = _positions(signal, card)
+    units = [signal.units[row].strip().lower() for row in rows]
+    if not set(units) <= UNITS.keys():
+        raise InvalidRecording(f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be in V, mV or uV")
+    x = signal.values[rows] * np.array([[UNITS[unit]] for unit in units], dtype=np.float32)
+    _refuse_values(x, card)
+    if signal.sampling_rate < 0.999 * card.sampling_rate:
+        raise InvalidRecording(f"{signal.sampling_rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more")
+    if x.shape[1] / signal.sampling_rate < 0.999 * card.samples / card.sampling_rate:
+        seconds = card.samples / card.sampling_rate
+        raise InvalidRecording(f"{x.shape[1] / signal.sampling_rate:.1f} s; {card.model} needs {seconds:g} s or longer")
+    return x / np.float32(UNITS[card.unit.lower()])
+
+
+def _refuse_values(x: np.ndarray, card: Card) -> None:
+    """InvalidRecording for values in uV that no body gives."""
+    if not np.isfinite(x).all():
+        raise InvalidRecording("holds NaN or infinity")
+    if np.abs(x).max() > HIGHEST:
+        raise InvalidRecording(f"values up to {np.abs(x).max() / 1e3:,.0f} mV; is its unit right?")
+    spans = np.ptp(x, axis=1)
+    if 0 < spans.max() < LOWEST:
+        raise InvalidRecording(f"no channel spans {LOWEST:g} uV; is its unit right?")
+    still = [name for name, span in zip(card.channels, spans, strict=True) if not span]
+    if still:
+        raise InvalidRecording(f"{', '.join(still)} never moves")
+
+
+def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:
+    """Where channels keep one value for a second (or for a shorter window), bool (channels, samples).
+
+    InvalidRecording for a channel that does so too long while another moves: its electrode is off. Where none moves, the recorder paused.
+    """
+    least = max(2, int(min(STILL, card.samples / card.sampling_rate) * rate))
+    still = np.empty(x.shape, dtype=bool)
+    for row, signal in zip(still, x, strict=True):
+        changes = np.flatnonzero(signal[1:] != signal[:-1]) + 1
+        lengths = np.diff(changes, prepend=0, append=len(signal))
+        row[:] = np.repeat(lengths >= least, lengths)
+    goes_on = ~still.all(axis=0)
+    if not goes_on.any():
+        raise InvalidRecording("none of its channels moves")
+    for name, share in zip(card.channels, still[:, goes_on].mean(axis=1), strict=True):
+        if share > waveforms.MOST_INVALID:
+            raise InvalidRecording(f"{name} stands still for {share:.0%} of the time")
+    return still
+
+
+def _positions(signal: Signal, card: Card) -> list[int]:
+    present = [name.strip().lower() for name in signal.channels]
+    if len(present) == len(card.channels):  # among others, a channel called ECG may be any lead
+        names = {other.lower(): name.lower() for other, name in card.channel_aliases.items()}
+        present = [names.get(name, name) for name in present]
+    wanted = [channel.lower() for channel in card.channels]
+    missing = [channel for channel in card.channels if channel.lower() not in present]
+    if missing:
+        raise MissingChannels(f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(signal.channels)}")
+    twice = [name for name in wanted if present.count(name) > 1]
+    if twice:
+        raise InvalidRecording(f"the name {twice[0]} stands twice")
+    return [present.index(name) for name in wanted]
+
+
+def _scores(
+    session: onnxruntime.InferenceSession, x: np.ndarray, still: np.ndarray, rate: float, card: Card
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts of the windows in seconds, and what the model says of each, (windows, classes).
+
+    A window in which no channel moves, as while a cable is off, says nothing: 0 for the maximum. The mean takes only windows in which
+    every channel moves, the others are NaN; InvalidRecording if there is none.
+    """
+    alone, recorded = card.aggregation == "maximum", rate
+    if not alone:
+        x, rate = resample(x, rate, card.sampling_rate), card.sampling_rate
+    length = round(card.samples / card.sampling_rate * rate)
+    if x.shape[1] < length:  # by the rounding of one sample
+        x = np.pad(x, ((0, 0), (0, length - x.shape[1])), mode="edge")
+    starts = _window_starts(x.shape[1], length, round(card.step * rate))
+    parts = []
+    for some in np.split(starts, range(32, len(starts), 32)):  # hours of EEG are not cut at once
+        windows = np.stack([x[:, start : start + length] for start in some])
+        asked = resample(windows, rate, card.sampling_rate)[:, :, : card.samples] if alone else windows
+        parts.append(_ask(session, asked))
+    said = np.concatenate(parts).astype(np.float64)
+    if said.shape[1] != len(card.classes):
+        raise InvalidRecording(f"{card.model} gives {said.shape[1]} probabilities, its card names {len(card.classes)} classes")
+    starts = starts / rate
+    # Of the recording itself: resampling may make a constant waver.
+    shares = _shares(still, starts * recorded, card.samples / card.sampling_rate * recorded)
+    if alone:
+        said[(shares == 1).all(axis=1)] = 0
+        return starts, _smooth(said, card.smoothing)
+    said[(shares > waveforms.MOST_INVALID).any(axis=1)] = np.nan
+    if np.isnan(said).all():
+        raise InvalidRecording("a channel stands still in each of its windows")
+    return starts, said
+
+
+def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
+    """Share of each window's time in which a channel stands still, (windows, channels)."""
+    firsts = np.rint(starts).astype(int)
+    return np.stack([still[:, first : first + round(length)].mean(axis=1) for first in firsts])
+
+
+def _smooth(said: np.ndarray, width: int) -> np.ndarray:
+    """Mean of each row and of those before it, `width` in all: `events.smooth` of every column."""
+    padded = np.pad(said.astype(np.float64), ((width - 1, 0), (0, 0)))
+    totals = sum(padded[first : first + len(said)] for first in range(width))
+    return totals / np.minimum(np.arange(1, len(said) + 1), width)[:, None]
+
+
+def _window_starts(samples: int, length: int, step: int) -> np.ndarray:
+    """First samples of windows each `step` samples, the last flush with the end."""
+    last = samples - length
+    return np.append(np.arange(0, last, step), last)
+
+
+def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
+    session = open_model(model)
+    takes = [(signals.name, tuple(signals.shape[1:])) for signals in session.get_inputs()]
+    if takes != [("signals", (len(card.channels), card.samples))]:
+        said = (len(card.channels), card.samples)
+        raise InvalidRecording(f"{Path(model).name} takes {takes}, its card says {said}; take both again")
+    return session
+
+
+def _ask(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
+    """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with may."""
+    parts = []
+    for start in range(0, len(windows), 64):
+        some = np.ascontiguousarray(windows[start : start + 64], dtype=np.float32)
+        try:
+            said = session.run(None, {"signals": some})[0]
+        except Exception as error:  # ONNX Runtime's own exceptions have no common name
+            raise InvalidRecording(f"ONNX Runtime cannot run the model ({error})") from error
+        if np.ndim(said) != 2 or len(said) != len(some) or not ((said > -0.01) & (said < 1.01)).all():
+            raise InvalidRecording("the model gives no probabilities; take it again")
+        parts.append(said.clip(0, 1))  # eight bits may round beyond
+    return np.concatenate(parts)

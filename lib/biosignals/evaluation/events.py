@@ -1,0 +1,291 @@
+"""From scores of windows to alarms, and from alarms to the scores that count for seizures."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score
+from timescoring.annotations import Annotation
+from timescoring.scoring import EventScoring
+
+from biosignals.evaluation import scores as evaluation
+
+BEFORE, AFTER, APART = 30.0, 60.0, 90.0
+"""SzCORE's seconds: how much earlier or later than a seizure an alarm may be, and closer than what events are one."""
+
+
+@dataclass(frozen=True)
+class AlarmRule:
+    """When scores of windows raise an alarm: `consecutive` windows in a row with a mean score of `threshold` or more.
+
+    smoothing: number of windows in that mean, the window itself and those before it.
+    """
+
+    threshold: float = 0.5
+    smoothing: int = 1
+    consecutive: int = 1
+
+    def __post_init__(self):
+        if self.smoothing < 1 or self.consecutive < 1 or not np.isfinite(self.threshold):
+            raise ValueError(
+                f"smoothing and consecutive count windows from 1, and the threshold is finite: {self}"
+            )
+
+
+class Alarm(NamedTuple):
+    """Seconds from the recording's start: what the alarm marks as seizure, and when it was heard.
+
+    `start` and `end` are those of the first and last window over the threshold, which is where the detector sees the
+    seizure. `raised` is the end of the window that completed the rule: nobody could have heard the alarm before.
+    """
+
+    start: float
+    end: float
+    raised: float
+
+
+class EventCounts(NamedTuple):
+    """One recording's outcome in SzCORE's events: seizures found, all seizures, false alarms; hours recorded.
+
+    delays: seconds from the onset of each seizure that was found to its alarm; a seizure that SzCORE splits has one.
+    """
+
+    found: int
+    seizures: int
+    false_alarms: int
+    hours: float
+    delays: tuple[float, ...]
+
+
+class ScoredRecording(NamedTuple):
+    """Window starts (seconds) and scores, (n,) each, with the annotated seizures (start, end) and the length in seconds."""
+
+    starts: np.ndarray
+    scores: np.ndarray
+    seizures: Sequence[tuple[float, float]]
+    seconds: float
+
+
+# Alarms
+
+
+def smooth(scores: np.ndarray, width: int) -> np.ndarray:
+    """Mean of each score and of the `width` - 1 before it, float64 (n,); of fewer at the start.
+
+    No later window counts, so that it can be computed while the recording goes on. Always added oldest first: the
+    same scores give the same mean to the last bit, however long the recording.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    padded = np.concatenate([np.zeros(width - 1), scores])
+    totals = sum(padded[first : first + len(scores)] for first in range(width))
+    return totals / np.minimum(np.arange(1, len(scores) + 1), width)
+
+
+def alarms(starts: np.ndarray, scores: np.ndarray, window: float, rule: AlarmRule) -> list[Alarm]:
+    """The alarms that `rule` raises in one recording, in order.
+
+    starts (seconds) and scores, (n,) each, of all windows in order; window: their length in seconds. Raises ValueError
+    for scores that are not finite or do not fit.
+    """
+    if np.shape(starts) != np.shape(scores) or np.ndim(scores) != 1 or not np.isfinite(scores).all():
+        raise ValueError(f"a finite score for each window: {np.shape(scores)} for {np.shape(starts)} starts")
+    over = smooth(scores, rule.smoothing) >= rule.threshold
+    runs = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]]))).reshape(-1, 2)
+    return [
+        Alarm(
+            float(starts[first]),
+            float(starts[stop - 1] + window),
+            float(starts[first + rule.consecutive - 1] + window),
+        )
+        for first, stop in runs
+        if stop - first >= rule.consecutive
+    ]
+
+
+# Scores of events
+
+
+def score_events(
+    reference: Sequence[tuple[float, float]], hypothesis: Sequence[Alarm], seconds: float
+) -> EventCounts:
+    """Count one recording's events as SzCORE does (Dan et al. 2024), by its own library `timescoring`.
+
+    An alarm finds a seizure that it overlaps at all, 30 s before and 60 s after it included; seizures, and alarms,
+    less than 90 s apart are one, and what lasts over 5 minutes is split. An alarm that finds none is false.
+
+    The delay of a found seizure is the time `raised` of the first alarm that finds it minus its onset. It is below
+    0 when that alarm came early, but never below the tolerated -30 s: an alarm that has lasted long is no forecast.
+
+    reference: annotated seizures (start, end) and `seconds`, the recording's length. Raises ValueError for events that
+    are not within the recording.
+    """
+    seizures = sorted((float(start), float(end)) for start, end in reference)
+    heard = sorted(hypothesis)
+    for start, end in [*seizures, *(alarm[:2] for alarm in heard)]:
+        if not 0 <= start < min(end, seconds):
+            raise ValueError(f"event from {start:g} to {end:g} s in a recording of {seconds:g} s")
+    seizures, marked = _merge(seizures), _merge([alarm[:2] for alarm in heard])
+    score = EventScoring(*(Annotation(events, 10, round(seconds * 10)) for events in (seizures, marked)))
+    delays = [_delay(start, end, heard) for start, end in seizures]
+    delays = tuple(delay for delay in delays if delay is not None)
+    return EventCounts(int(score.tp), int(score.refTrue), int(score.fp), seconds / 3600, delays)
+
+
+def score_recording(recording: ScoredRecording, window: float, rule: AlarmRule) -> EventCounts:
+    """`score_events` of the alarms that `rule` raises on a recording whose windows last `window` seconds."""
+    heard = alarms(recording.starts, recording.scores, window, rule)
+    return score_events(recording.seizures, heard, recording.seconds)
+
+
+def _merge(events: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    # Before timescoring does: it takes the end of the later event, too early where one event lies within another.
+    merged: list[tuple[float, float]] = []
+    for start, end in events:
+        if merged and start - merged[-1][1] < APART:
+            first, last = merged.pop()
+            start, end = first, max(last, end)
+        merged.append((start, end))
+    return merged
+
+
+def _delay(start: float, end: float, heard: list[Alarm]) -> float | None:
+    for alarm in heard:
+        if alarm.start < end + AFTER and alarm.end > start - BEFORE:
+            return max(alarm.raised - start, -BEFORE)
+    return None
+
+
+# Scores of detectors
+
+
+def event_sensitivity(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the seizures that are found, (resamples,); NaN without seizures. Counts in columns, as in the four below."""
+    found, seizures, _, _ = _totals(table, weights)
+    return evaluation.ratio(found, seizures)
+
+
+def event_precision(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Seizures found, of these and the false alarms; 0 where there is no alarm."""
+    found, _, false, _ = _totals(table, weights)
+    return evaluation.ratio(found, found + false, 0.0)
+
+
+def event_f1(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Harmonic mean of sensitivity and precision; NaN where there is neither seizure nor alarm."""
+    found, seizures, false, _ = _totals(table, weights)
+    return evaluation.ratio(2 * found, found + seizures + false)
+
+
+def false_alarms_per_day(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """False alarms per 24 h of recording, in seizures or not."""
+    _, _, false, hours = _totals(table, weights)
+    return evaluation.ratio(24 * false, hours)
+
+
+def median_delay(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median of the delays of all seizures found, seconds; NaN where none is."""
+    rows, columns = np.nonzero(table[:, 4:] > _NO_DELAY)
+    delays = table[rows, 4 + columns]
+    times = weights[:, rows].astype(int)
+    return np.array([np.median(np.repeat(delays, t)) if t.any() else np.nan for t in times])
+
+
+METRICS = {
+    "event_sensitivity": event_sensitivity, "precision": event_precision, "event_f1": event_f1,
+    "false_alarms_per_day": false_alarms_per_day, "delay_s": median_delay,
+}  # fmt: skip
+_NO_DELAY = -1e9
+
+
+def summarise(
+    models: Mapping[str, Sequence], subjects: np.ndarray, versus: Sequence | None = None
+) -> pd.DataFrame:
+    """Scores of detectors over all recordings, with 95 % bootstrap intervals over patients: as `evaluation.score_models`.
+
+    models: by name, the `EventCounts` of each recording, in the order of `subjects`; or several such lists, one for
+    each fit of the model: then the mean of their scores. versus: the counts of the detector compared with, for the
+    paired difference on the same resampled patients. Counts are added up before any ratio is taken, so that every
+    seizure and every hour weighs the same.
+
+    Returns a row per model and metric of METRICS: model, metric, value, low, high and, with `versus`, delta, delta_low,
+    delta_high. NaN where a score is undefined; resamples in which it is, count not for its interval.
+    """
+    fits = {name: _fits(counts) for name, counts in {**models, None: versus}.items() if counts is not None}
+    longest = max(len(c.delays) for lists in fits.values() for counts in lists for c in counts)
+    tables = {name: np.array([_table(counts, longest) for counts in lists]) for name, lists in fits.items()}
+    reference = tables.pop(None, None)
+    targets = np.zeros((len(subjects), 4 + longest))  # the counts say all
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return evaluation.score_models(tables, targets, subjects, reference, METRICS)
+
+
+def _fits(counts: Sequence) -> Sequence[Sequence[EventCounts]]:
+    return [counts] if isinstance(counts[0], EventCounts) else counts
+
+
+def _table(counts: Sequence[EventCounts], longest: int) -> np.ndarray:
+    """A row per recording: four counts, then its delays, filled up to `longest` of them."""
+    return np.array([[*c[:4], *c.delays, *[_NO_DELAY] * (longest - len(c.delays))] for c in counts])
+
+
+def _totals(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Found, seizures, false alarms and hours in each resample, (4, resamples)."""
+    return (weights @ table[:, :4]).T
+
+
+# The threshold
+
+
+def choose_threshold(
+    recordings: Sequence[ScoredRecording], window: float, rule: AlarmRule,
+    most_false_alarms: float | None = None, thresholds: np.ndarray | None = None,
+) -> AlarmRule:  # fmt: skip
+    """`rule` with the threshold that serves `recordings` best: out-of-fold scores of training patients, never of a test.
+
+    Best is the largest event F1; with `most_false_alarms` the largest sensitivity at no more than so many false alarms
+    per 24 h. Of thresholds equally good the one in their middle, which is the least likely to fail elsewhere.
+
+    window: seconds of a window. thresholds: those tried, (m,); by default 50 of the smoothed scores, from the median to
+    the one that one window in 10,000 reaches. Raises ValueError without seizures and where none keeps to the limit.
+    """
+    smoothed = [r._replace(scores=smooth(r.scores, rule.smoothing)) for r in recordings]
+    if thresholds is None:
+        shares = np.geomspace(0.5, 1e-4, 50)
+        thresholds = np.quantile(np.concatenate([r.scores for r in smoothed]), 1 - shares, method="higher")
+    tried = [replace(rule, threshold=float(t), smoothing=1) for t in np.unique(thresholds)]
+    counts = np.array([[score_recording(r, window, t)[:4] for r in smoothed] for t in tried]).sum(1)
+    found, seizures, false, hours = counts.T
+    if not seizures[0]:
+        raise ValueError("no seizure to choose a threshold by")
+    f1 = 2 * found / (found + seizures + false)
+    goal = f1
+    if most_false_alarms is not None:
+        goal = np.where(24 * false / hours <= most_false_alarms, found, -1)
+        if goal.max() < 0:
+            raise ValueError(f"no threshold tried keeps to {most_false_alarms:g} false alarms per 24 h")
+    best = np.flatnonzero(goal == goal.max())
+    best = best[f1[best] == f1[best].max()]
+    return replace(rule, threshold=tried[best[len(best) // 2]].threshold)
+
+
+# Experts
+
+
+def pairwise_kappa(annotations: np.ndarray) -> np.ndarray:
+    """Cohen's kappa between every two experts, (experts, experts): agreement beyond chance, 1 on the diagonal.
+
+    annotations: one label per row (a second, a beat), (n, experts). NaN for two experts who give the same one label
+    throughout, where chance alone explains all.
+    """
+    annotations = np.asarray(annotations)
+    kappas = np.eye(annotations.shape[1])
+    for one, other in combinations(range(len(kappas)), 2):
+        kappas[one, other] = kappas[other, one] = cohen_kappa_score(
+            annotations[:, one], annotations[:, other]
+        )
+    return kappas

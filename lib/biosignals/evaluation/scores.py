@@ -1,0 +1,333 @@
+"""Scores with intervals over subjects, paired differences, thresholds and calibration."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_curve
+
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Takes targets (n, classes), probabilities (n, classes), weights (resamples, n); gives one score per resample."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def aurocs(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve per class, (resamples, classes); NaN where a class lacks positives or negatives.
+
+    targets 0 or 1 and probabilities (n, classes), weights (resamples, n). Ties count half, as Mann and Whitney do.
+    """
+    return np.stack([_auroc(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=1)
+
+
+def macro_auroc(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of `aurocs` over the classes that have both positives and negatives, (resamples,); NaN if none has."""
+    scores = aurocs(targets, probabilities, weights)
+    counts = np.isfinite(scores).sum(1)
+    return np.divide(np.nansum(scores, axis=1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def brier(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean squared error of the probabilities over records and classes (Brier 1950), (resamples,)."""
+    return weights @ ((probabilities - targets) ** 2).mean(1) / weights.sum(1)
+
+
+def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = 10) -> np.ndarray:
+    """Expected calibration error (Naeini et al. 2015) over `bins` equal steps, mean over classes, (resamples,)."""
+    errors = []
+    for target, probability in zip(targets.T, probabilities.T, strict=True):
+        members = np.eye(bins)[np.minimum((probability * bins).astype(int), bins - 1)]
+        gaps = weights @ (members * (target - probability)[:, None])
+        errors.append(np.abs(gaps).sum(1) / weights.sum(1))
+    return np.mean(errors, axis=0)
+
+
+def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve as average precision, mean over classes, (resamples,).
+
+    Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without positives.
+    """
+    return np.mean(
+        [_average_precision(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=0
+    )
+
+
+def sensitivity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the positives that are found, (resamples,); `decisions` (n, 1) are 0 or 1, as in the five below."""
+    true_positive, _, false_negative, _ = _counts(targets, decisions, weights)
+    return ratio(true_positive, true_positive + false_negative)
+
+
+def specificity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the negatives that are left alone."""
+    _, false_positive, _, true_negative = _counts(targets, decisions, weights)
+    return ratio(true_negative, true_negative + false_positive)
+
+
+def precision(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the found that are positive; 0 where nothing is found."""
+    true_positive, false_positive, _, _ = _counts(targets, decisions, weights)
+    return ratio(true_positive, true_positive + false_positive, 0.0)
+
+
+def f1(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Harmonic mean of sensitivity and precision; 0 where nothing is found."""
+    true_positive, false_positive, false_negative, _ = _counts(targets, decisions, weights)
+    return ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative, 0.0)
+
+
+def accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of right decisions."""
+    true_positive, _, _, true_negative = _counts(targets, decisions, weights)
+    return (true_positive + true_negative) / weights.sum(1)
+
+
+def balanced_accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of sensitivity and specificity."""
+    return (sensitivity(targets, decisions, weights) + specificity(targets, decisions, weights)) / 2
+
+
+def top_accuracy(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of classes that exclude each other, share of records whose most probable class is theirs, (resamples,)."""
+    return _right(targets, probabilities, weights)[0].sum(1) / weights.sum(1)
+
+
+def mean_recall(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The same share within each class, mean over the classes that have records: the balanced accuracy of several."""
+    right, theirs, _ = _right(targets, probabilities, weights)
+    return _mean_of_present(right, theirs, theirs)
+
+
+def macro_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """F1 of the most probable class, mean over the classes that have records, (resamples,)."""
+    right, theirs, found = _right(targets, probabilities, weights)
+    return _mean_of_present(2 * right, theirs + found, theirs)
+
+
+MULTILABEL = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
+BINARY = {"auroc": macro_auroc, "auprc": average_precision, "brier": brier, "ece": ece}
+DECISIONS = {
+    "sensitivity": sensitivity, "specificity": specificity, "precision": precision, "f1": f1, "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+}  # fmt: skip
+
+MULTICLASS = {"macro_f1": macro_f1, "balanced_accuracy": mean_recall, "accuracy": top_accuracy}
+
+
+def interval(
+    metric: Metric,
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    subjects: np.ndarray,
+    resamples: int = 1000,
+) -> Interval:
+    """`metric` with its 95 % percentile bootstrap over subjects (records, where `subjects` numbers records).
+
+    targets (n, classes), probabilities (n, classes) or, for several fits of one model, (seeds, n, classes): then the
+    mean of their scores, so that the interval speaks of the model and not of one lucky seed. Raises ValueError for an
+    empty set of records, shapes that do not fit and probabilities that are not finite.
+    """
+    weights = _weights(targets, subjects, resamples)
+    return _summary(_mean_score(metric, targets, probabilities, weights))
+
+
+def difference(
+    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, versus: np.ndarray, subjects: np.ndarray,
+    resamples: int = 1000,
+) -> Interval:  # fmt: skip
+    """How much `probabilities` score above `versus`, paired: both on the same resampled subjects. Else as `interval`."""
+    weights = _weights(targets, subjects, resamples)
+    ours, theirs = (_mean_score(metric, targets, p, weights) for p in (probabilities, versus))
+    return _summary(ours - theirs)
+
+
+def score_models(
+    models: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    subjects: np.ndarray,
+    versus: np.ndarray | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+) -> pd.DataFrame:
+    """Several scores of several models, on the same resampled subjects: a row per model and metric.
+
+    models: probabilities by name; versus: those of the model compared with; arrays as in `interval`.
+    metrics: by name, default MULTILABEL. Columns: model, metric, value, low, high and, with `versus`, delta, delta_low,
+    delta_high: the paired difference. A calibration error has no interval: resampling makes it larger, so that the
+    percentiles need not even hold its value.
+    """
+    weights, rows = _weights(targets, subjects, 1000), []
+    for metric, score in (metrics or MULTILABEL).items():
+        theirs = None if versus is None else _mean_score(score, targets, versus, weights)
+        for model, probabilities in models.items():
+            ours = _mean_score(score, targets, probabilities, weights)
+            row = {"model": model, "metric": metric, **vars(_summary(ours))}
+            if theirs is not None:
+                delta = _summary(ours - theirs)
+                row |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+            if metric == "ece":
+                row |= {key: np.nan for key in row if key.endswith(("low", "high"))}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
+    """The rows of one metric of `scores`, best first, indexed by model."""
+    rows = table[table.metric == metric].drop(columns="metric").set_index("model")
+    return rows.sort_values("value", ascending=metric in ("brier", "ece", "eer"))
+
+
+def by_group(
+    groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray,
+    versus: np.ndarray | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Macro AUROC with its interval in every group of every column of `groups` (a row per record), unknown left out.
+
+    Returns a row per group: by, group, records, value, low, high and, with `versus`, the probabilities of the model
+    compared with, delta, delta_low, delta_high.
+    """
+    rows = []
+    for by in groups:
+        for group in pd.Categorical(groups[by]).categories:
+            members = (groups[by] == group).to_numpy()
+            score = interval(macro_auroc, targets[members], probabilities[members], subjects[members])
+            rows.append({"by": by, "group": group, "records": int(members.sum()), **vars(score)})
+            if versus is not None:
+                ours, theirs = probabilities[members], versus[members]
+                delta = difference(macro_auroc, targets[members], ours, theirs, subjects[members])
+                rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+    return pd.DataFrame(rows)
+
+
+def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
+    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950) for one class, (n,) each."""
+    false_positive, true_positive, thresholds = roc_curve(target, probability)
+    return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
+
+
+def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Counts and rates per class of decisions `found` against `targets`, both (n, classes) of 0 and 1."""
+    truth, found = targets.astype(bool), found.astype(bool)
+    counts = pd.DataFrame(
+        {
+            "true positive": (truth & found).sum(0), "false negative": (truth & ~found).sum(0),
+            "false positive": (~truth & found).sum(0), "true negative": (~truth & ~found).sum(0),
+        },
+        index=list(classes),
+    )  # fmt: skip
+    tp, fn, fp, tn = (counts[name] for name in counts)
+    return counts.assign(
+        sensitivity=tp / (tp + fn),
+        specificity=tn / (tn + fp),
+        precision=tp / (tp + fp),
+        f1=2 * tp / (2 * tp + fp + fn),
+    )
+
+
+def decisions_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Of the records with one label alone (row), the share for which each class (column) was decided."""
+    alone = targets.sum(1) == 1
+    shares = [found[alone & (targets[:, i] > 0)].mean(0) for i in range(len(classes))]
+    return pd.DataFrame(shares, index=list(classes), columns=list(classes))
+
+
+def worst_errors(targets: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
+    """Positions (count, 2) of the worst errors as (record, class): surest of the wrong answer first."""
+    errors = np.abs(probabilities - targets)
+    return np.stack(np.unravel_index(np.argsort(-errors, axis=None)[:count], errors.shape), axis=1)
+
+
+def _auroc(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    weights = weights.T.astype(np.float32)  # how often a record was drawn is a whole number, which has room there
+    positive = target.astype(bool)
+    negatives = np.flatnonzero(~positive)[np.argsort(probability[~positive])]
+    ranked, own = probability[negatives], weights[positive]
+    below = np.zeros((len(negatives) + 1, weights.shape[1]), np.float32)
+    np.cumsum(weights[negatives], axis=0, out=below[1:])
+    # Negatives below each positive, and half of those among its ties.
+    wins = below[np.searchsorted(ranked, probability[positive], side="left")]
+    wins += below[np.searchsorted(ranked, probability[positive], side="right")]
+    pairs = own.sum(0, dtype=float) * below[-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (own * wins).sum(0, dtype=float) / 2 / pairs
+
+
+def _average_precision(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(-probability, kind="stable")
+    ranked, target = -probability[order], target[order].astype(bool)
+    weights = weights[:, order]
+    ends = np.flatnonzero(np.append(np.diff(ranked) > 0, True))  # the last record of each tie
+    found = np.cumsum(weights, axis=1)[:, ends]
+    true = np.cumsum(np.where(target, weights, 0), axis=1)[:, ends]
+    gained = np.diff(true, axis=1, prepend=0)
+    precisions = np.divide(true, found, out=np.zeros_like(true, dtype=float), where=found > 0)
+    return ratio((gained * precisions).sum(1), true[:, -1])
+
+
+def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Weighted true positives, false positives, false negatives, true negatives, (resamples,) each."""
+    truth, found = targets.astype(bool), decisions.astype(bool)
+    return [
+        (weights @ cases).sum(1)
+        for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
+    ]
+
+
+def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Weighted records per class, (resamples, classes) each: given it rightly, of it, given it; one class a record."""
+    truth = targets.astype(bool)
+    if (truth.sum(1) != 1).any():
+        raise ValueError("every record needs exactly one class: these classes do not exclude each other")
+    found = np.eye(truth.shape[1], dtype=bool)[probabilities.argmax(1)]
+    return [weights @ cases for cases in (truth & found, truth, found)]
+
+
+def _mean_of_present(part: np.ndarray, whole: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Mean over classes of part / whole, (resamples, classes) each, leaving out classes that are not `present`."""
+    shares = np.divide(part, whole, out=np.zeros_like(whole, dtype=float), where=whole > 0)
+    return (shares * (present > 0)).sum(1) / (present > 0).sum(1)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
+    """part / whole, (resamples,) each; `without` where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
+
+
+def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:
+    """How often each record counts: a row of ones, then a row per bootstrap resample of whole subjects."""
+    if not len(targets):
+        raise ValueError("no records to score")
+    codes, _ = pd.factorize(np.asarray(subjects), use_na_sentinel=False)
+    if len(codes) != len(targets):
+        raise ValueError(f"{len(codes)} subjects for {len(targets)} records")
+    count = codes.max() + 1
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples)
+    return np.vstack([np.ones(count), draws])[:, codes]
+
+
+def _mean_score(
+    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    if np.shape(probabilities)[-2:] != targets.shape or not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}"
+        )
+    fits = np.reshape(probabilities, (-1, *targets.shape))
+    blocks = np.split(weights, range(128, len(weights), 128))  # so small that they stay in the processor's cache
+    return np.mean([np.concatenate([metric(targets, fit, block) for block in blocks]) for fit in fits], axis=0)
+
+
+def _summary(values: np.ndarray) -> Interval:
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+    # Some scores of few subjects are biased in resamples; the interval then reaches to the score itself.
+    return Interval(float(values[0]), float(np.fmin(low, values[0])), float(np.fmax(high, values[0])))

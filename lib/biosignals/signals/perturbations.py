@@ -1,0 +1,15 @@
+"""What goes wrong in a recording, done on purpose, to see what a model makes of it."""
+
+import numpy as np
+
+
+def drop_lead(x: np.ndarray, lead: int) -> np.ndarray:
+    """A copy of x, (N, leads, samples), with one lead flat at zero, as from an electrode that fell off."""
+    x = x.copy()
+    x[:, lead] = 0
+    return x
+
+
+def add_noise(x: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
+    """A copy of x, (N, leads, samples), with white noise of standard deviation `level`, in the unit of x, on every lead."""
+    return x + np.random.default_rng(seed).normal(0, level, x.shape).astype(x.dtype)

@@ -1,0 +1,497 @@
+"""Distillation: a student net learns from labels and from what a teacher says of the same recordings.
+
+`listen` asks a teacher once and keeps its answers; a `Lesson` says what the student makes of them, as a weighted sum of
+terms; `training.fit(..., lesson=...)` trains. Each term is one equation of one paper, on a batch of answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    log_softmax,
+    logsigmoid,
+    mse_loss,
+    normalize,
+)
+from tqdm import tqdm
+
+from biosignals.data.recordings import Recordings
+from biosignals.training.fit import Fit
+from biosignals.training.predict import overlapping_crops, prepare_for_inference
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """What a teacher says of recordings: float32 arrays, a row per recording.
+
+    ids: of the recordings, see `identities`. logits: (n, classes). embeddings: (n, width), what its last layer saw;
+    weight (classes, width) and bias (classes,) of that layer, None where logits come another way.
+    """
+
+    ids: pd.Index
+    logits: np.ndarray
+    embeddings: np.ndarray
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+
+class NetOutputs(NamedTuple):
+    """A net's logits (batch, classes) and embeddings (batch, width) of one batch; the weight and bias of its last layer;
+    and its embeddings as the other net would have them (batch, width of the other), by a projection that is learnt.
+    """
+
+    logits: Tensor
+    embeddings: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    projected: Tensor
+
+
+# Asking a teacher
+
+
+def teacher_outputs(fit: Fit, recordings: Recordings, cache: Path) -> TeacherOutputs:
+    """What a fitted net says of all recordings, mean over its crops. Computed once: `cache` is a folder of answers.
+
+    The recordings must have the sampling rate that the net learnt from, which a net does not know.
+    Raises ValueError for a net that does not end in a dense layer or does not take these recordings, and for recordings
+    shorter than the crops that it learnt from.
+    """
+    place = Path(cache) / f"{_digest(fit, recordings)}.npz"
+    layer = last_linear(fit.net)
+    if not place.is_file():
+        logits, embeddings = _ask(fit, recordings)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_suffix(f".{os.getpid()}.part.npz")
+        np.savez(unfinished, logits=logits, embeddings=embeddings)
+        os.replace(unfinished, place)
+    with np.load(place, allow_pickle=False) as kept:
+        said = {name: kept[name] for name in ("logits", "embeddings")}
+    last = {name: getattr(layer, name).detach().cpu().numpy() for name in ("weight", "bias")}
+    return TeacherOutputs(row_ids(recordings), **said, **last)
+
+
+def row_ids(recordings: Recordings) -> pd.Index:
+    """What tells one row from another: the recording's id, for windows its recording's id and where it starts."""
+    table = recordings.table
+    return pd.MultiIndex.from_frame(table[["recording", "start"]]) if "start" in table else table.index
+
+
+def average_teachers(teachers: Sequence[TeacherOutputs]) -> TeacherOutputs:
+    """Several teachers as one: the mean of their logits, their embeddings side by side."""
+    if len({teacher.logits.shape for teacher in teachers}) != 1:
+        raise ValueError(f"teachers must answer alike, not {[teacher.logits.shape for teacher in teachers]}")
+    weight = bias = None
+    if all(teacher.weight is not None for teacher in teachers):
+        weight = np.hstack([teacher.weight for teacher in teachers]) / len(teachers)
+        bias = np.mean([teacher.bias for teacher in teachers], axis=0)
+    return TeacherOutputs(
+        teachers[0].ids,
+        np.mean([teacher.logits for teacher in teachers], axis=0),
+        np.hstack([teacher.embeddings for teacher in teachers]),
+        weight,
+        bias,
+    )
+
+
+def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> TeacherOutputs:
+    """A teacher of many statements that answers for fewer classes: class k is there if any of statements `parts[k]` is.
+
+    Noisy-OR: 1 - product of (1 - p), as if statements came independently (Pearl 1988).
+    """
+    if not all(len(part) for part in parts):
+        raise ValueError("every class needs a statement that it follows from")
+    absent = logsigmoid(-torch.from_numpy(teacher.logits))  # log of 1 - p
+    absent = torch.stack([absent[:, list(part)].sum(1) for part in parts], dim=1).clamp(max=-1e-6)
+    logits = torch.log(-torch.expm1(absent)) - absent
+    return TeacherOutputs(teacher.ids, logits.numpy(), teacher.embeddings)
+
+
+def shuffle_within_subjects(teacher: TeacherOutputs, subjects: Iterable, rows: np.ndarray) -> TeacherOutputs:
+    """As if the teacher had listened to the next of the same subject's `rows`: a control for what a moment teaches.
+
+    Other rows stay as they are. ValueError for a subject with a single row, which has no other moment.
+    """
+    subjects = np.asarray(list(subjects))
+    source = np.arange(len(subjects))
+    for subject in np.unique(subjects[rows]):
+        own = rows[subjects[rows] == subject]
+        if len(own) < 2:
+            raise ValueError(f"subject {subject} has one row only, and no other moment")
+        source[own] = np.roll(own, -1)
+    return replace(teacher, logits=teacher.logits[source], embeddings=teacher.embeddings[source])
+
+
+def last_linear(net: nn.Module) -> nn.Linear:
+    """The last dense layer of a net. ValueError if there is none."""
+    layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise ValueError(f"{type(net).__name__} has no dense layer whose input could be compared")
+    return layers[-1]
+
+
+def _ask(fit: Fit, recordings: Recordings) -> tuple[np.ndarray, np.ndarray]:
+    crop, logits, embeddings = fit.recipe.crop, [], []
+    if crop is not None and recordings.signals.shape[-1] < crop:
+        raise ValueError(
+            f"the teacher learnt from crops of {crop} samples, {recordings.dataset} has {recordings.signals.shape[-1]}"
+        )
+    net = prepare_for_inference(fit.net, recordings.physical([0, -1])[..., :crop])
+    device = next(net.parameters()).device
+    with torch.inference_mode(), _watching(net) as seen:
+        for start in tqdm(range(0, len(recordings), 256), desc="asking the teacher", leave=False):
+            x = torch.from_numpy(recordings.physical(np.arange(start, min(start + 256, len(recordings)))))
+            crops = overlapping_crops(x.to(device), crop)
+            try:
+                said = net(crops.flatten(0, 1))
+            except RuntimeError as error:
+                raise ValueError(
+                    f"the teacher does not take {recordings.dataset}'s {len(recordings.channels)} channels of "
+                    f"{recordings.signals.shape[-1]} samples: {error}"
+                ) from error
+            logits.append(said.float().unflatten(0, crops.shape[:2]).mean(0).cpu())
+            embeddings.append(seen.pop().float().unflatten(0, crops.shape[:2]).mean(0).cpu())
+    return torch.cat(logits).numpy(), torch.cat(embeddings).numpy()
+
+
+@contextmanager
+def _watching(net: nn.Module):
+    """A list that gets the input of the last dense layer at every call of `net`."""
+    seen: list[Tensor] = []
+    hook = last_linear(net).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def _digest(fit: Fit, recordings: Recordings) -> str:
+    digest = hashlib.blake2b(digest_size=10)
+    digest.update(f"{recordings.scale} {fit.recipe.crop} {recordings.signals.shape}".encode())
+    for value in fit.net.state_dict().values():
+        digest.update(value.cpu().contiguous().numpy())
+    digest.update(np.ascontiguousarray(recordings.signals))
+    return digest.hexdigest()
+
+
+# What can be learnt from answers
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """Classes that exclude each other: T^2 KL(softmax(t / T) || softmax(s / T)) (Hinton et al. 2015)."""
+
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        _check_positive("temperature", self.temperature)
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        t = self.temperature
+        own, theirs = log_softmax(student.logits / t, 1), log_softmax(teacher.logits / t, 1)
+        return t**2 * kl_div(own, theirs, log_target=True, reduction="batchmean")
+
+
+@dataclass(frozen=True)
+class BinarySoftTargets:
+    """Each label a question of its own: T^2 KL(Bernoulli(t / T) || Bernoulli(s / T)), mean over labels.
+
+    Hinton's softened answers label by label, the "one-versus-all" distillation of Yang et al. (2023).
+    """
+
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check_positive("temperature", self.temperature)
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        s, t = student.logits / self.temperature, teacher.logits / self.temperature
+        yes, no = logsigmoid(t), logsigmoid(-t)
+        divergence = yes.exp() * (yes - logsigmoid(s)) + no.exp() * (no - logsigmoid(-s))
+        return self.temperature**2 * divergence.mean()
+
+
+@dataclass(frozen=True)
+class DKD:
+    """alpha KL(true class against the rest) + beta KL(among the other classes), times T^2: DKD (Zhao et al. 2022).
+
+    Hinton's term ties the second to how unsure the teacher is; here both have their own weight. Classes that exclude
+    each other only.
+    """
+
+    alpha: float = 1.0
+    beta: float = 8.0
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "temperature"):
+            _check_positive(name, getattr(self, name))
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        true = targets > 0.5
+        if (true.sum(1) != 1).any():
+            raise ValueError("DKD needs exactly one class for each recording: use SoftDecisions for several labels")
+        s, t = (log_softmax(net.logits / self.temperature, 1) for net in (student, teacher))
+        own, theirs = (torch.stack([p[true], _log_rest(p, true)], 1) for p in (s, t))
+        target = kl_div(own, theirs, log_target=True, reduction="batchmean")
+        own, theirs = (log_softmax(p[~true].view(len(p), -1), 1) for p in (s, t))
+        others = kl_div(own, theirs, log_target=True, reduction="batchmean")
+        return self.temperature**2 * (self.alpha * target + self.beta * others)
+
+
+def _log_rest(p: Tensor, true: Tensor) -> Tensor:
+    """Log of the probability of all classes but the true one, (batch,)."""
+    return p.masked_fill(true, -torch.inf).logsumexp(1)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Mean of (W s - t)^2 over the embeddings, W learnt (FitNets, Romero et al. 2015)."""
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        return mse_loss(student.projected, teacher.embeddings)
+
+
+@dataclass(frozen=True)
+class RelationalDistance:
+    """Huber loss between the distances of all pairs of a batch, each over its mean: RKD-D (Park et al. 2019)."""
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        return huber_loss(distances(student.embeddings), distances(teacher.embeddings))
+
+
+@dataclass(frozen=True)
+class RelationalAngle:
+    """Huber loss between the cosines of the angles of all triples of a batch: RKD-A (Park et al. 2019)."""
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        return huber_loss(angles(student.embeddings), angles(teacher.embeddings))
+
+
+@dataclass(frozen=True)
+class LabelWiseDistance:
+    """Huber loss between the distances of a batch as each label sees them: its weights times the embedding.
+
+    The instance-aware half of L2D (Yang et al. 2023), only among recordings that have the label; with a linear last
+    layer the label's own embedding is w * e.
+    """
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        if teacher.weight is None:
+            raise ValueError("this teacher has no last layer to see embeddings by: it was folded")
+        losses = []
+        for label, have in enumerate((targets > 0.5).T):
+            if have.sum() > 2:
+                own = student.embeddings[have] * student.weight[label]
+                theirs = teacher.embeddings[have] * teacher.weight[label]
+                losses.append(huber_loss(distances(own), distances(theirs)))
+        return torch.stack(losses).mean() if losses else student.logits.sum() * 0
+
+
+@dataclass(frozen=True)
+class ContrastiveAlignment:
+    """Each recording's two embeddings are to find each other in the batch: symmetric cross-entropy of cosines over a
+    temperature (CLIP, Radford et al. 2021), the student's embedding projected.
+    """
+
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_positive("temperature", self.temperature)
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        alike = normalize(student.projected) @ normalize(teacher.embeddings).T / self.temperature
+        own = torch.arange(len(alike), device=alike.device)
+        return (cross_entropy(alike, own) + cross_entropy(alike.T, own)) / 2
+
+
+@dataclass(frozen=True)
+class MaximumMeanDiscrepancy:
+    """Squared maximum mean discrepancy of the two clouds of embeddings (Gretton et al. 2012), Gaussian kernels.
+
+    Widths are a half, one and two times the mean squared distance of the teacher's.
+    """
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        own, theirs = student.projected, teacher.embeddings
+        width = torch.cdist(theirs, theirs).square().mean().clamp(min=1e-6)
+
+        def kernel(a: Tensor, b: Tensor) -> Tensor:
+            apart = torch.cdist(a, b).square() / width
+            return torch.stack([(-apart / share).exp() for share in (0.5, 1.0, 2.0)]).mean()
+
+        return kernel(own, own) + kernel(theirs, theirs) - 2 * kernel(own, theirs)
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """max(0, margin + d(s, t) - d(s, t')): nearer to the teacher's embedding of the same recording than to its closest
+    of a recording with other labels (Schroff et al. 2015), embeddings of length 1.
+    """
+
+    margin: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_positive("margin", self.margin)
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        apart = torch.cdist(normalize(student.projected), normalize(teacher.embeddings))
+        same = (targets[:, None] == targets[None]).all(2)
+        closest = apart.masked_fill(same, torch.inf).amin(1)
+        found = closest.isfinite()
+        return torch.relu(self.margin + apart.diagonal() - closest)[found].sum() / found.sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class CrossAssessment:
+    """Each one's embedding through the other's last layer, scored by the labels: cross-knowledge assessment
+    (arXiv 2501.01983). The teacher's layer stays as it is.
+    """
+
+    multiclass: bool = True
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        if teacher.weight is None:
+            raise ValueError("this teacher has no last layer to put embeddings through: it was folded")
+        loss = cross_entropy if self.multiclass else binary_cross_entropy_with_logits
+        by_teacher = student.projected @ teacher.weight.T + teacher.bias
+        by_student = teacher.projected @ student.weight.T + student.bias
+        return (loss(by_teacher, targets) + loss(by_student, targets)) / 2
+
+
+def distances(embeddings: Tensor) -> Tensor:
+    """Distances of all pairs, (batch, batch), over the mean of those between different rows."""
+    # The root has no slope at 0: the distance of a row to itself is left out of it.
+    squares = (embeddings[:, None] - embeddings[None]).square().sum(-1)
+    apart = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
+    found = torch.where(apart, squares.clamp(min=1e-12), 1).sqrt() * apart
+    return found / found[apart].mean().clamp(min=1e-12)
+
+
+def angles(embeddings: Tensor) -> Tensor:
+    """Cosine of the angle at row j between rows i and k: (batch j, batch i, batch k)."""
+    directions = normalize(embeddings[None] - embeddings[:, None], dim=2)
+    return directions @ directions.transpose(1, 2)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be above 0, not {value}")
+
+
+# Lessons
+
+
+@dataclass(frozen=True)
+class DistillationLoss:
+    """What a student learns from: labels x its loss of the labels + the sum of weight x term over `terms`.
+
+    terms: pairs (weight, term), a term being one of the classes above. labels: Hinton's 1 - alpha, from 0 to 1.
+    Raises ValueError for others.
+    """
+
+    knowledge: TeacherOutputs = field(repr=False)
+    terms: tuple[tuple[float, object], ...] = ((0.5, BinarySoftTargets()),)
+    labels: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.labels <= 1:
+            raise ValueError(f"labels is a share from 0 to 1, not {self.labels}")
+        if not self.terms and self.labels == 0:
+            raise ValueError("a lesson without terms and without labels teaches nothing")
+        for weight, term in self.terms:
+            _check_positive(f"the weight of {type(term).__name__}", weight)
+
+    def check(self, recordings: Recordings, classes: int) -> None:
+        """ValueError unless the teacher spoke of the same recordings and classes."""
+        knowledge = self.knowledge
+        if not row_ids(recordings).equals(knowledge.ids):
+            raise ValueError(
+                f"the teacher spoke of {len(knowledge.ids)} other recordings than the {len(recordings)} of "
+                f"{recordings.dataset}: both must see the same ones in the same order"
+            )
+        if knowledge.logits.shape[1] != classes:
+            raise ValueError(
+                f"the teacher answers for {knowledge.logits.shape[1]} classes, the student for {classes}: "
+                "train both on the same, or see `folded`"
+            )
+        if not (np.isfinite(knowledge.logits).all() and np.isfinite(knowledge.embeddings).all()):
+            raise ValueError("the teacher's answers hold NaN or infinity")
+
+    def said(self, rows: np.ndarray) -> np.ndarray:
+        """Logits and embeddings of `rows` side by side: float32 (n, classes + width)."""
+        return np.hstack([self.knowledge.logits[rows], self.knowledge.embeddings[rows]]).astype(np.float32)
+
+    def digest(self, rows: np.ndarray) -> bytes:
+        """What tells this lesson about `rows` from others."""
+        last = [part for part in (self.knowledge.weight, self.knowledge.bias) if part is not None]
+        parts = [repr(self).encode(), *(np.ascontiguousarray(part) for part in (self.said(rows), *last))]
+        return hashlib.blake2b(b"".join(bytes(part) for part in parts), digest_size=10).digest()
+
+    def tutor(self, net: nn.Module, *inputs: Tensor) -> DistillationModule:
+        """The part of the training that holds what only learning needs; `inputs` are an example of the net's."""
+        return DistillationModule(self, net, *inputs)
+
+
+class DistillationModule(nn.Module):
+    """Watches a student `net` and turns its answers and the teacher's into one loss.
+
+    The two linear projections between the embeddings are learnt along and left behind. A net with a distillation head
+    (DeiT) learns from labels by its class head and from the teacher by the other. Raises ValueError for a net that
+    does not end in a dense layer, which an example of its `inputs` finds out, and for a lesson that would leave one of
+    two heads without anything to learn.
+    """
+
+    def __init__(self, lesson: DistillationLoss, net: nn.Module, *inputs: Tensor):
+        super().__init__()
+        self.lesson = lesson
+        knowledge, layer = lesson.knowledge, last_linear(net)
+        self.to_teacher = nn.Linear(layer.in_features, knowledge.embeddings.shape[1])
+        self.to_student = nn.Linear(knowledge.embeddings.shape[1], layer.in_features)
+        for name in ("weight", "bias"):
+            values = getattr(knowledge, name)
+            self.register_buffer(name, None if values is None else torch.from_numpy(values).float())
+        self._layers = [layer]  # in a list, so that its weights do not become the tutor's
+        self._heads = [module.head for module in net.modules() if hasattr(module, "distillation_head")]
+        self._seen: dict[str, Tensor] = {}
+        layer.register_forward_hook(self._see)
+        for head in self._heads:
+            head.register_forward_hook(lambda _, __, logits: self._seen.update(by_labels=logits))
+        answers = [term for _, term in lesson.terms if isinstance(term, SoftTargets | BinarySoftTargets | DKD)]
+        if self._heads and not (lesson.labels and answers):
+            raise ValueError("a net with two heads needs labels for one and the teacher's answers for the other")
+        with torch.no_grad():
+            found = net.eval()(*inputs)
+        if not self._heads and not torch.allclose(found, self._seen["logits"], atol=1e-5):
+            raise ValueError(f"{type(net).__name__} does more after its last dense layer: it cannot be a student")
+
+    def _see(self, layer: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
+        self._seen |= {"embeddings": inputs[0], "logits": logits}
+
+    def forward(self, loss, logits: Tensor, targets: Tensor, said: Tensor) -> Tensor:
+        """The loss of a batch: `loss` of logits and targets, and the lesson's terms of what the teacher said."""
+        (layer,), seen, classes = self._layers, self._seen, targets.shape[1]
+        if self._heads:
+            logits = seen["by_labels"]
+        student = NetOutputs(
+            seen["logits"], seen["embeddings"], layer.weight, layer.bias, self.to_teacher(seen["embeddings"])
+        )
+        embeddings = said[:, classes:]
+        teacher = NetOutputs(said[:, :classes], embeddings, self.weight, self.bias, self.to_student(embeddings))
+        terms = (weight * term(student, teacher, targets) for weight, term in self.lesson.terms)
+        return self.lesson.labels * loss(logits, targets) + sum(terms)

@@ -1,0 +1,135 @@
+"""Over- and under-sampling of the training records, and classical models behind a sampler."""
+
+from collections.abc import Callable
+
+import numpy as np
+from imblearn import FunctionSampler
+from imblearn.combine import SMOTEENN, SMOTETomek
+from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
+from imblearn.pipeline import Pipeline, make_pipeline
+from imblearn.under_sampling import (
+    CondensedNearestNeighbour,
+    EditedNearestNeighbours,
+    NeighbourhoodCleaningRule,
+    OneSidedSelection,
+    RandomUnderSampler,
+    TomekLinks,
+)
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.preprocessing import Normalizer
+
+from biosignals.evaluation.calibration import class_numbers, two_classes
+
+# Drawing records more or less often
+
+_SAMPLERS: dict[str, Callable] = {
+    "none": lambda seed: FunctionSampler(validate=False),
+    "random-over": lambda seed: RandomOverSampler(random_state=seed),
+    "smote": lambda seed: SMOTE(random_state=seed),
+    "adasyn": lambda seed: ADASYN(random_state=seed),
+    "random-under": lambda seed: RandomUnderSampler(random_state=seed),
+    "tomek": lambda seed: TomekLinks(),
+    "cnn": lambda seed: CondensedNearestNeighbour(random_state=seed),
+    "oss": lambda seed: OneSidedSelection(random_state=seed),
+    "enn": lambda seed: EditedNearestNeighbours(),
+    "ncr": lambda seed: NeighbourhoodCleaningRule(),
+    "smote-enn": lambda seed: SMOTEENN(random_state=seed),
+    "smote-tomek": lambda seed: SMOTETomek(random_state=seed),
+}
+SAMPLERS = tuple(_SAMPLERS)
+_NEIGHBOURS = 5  # between which SMOTE and ADASYN invent records: imbalanced-learn's default
+
+
+def resample_rows(name: str, labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Positions (m,) of as many records of each class.
+
+    name: "random-over" repeats records of the rare class, "random-under" leaves out others.
+
+    labels: the class of each record, (n,). Raises ValueError for other names and for fewer than two classes.
+    """
+    if name not in ("random-over", "random-under"):
+        raise ValueError(f"{name!r} gives no positions of records; there are random-over and random-under")
+    labels = class_numbers(labels)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("all records are of one class; there is nothing to balance")
+    chosen = _SAMPLERS[name](seed)
+    chosen.fit_resample(np.arange(len(labels))[:, None], labels)
+    return chosen.sample_indices_
+
+
+def sampler(name: str, seed: int = 0) -> FunctionSampler:
+    """The way of sampling called `name`, one of SAMPLERS, for imbalanced-learn's pipelines; as `resample`."""
+    _refuse_unknown(name, SAMPLERS)
+    return FunctionSampler(func=resample, kw_args={"name": name, "seed": seed}, validate=False)
+
+
+def resample(x: np.ndarray, labels: np.ndarray, name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features (m, features) and labels (m,) of 0 and 1 to learn from, made of x (n, features) and labels (n,).
+
+    Raises ValueError where one class is missing, before or after, for NaN, and for too few records of the
+    rare class.
+    """
+    _refuse_unknown(name, SAMPLERS)
+    labels = two_classes(labels)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: features hold NaN or infinity; fill them or leave those records out first")
+    rare = min(np.bincount(labels))
+    if rare <= _NEIGHBOURS and ("smote" in name or name == "adasyn"):
+        raise ValueError(
+            f"{name} invents records between {_NEIGHBOURS} neighbours of the rare class and needs {_NEIGHBOURS + 1},"
+            f" but there are {rare}: take random-over, or more records"
+        )
+    try:
+        x, labels = _SAMPLERS[name](seed).fit_resample(x, labels)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} does not work on these records ({error}); take another sampler") from error
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"{name} has removed a whole class; take another sampler")
+    return x, labels
+
+
+# Classifiers of features
+
+CLASSIFIERS = ("random-forest", "xgboost", "catboost", "lightgbm")
+
+
+def classical(name: str, seed: int = 0, trees: int = 300, threads: int = -1) -> ClassifierMixin:
+    """A forest or boosted trees by name, one of CLASSIFIERS, not fitted; `threads` -1 for all cores."""
+    _refuse_unknown(name, CLASSIFIERS)
+    # The libraries of boosted trees are slow to import and not needed for nets.
+    if name == "xgboost":
+        from xgboost import XGBClassifier
+
+        return XGBClassifier(n_estimators=trees, random_state=seed, n_jobs=threads)
+    if name == "catboost":
+        from catboost import CatBoostClassifier
+
+        return CatBoostClassifier(
+            iterations=trees, random_seed=seed, thread_count=threads, allow_writing_files=False, verbose=False
+        )
+    if name == "lightgbm":
+        from lightgbm import LGBMClassifier
+
+        return LGBMClassifier(
+            n_estimators=trees, random_state=seed, n_jobs=threads, verbose=-1, deterministic=True, force_row_wise=True
+        )  # fmt: skip
+    return RandomForestClassifier(trees, random_state=seed, n_jobs=threads)
+
+
+def pipeline(
+    classifier: str, sampling: str = "none", seed: int = 0, trees: int = 300, threads: int = -1,
+    normalise: bool = False,
+) -> Pipeline:  # fmt: skip
+    """A classifier that learns from resampled records and answers for records as they are; not fitted.
+
+    Learns from x (n, features) and labels (n,) of 0 and 1. normalise: divide each record by its Euclidean
+    length first, which suits raw samples, not a table of features in different units.
+    """
+    steps = [sampler(sampling, seed), classical(classifier, seed, trees, threads)]
+    return make_pipeline(*([Normalizer()] if normalise else []), *steps)
+
+
+def _refuse_unknown(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ValueError(f"no {name!r}; there are {', '.join(known)}")

@@ -1,0 +1,39 @@
+import numpy as np
+import torch
+from torch import nn
+
+from biosignals.compression import cost, export
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls, self.modes = 0, set()
+
+    def forward(self, x):
+        self.calls += 1
+        self.modes.add((self.training, torch.is_grad_enabled(), torch.get_num_threads()))
+        return x
+
+
+def test_a_net_is_timed_warm_on_one_thread_without_gradients_and_threads_come_back():
+    net, before = Counting(), torch.get_num_threads()
+    median, slow = cost.latency(net, torch.zeros(1, 2, 10), repeats=7)
+    assert net.calls == 10 and net.modes == {(False, False, 1)}
+    assert 0 < median <= slow
+    assert torch.get_num_threads() == before
+
+
+def test_memory_of_a_larger_net_is_larger(tmp_path):
+    for name, width in (("small", 8), ("large", 3000)):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(40, width), nn.Linear(width, width), nn.Linear(width, 2))
+        export.export(net, torch.zeros(2, 2, 20), tmp_path / f"{name}.onnx")
+    small, large = (cost.memory(tmp_path / f"{name}.onnx", (4, 2, 20)) for name in ("small", "large"))
+    assert large > small + 30  # its 9 million weights alone are 34 MiB
+
+
+def test_a_file_is_timed_as_a_net_is(tmp_path):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(40, 2))
+    path = export.export(net, torch.zeros(2, 2, 20), tmp_path / "net.onnx")
+    median, slow = cost.latency_of_file(path, np.zeros((3, 2, 20), np.float32), repeats=5)
+    assert 0 < median <= slow

@@ -1,0 +1,185 @@
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn import metrics
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from biosignals.evaluation import scores as evaluation
+
+RNG = np.random.default_rng(0)
+TARGETS = (RNG.random((200, 3)) < [0.5, 0.2, 0.1]).astype(np.float32)
+PROBABILITIES = np.clip(0.3 * TARGETS + 0.7 * RNG.random(TARGETS.shape), 0, 1).round(2)  # rounded: with ties
+SUBJECTS = RNG.integers(0, 120, 200)
+ONES = np.ones((1, 200))
+
+
+def test_auroc_equals_scikit_learn_with_ties_and_weights():
+    weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
+    ours = evaluation.aurocs(TARGETS, PROBABILITIES, weights)
+    for row, weight in zip(ours, weights, strict=True):
+        theirs = [roc_auc_score(TARGETS[:, i], PROBABILITIES[:, i], sample_weight=weight) for i in range(3)]
+        np.testing.assert_allclose(row, theirs, rtol=1e-6)
+
+
+def test_a_class_without_positives_is_left_out_of_the_mean():
+    targets = TARGETS.copy()
+    targets[:, 2] = 0
+    expected = np.mean([roc_auc_score(targets[:, i], PROBABILITIES[:, i]) for i in range(2)])
+    assert evaluation.macro_auroc(targets, PROBABILITIES, ONES)[0] == pytest.approx(expected)
+
+
+def test_brier_equals_scikit_learn():
+    expected = np.mean([brier_score_loss(TARGETS[:, i], PROBABILITIES[:, i]) for i in range(3)])
+    assert evaluation.brier(TARGETS, PROBABILITIES, ONES)[0] == pytest.approx(expected)
+
+
+def test_calibration_error_of_known_cases():
+    certain = np.tile([[1.0], [0.0]], (50, 1))
+    ones = np.ones((1, 100))
+    assert evaluation.ece(certain, certain, ones)[0] == 0
+    assert evaluation.ece(certain, np.full_like(certain, 0.75), ones)[0] == pytest.approx(0.25)
+
+
+def test_average_precision_equals_scikit_learn_with_ties_and_weights():
+    weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
+    ours = evaluation.average_precision(TARGETS, PROBABILITIES, weights)
+    theirs = [
+        np.mean([average_precision_score(t, p, sample_weight=weight) for t, p in zip(TARGETS.T, PROBABILITIES.T)])
+        for weight in weights
+    ]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_scores_of_decisions_equal_scikit_learn():
+    truth, found = TARGETS[:, :1], (PROBABILITIES[:, :1] > 0.5).astype(float)
+    weight = RNG.integers(0, 4, 200)
+    theirs = {
+        "sensitivity": metrics.recall_score, "precision": metrics.precision_score, "f1": metrics.f1_score,
+        "accuracy": metrics.accuracy_score, "balanced_accuracy": metrics.balanced_accuracy_score,
+    }  # fmt: skip
+    for name, score in theirs.items():
+        ours = evaluation.DECISIONS[name](truth, found, weight[None])[0]
+        assert ours == pytest.approx(score(truth[:, 0], found[:, 0], sample_weight=weight))
+    specificity = metrics.recall_score(truth[:, 0], found[:, 0], sample_weight=weight, pos_label=0)
+    assert evaluation.specificity(truth, found, weight[None])[0] == pytest.approx(specificity)
+
+
+def test_who_finds_nothing_has_precision_and_f1_zero():
+    truth, nothing = TARGETS[:, :1], np.zeros((200, 1))
+    assert evaluation.precision(truth, nothing, ONES)[0] == evaluation.f1(truth, nothing, ONES)[0] == 0
+    assert evaluation.accuracy(truth, nothing, ONES)[0] == pytest.approx(1 - truth.mean())
+
+
+def test_the_table_of_scores_holds_what_each_score_is_by_itself():
+    other = RNG.random(PROBABILITIES.shape)
+    table = evaluation.score_models({"a": PROBABILITIES, "b": other}, TARGETS, SUBJECTS, versus=other)
+    row = table.query("model == 'a' and metric == 'macro_auroc'").iloc[0]
+    alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
+    paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, other, SUBJECTS)
+    assert tuple(row[["value", "low", "high"]]) == (alone.value, alone.low, alone.high)
+    assert tuple(row[["delta", "delta_low", "delta_high"]]) == (paired.value, paired.low, paired.high)
+    assert list(evaluation.ranking(table).index) == ["a", "b"]
+    assert list(evaluation.ranking(table, "brier").value) == sorted(table[table.metric == "brier"].value)
+
+
+def test_a_calibration_error_has_no_interval():
+    table = evaluation.score_models({"a": PROBABILITIES}, TARGETS, SUBJECTS, versus=PROBABILITIES).set_index("metric")
+    assert table.loc["ece", ["value", "delta"]].notna().all()
+    assert table.loc["ece", ["low", "high", "delta_low", "delta_high"]].isna().all()
+
+
+def test_interval_agrees_with_scipy_where_each_subject_has_one_record():
+    errors = ((PROBABILITIES - TARGETS) ** 2).mean(1)
+    theirs = stats.bootstrap(
+        (errors,), np.mean, method="percentile", n_resamples=2000, rng=0
+    ).confidence_interval
+    ours = evaluation.interval(evaluation.brier, TARGETS, PROBABILITIES, np.arange(200), resamples=2000)
+    assert ours.value == pytest.approx(errors.mean())
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
+
+
+def test_copies_of_a_record_do_not_narrow_the_interval():
+    once = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, np.arange(200))
+    thrice = (np.repeat(a, 3, axis=0) for a in (TARGETS, PROBABILITIES, np.arange(200)))
+    copied = evaluation.interval(evaluation.macro_auroc, *thrice)
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.01)
+
+
+def test_difference_is_paired():
+    slightly_worse = PROBABILITIES * 0.999
+    slightly_worse[:5] = 0.5
+    paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, slightly_worse, SUBJECTS)
+    alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
+    assert paired.high - paired.low < (alone.high - alone.low) / 2
+    same = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, PROBABILITIES, SUBJECTS)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_several_seeds_count_by_their_mean_score():
+    other = RNG.random(PROBABILITIES.shape)
+    both = evaluation.interval(evaluation.macro_auroc, TARGETS, np.stack([PROBABILITIES, other]), SUBJECTS)
+    single = [
+        evaluation.interval(evaluation.macro_auroc, TARGETS, p, SUBJECTS).value
+        for p in (PROBABILITIES, other)
+    ]
+    assert both.value == pytest.approx(np.mean(single))
+
+
+def test_youden_finds_the_gap_between_classes():
+    target = np.array([0, 0, 0, 1, 1])
+    assert 0.3 < evaluation.youden_threshold(target, np.array([0.1, 0.2, 0.3, 0.6, 0.9])) <= 0.6
+
+
+def test_confusion_counts():
+    truth, found = np.array([[1], [1], [1], [0], [0]]), np.array([[1], [1], [0], [1], [0]])
+    row = evaluation.confusion(truth, found, ["AF"]).loc["AF"]
+    assert list(row[:4]) == [2, 1, 1, 1]
+    assert (row.sensitivity, row.specificity, row.precision) == pytest.approx((2 / 3, 1 / 2, 2 / 3))
+
+
+def test_scores_by_group_leave_the_unknown_out():
+    groups = pd.DataFrame({"sex": ["male"] * 90 + ["female"] * 90 + [None] * 20})
+    table = evaluation.by_group(groups, TARGETS, PROBABILITIES, SUBJECTS).set_index("group")
+    assert list(table.records) == [90, 90]
+    assert table.value["male"] == pytest.approx(
+        evaluation.macro_auroc(TARGETS[:90], PROBABILITIES[:90], ONES[:, :90])[0]
+    )
+
+
+def test_the_worst_mistake_comes_first():
+    targets, probabilities = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.9, 0.2], [0.1, 0.99]])
+    assert evaluation.worst_errors(targets, probabilities, 2).tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "targets, probabilities, subjects",
+    [
+        (TARGETS[:0], PROBABILITIES[:0], SUBJECTS[:0]),
+        (TARGETS, PROBABILITIES[:100], SUBJECTS),
+        (TARGETS, np.full_like(PROBABILITIES, np.nan), SUBJECTS),
+        (TARGETS, PROBABILITIES, SUBJECTS[:5]),
+    ],
+)
+def test_what_does_not_fit_is_refused(targets, probabilities, subjects):
+    with pytest.raises(ValueError):
+        evaluation.interval(evaluation.macro_auroc, targets, probabilities, subjects)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_scores_of_excluding_classes_are_scikit_learns(missing):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3 if missing else 4, 200)
+    p = rng.dirichlet(np.ones(4), 200) + 0.4 * np.eye(4)[labels]
+    weights = np.vstack([np.ones(200), rng.integers(0, 3, 200)])
+    for metric, theirs in (
+        (evaluation.top_accuracy, metrics.accuracy_score),
+        (evaluation.mean_recall, partial(metrics.recall_score, average="macro", labels=np.unique(labels))),
+        (evaluation.macro_f1, partial(metrics.f1_score, average="macro", labels=np.unique(labels))),
+    ):
+        expected = [theirs(labels, p.argmax(1), sample_weight=w) for w in weights]
+        np.testing.assert_allclose(metric(np.eye(4)[labels], p, weights), expected)
+    with pytest.raises(ValueError, match="exactly one class"):
+        evaluation.macro_f1(np.ones((2, 4)), p[:2], weights[:, :2])

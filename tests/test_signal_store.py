@@ -1,0 +1,208 @@
+import json
+import os
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tiny_sets
+from biosignals.data import ptbxl, signal_store
+
+
+@pytest.fixture
+def root(tmp_path):
+    tiny_sets.write_ptbxl(tmp_path / "set")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts how often a set's files are read instead of its cache."""
+    calls, write = [], signal_store.write
+
+    def counted(*args):
+        calls.append(args)
+        return write(*args)
+
+    monkeypatch.setattr(signal_store, "write", counted)
+    return calls
+
+
+def folders_of(place):
+    return [path for path in place.iterdir() if path.is_dir()]
+
+
+def folder_of(place):
+    (folder,) = folders_of(place)
+    return folder
+
+
+def same(one, other):
+    pd.testing.assert_frame_equal(one.table, other.table)
+    pd.testing.assert_frame_equal(one.excluded, other.excluded)
+    return np.array_equal(one.signals, other.signals)
+
+
+def test_the_second_time_opens_the_memory_map_without_reading_the_set(root, tmp_path, reads):
+    first = ptbxl.load(root, cache=tmp_path / "cache")
+    second = ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(reads) == 1
+    assert isinstance(second.signals, np.memmap) and same(first, second)
+    assert (second.dataset, second.unit, second.scale, second.sampling_rate) == ("ptb-xl", "mV", 0.001, 100.0)
+
+
+def test_the_cache_can_not_be_written_through(root, tmp_path):
+    with pytest.raises(ValueError, match="read-only"):
+        ptbxl.load(root, cache=tmp_path / "cache").signals[0, 0, 0] = 1
+
+
+def rewrite(path):
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: tiny_sets.write_record(
+            root / "records100/00000/00002_lr", tiny_sets.noise(99, 12, 1000), 100, ptbxl.LEADS
+        ),
+        lambda root: os.utime(root / "records100/00000/00002_lr.dat", ns=(1, 1)),
+        lambda root: (root / "records100/00000/00003_lr.dat").unlink(),
+        lambda root: (root / ptbxl.DATABASE).write_text(
+            (root / ptbxl.DATABASE).read_text().replace("40.0", "41.0")
+        ),
+        lambda root: os.utime(root / ptbxl.STATEMENTS, ns=(1, 1)),
+    ],
+    ids=["record", "time", "removed", "database", "statements"],
+)
+def test_a_changed_source_is_read_again(root, tmp_path, reads, change):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    change(root)
+    again = ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(reads) == 2
+    assert same(again, ptbxl.load(root, cache=tmp_path / "other"))
+    assert folder_of(tmp_path / "cache").is_dir()  # the old one is gone
+
+
+def test_a_file_that_comes_back_is_noticed(root, tmp_path):
+    path = root / "records100/00000/00003_lr.dat"
+    content = path.read_bytes()
+    path.unlink()
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 5
+    path.write_bytes(content)
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["signals.bin", "table.json", "excluded.json", "sources.json", "manifest.json"]
+)
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
+def test_a_cache_cut_short_is_made_again(root, tmp_path, reads, name, damage):
+    first = ptbxl.load(root, cache=tmp_path / "cache")
+    expected, path = np.array(first.signals), folder_of(tmp_path / "cache") / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[:-1] if damage == "cut" else b"")
+    again = ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(reads) == 2 and np.array_equal(again.signals, expected)
+
+
+@pytest.mark.parametrize("name", ["table.json", "excluded.json", "sources.json", "manifest.json"])
+def test_a_cache_with_a_changed_byte_is_made_again(root, tmp_path, reads, name):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    rewrite(folder_of(tmp_path / "cache") / name)
+    ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", '{"files": 3}', '{"files": {}}', '{"files": {"/etc/hosts": 1}}']
+)
+def test_a_foreign_manifest_is_not_believed(root, tmp_path, reads, content):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    (folder_of(tmp_path / "cache") / "manifest.json").write_text(content)
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+    assert len(reads) == 2
+
+
+def test_a_killed_reading_leaves_nothing_behind_that_opens(root, tmp_path, monkeypatch, reads):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signal_store, "write_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ptbxl.load(root, cache=tmp_path / "cache")
+    assert folders_of(tmp_path / "cache") == []
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+
+
+@pytest.mark.parametrize("large", [0, 1 << 24])
+def test_a_file_with_a_hole_is_not_the_file_that_was_written(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(signal_store, "LARGE", large)
+    content = np.random.default_rng(0).bytes(8_000_000)
+    (tmp_path / "whole").write_bytes(content)
+    (tmp_path / "hole").write_bytes(content[:5_000_000] + bytes(40_000) + content[5_040_000:])
+    assert signal_store.describe(tmp_path / "whole") == signal_store.describe(tmp_path / "whole")
+    assert signal_store.describe(tmp_path / "whole") != signal_store.describe(tmp_path / "hole")
+
+
+def test_what_a_killed_process_left_is_removed(root, tmp_path):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    place = folder_of(tmp_path / "cache")
+    place.rename(place.with_name(f".{place.name}-0123abcd"))
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+    assert folder_of(tmp_path / "cache") == place
+
+
+def test_other_requests_have_caches_of_their_own(root, tmp_path, reads):
+    ptbxl.load(root, cache=tmp_path / "cache")
+    ptbxl.load(root, leads=("V1", "I"), cache=tmp_path / "cache")
+    ptbxl.load(root, records=[2, 3], cache=tmp_path / "cache")
+    assert len(reads) == 3 and len(folders_of(tmp_path / "cache")) == 3
+    assert ptbxl.load(root, leads=("V1", "I"), cache=tmp_path / "cache").channels == ("V1", "I")
+
+
+def test_of_several_readers_at_once_one_reads_and_the_others_wait(root, tmp_path, reads):
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(ptbxl.load(root, cache=tmp_path / "cache")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reads) == 1 and len(found) == 4 and all(same(one, found[0]) for one in found)
+
+
+def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path):
+    with signal_store.replacing(tmp_path / "place") as draft:
+        (draft / "a").write_text("old")
+    with pytest.raises(RuntimeError), signal_store.replacing(tmp_path / "place") as draft:
+        (draft / "a").write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "place/a").read_text() == "old"
+    with signal_store.replacing(tmp_path / "place") as draft:
+        (draft / "b").write_text("new")
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+def test_a_table_comes_back_as_it_was(tmp_path):
+    table = pd.DataFrame(
+        {
+            "number": [0.1, np.nan, 1e300],
+            "count": [1, 2, 3],
+            "flag": [True, False, True],
+            "text": ['a "b"\n', np.nan, ""],
+            "subject": pd.array([1, pd.NA, 3], dtype="Int64"),
+        }
+    )
+    signal_store.write_table(tmp_path / "table.json", table)
+    json.loads((tmp_path / "table.json").read_text())
+    pd.testing.assert_frame_equal(signal_store.read_table(tmp_path / "table.json"), table)

@@ -88,7 +88,9 @@ def scalograms(signals: int, samples: int, sampling_rate: float) -> None:
             took[name].append(seconds(way))
     # First calls compile and plan: they stay out of the comparison.
     medians = {name: median(times[1:]) for name, times in took.items()}
-    print(f"scalograms of {signals} x {samples} samples, {SCALES} scales, {BINS} time bins; medians of {4 * ROUNDS}")
+    print(
+        f"scalograms of {signals} x {samples} samples, {SCALES} scales, {BINS} time bins; medians of {4 * ROUNDS}"
+    )
     for name, middle in medians.items():
         print(f"  {name:17} {1000 * middle:8.2f} ms {middle / medians['ours']:8.1f} x the time of ours")
 
@@ -98,7 +100,9 @@ def optional(package: str):
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        print(f"{package} is left out of the comparison: {error}. `make env` installs requirements.lock, which has it")
+        print(
+            f"{package} is left out of the comparison: {error}. `make env` installs requirements.lock, which has it"
+        )
         return None
 
 
@@ -110,7 +114,9 @@ def detecting() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.edf"
         subprocess.run([sys.executable, __file__, "--write", path], check=True)
-        told = subprocess.run([sys.executable, __file__, "--detect", path], check=True, capture_output=True, text=True)
+        told = subprocess.run(
+            [sys.executable, __file__, "--detect", path], check=True, capture_output=True, text=True
+        )
     print(told.stdout, end="")
 
 
@@ -120,7 +126,9 @@ def write_long(path: Path) -> None:
     noise = rng.normal(0, 50, HOURS * 3600 * 256).clip(-800, 800)
     labels = ["T8-P8" if name == "T8-P8-1" else name for name in chbmit.CHANNELS]
     signals = [
-        edfio.EdfSignal(np.roll(noise, 997 * i), 256, label=label, physical_dimension="uV", physical_range=(-800, 800))
+        edfio.EdfSignal(
+            np.roll(noise, 997 * i), 256, label=label, physical_dimension="uV", physical_range=(-800, 800)
+        )
         for i, label in enumerate(labels)
     ]
     edfio.Edf(signals).write(path)

@@ -11,20 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from biosignals import caching
-
-settings.register_profile("patient", deadline=None)  # how long an example takes says nothing of what is tested
+settings.register_profile(
+    "patient", deadline=None
+)  # how long an example takes says nothing of what is tested
 settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    """What a test keeps is not found by another."""
-    yield
-    caching.keep_in(None)
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,15 @@ def tiny_run(tmp_path_factory) -> Run:
 
 def execute(chapter: str, folder: Path) -> str:
     """Run one chapter on the tiny profile; its error, empty if it went well."""
-    command = [sys.executable, ROOT / "notebooks/execute.py", chapter, "--profile", "tiny", "--folder", folder]
+    command = [
+        sys.executable,
+        ROOT / "notebooks/execute.py",
+        chapter,
+        "--profile",
+        "tiny",
+        "--folder",
+        folder,
+    ]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # nets this small lose more by threads than they gain
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=one_thread)
     return without_progress(result.stderr) if result.returncode else ""

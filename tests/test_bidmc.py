@@ -23,7 +23,9 @@ def write_record(root, number, samples=1500, rate=125, subject="s01182"):
     folder = root / "bidmc_csv"
     folder.mkdir(parents=True, exist_ok=True)
     own = values(number, samples)
-    table = pd.DataFrame({"Time [s]": np.arange(samples) / rate} | {f" {name}": own[name] for name in ORDERS[number]})
+    table = pd.DataFrame(
+        {"Time [s]": np.arange(samples) / rate} | {f" {name}": own[name] for name in ORDERS[number]}
+    )
     table.to_csv(folder / f"bidmc_{number:02d}_Signals.csv", index=False)
     text = f"bidmc_{number:02d}\nAge: 90+\nMIMIC II matched wdb ID: {subject}\nMIMIC II data segment: 2688-03-25\n"
     (folder / f"bidmc_{number:02d}_Fix.txt").write_text(text)
@@ -43,7 +45,11 @@ def load(root, tmp_path):
 
 def test_channels_are_found_by_name_in_any_order(load):
     recordings = load()
-    assert recordings.channels == ("II", "PLETH") and recordings.sampling_rate == 125 and recordings.excluded.empty
+    assert (
+        recordings.channels == ("II", "PLETH")
+        and recordings.sampling_rate == 125
+        and recordings.excluded.empty
+    )
     assert recordings.signals.shape == (3, 2, 1500) and recordings.signals.dtype == np.int16
     for number, signals in zip((1, 2, 7), recordings.physical()):
         np.testing.assert_allclose(signals, [values(number)["II"], values(number)["PLETH"]], atol=1e-6)
@@ -85,7 +91,10 @@ def without(root, name):
 @pytest.mark.parametrize(
     "damage, reason",
     [
-        (lambda root: cut(root, 900), "bidmc_02_Signals.csv has 900 samples, expected 1500.*download the set again"),
+        (
+            lambda root: cut(root, 900),
+            "bidmc_02_Signals.csv has 900 samples, expected 1500.*download the set again",
+        ),
         (lambda root: write_record(root, 2, rate=250), "sampled at 250 Hz by its Time, expected 125 Hz"),
         (lambda root: edit(root, "Time [s]", "II"), "has 'II' in its first column, expected Time"),
         (lambda root: edit(root, " PLETH", " II"), "no lead PLETH"),
@@ -132,7 +141,9 @@ def test_missing_folders_are_named_with_their_remedy(tmp_path):
 
 
 @settings(max_examples=15)
-@given(st.permutations("RESP PLETH V AVR II ABP".split()), st.integers(2, 40), st.sampled_from(["", " ", "  "]))
+@given(
+    st.permutations("RESP PLETH V AVR II ABP".split()), st.integers(2, 40), st.sampled_from(["", " ", "  "])
+)
 def test_any_order_of_columns_reads_the_same(tmp_path_factory, order, samples, blank):
     path = tmp_path_factory.mktemp("record") / "bidmc_01_Signals.csv"
     counts = np.random.default_rng(samples).integers(-3000, 3000, (6, samples))
@@ -147,7 +158,12 @@ def test_any_order_of_columns_reads_the_same(tmp_path_factory, order, samples, b
 def test_pulses_of_recordings_keep_their_subject_and_have_derived_types(load):
     recordings = load()
     found = preparation.segment_pulses(recordings, "PLETH")
-    assert found.channels == ("PLETH",) and found.sampling_rate == 100 and found.scale == 1 and found.unit == "maximum"
+    assert (
+        found.channels == ("PLETH",)
+        and found.sampling_rate == 100
+        and found.scale == 1
+        and found.unit == "maximum"
+    )
     assert found.signals.shape[1] == 1 and found.signals.dtype == np.float32
     assert (found.signals.max(axis=-1) == 1).all()
     counts = found.table.groupby("recording").size()

@@ -181,7 +181,9 @@ def test_every_failure_names_a_record_of_the_reference_run():
 def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
     monkeypatch.chdir(ROOT)
     files = sorted(Path("book/reference/models").iterdir())
-    assert [file.name for file in files] == [f"{name}.{end}" for name in ("af", "seizure", "superclass") for end in ("json", "onnx")]
+    assert [file.name for file in files] == [
+        f"{name}.{end}" for name in ("af", "seizure", "superclass") for end in ("json", "onnx")
+    ]
     assert sum(file.stat().st_size for file in files) < 3e6
     rng = np.random.default_rng(0)
     for model in files[1::2]:

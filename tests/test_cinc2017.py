@@ -109,4 +109,6 @@ def test_records_set_aside_are_only_read_when_named(tmp_path):
     (tmp_path / cinc2017.SET_ASIDE).write_text(f"{names[1]}\nA99999\n")
     others = cinc2017.load(tmp_path, cache=tmp_path / "cache")
     assert list(others.table.index) == [names[0], *names[2:]]
-    assert list(cinc2017.load(tmp_path, records=[names[1]], cache=tmp_path / "cache").table.index) == [names[1]]
+    assert list(cinc2017.load(tmp_path, records=[names[1]], cache=tmp_path / "cache").table.index) == [
+        names[1]
+    ]

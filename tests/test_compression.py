@@ -31,7 +31,9 @@ def net():
 
 
 def signals(count, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(0.1, 0.5, (count, 2, SAMPLES)).astype(np.float32))
+    return torch.from_numpy(
+        np.random.default_rng(seed).normal(0.1, 0.5, (count, 2, SAMPLES)).astype(np.float32)
+    )
 
 
 def answers(path, x):
@@ -69,7 +71,9 @@ def test_weights_at_zero_stay_there_while_the_net_learns(net, tmp_path):
     fit = learnt_further(masked, tmp_path)
     assert prune.sparsity(fit.net) == prune.sparsity(masked)
     learnt = convolutions(prune.remove_masks(fit.net))
-    for layer, mask, before in zip(learnt, convolutions(prune.remove_masks(masked)), convolutions(net), strict=True):
+    for layer, mask, before in zip(
+        learnt, convolutions(prune.remove_masks(masked)), convolutions(net), strict=True
+    ):
         assert torch.equal(layer.weight == 0, mask.weight == 0)
         assert not torch.equal(layer.weight, before.weight)
 
@@ -179,7 +183,9 @@ def test_lstms_are_exported_with_all_that_they_answer(options, tmp_path):
 def test_a_setting_that_no_weight_shows_makes_another_structure(tmp_path):
     x = signals(5)
     for negative in (0.1, 0.9):
-        net = torch.nn.Sequential(torch.nn.LeakyReLU(negative), torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten())
+        net = torch.nn.Sequential(
+            torch.nn.LeakyReLU(negative), torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten()
+        )
         path = export.export(net, x[:2], tmp_path / f"{negative}.onnx")
         np.testing.assert_allclose(answers(path, x), net(x).sigmoid(), atol=1e-5)
 
@@ -295,8 +301,14 @@ def test_weights_of_eight_bits_have_a_scale_per_channel_or_one(exported, tmp_pat
     for per_channel, sizes in ((True, {4, 12, 24, 3}), (False, {1})):
         path = quantize.to_int8(exported, tmp_path / "int8.onnx", signals(4).numpy(), per_channel)
         graph = onnx.load(path).graph
-        weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8}
-        scales = {node.input[1] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in weights}
+        weights = {
+            tensor.name: tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8
+        }
+        scales = {
+            node.input[1]
+            for node in graph.node
+            if node.op_type == "DequantizeLinear" and node.input[0] in weights
+        }
         found = {max(1, int(np.prod(tensor.dims))) for tensor in graph.initializer if tensor.name in scales}
         assert found == sizes
 
@@ -315,7 +327,12 @@ def test_a_calibration_set_that_is_none_is_refused(exported, tmp_path, spoiled):
     bad = signals(4).numpy()
     bad[1, 0, 5] = spoiled
     good = signals(4).numpy()
-    for calibration, message in ((bad, "NaN"), (good[:0], "needs"), (good[:, :1], "takes"), (good[..., :50], "takes")):
+    for calibration, message in (
+        (bad, "NaN"),
+        (good[:0], "needs"),
+        (good[:, :1], "takes"),
+        (good[..., :50], "takes"),
+    ):
         with pytest.raises(ValueError, match=message):
             quantize.to_int8(exported, tmp_path / "int8.onnx", calibration)
     with pytest.raises(ValueError, match="method is one of"):

@@ -69,7 +69,10 @@ def test_too_few_records_deny_nothing():
     p = np.where(targets == 1, 0.9, np.linspace(0, 0.5, 108)[:, None])
     ((no, yes),) = conformal.thresholds(targets, p, 0.1)  # 8 positives cannot promise 1 in 10; 9 could
     assert no == -math.inf and 0 < yes < 1
-    assert conformal.prediction_sets(np.array([[0.0], [0.95]]), np.array([[no, yes]])).tolist() == [[ABSTAIN], [YES]]
+    assert conformal.prediction_sets(np.array([[0.0], [0.95]]), np.array([[no, yes]])).tolist() == [
+        [ABSTAIN],
+        [YES],
+    ]
     assert np.isinf(conformal.thresholds(targets[:0], p[:0], 0.1)).all()
 
 
@@ -107,9 +110,13 @@ def test_each_fold_is_answered_by_its_nets_others():
     targets, p, subjects, folds, nets = cross_validated(600, np.random.default_rng(1), shift=0.5)
     found = conformal.sets_out_of_fold(targets, p, subjects, folds, nets, 0.2)
     for fold, others in ((1, (2, 3)), (8, (7, 9))):
-        calibrating = np.isin(folds, others) & np.isin(np.arange(600), splits.sample_per_subject(subjects, 1, seed=0))
+        calibrating = np.isin(folds, others) & np.isin(
+            np.arange(600), splits.sample_per_subject(subjects, 1, seed=0)
+        )
         limits = conformal.thresholds(targets[calibrating], p[calibrating], 0.2)
-        np.testing.assert_array_equal(found[folds == fold], conformal.prediction_sets(p[folds == fold], limits))
+        np.testing.assert_array_equal(
+            found[folds == fold], conformal.prediction_sets(p[folds == fold], limits)
+        )
     with pytest.raises(ValueError, match="two folds"):
         conformal.sets_out_of_fold(targets, p, subjects, np.arange(600) % 9, nets, 0.2)
     with pytest.raises(ValueError, match="none to calibrate with"):
@@ -134,6 +141,10 @@ def test_error_rates_that_are_none_are_refused(error):
 
 
 def test_what_does_not_fit_is_refused():
-    for targets, p in ((np.ones((3, 1)), np.ones((4, 1))), (np.ones(3), np.ones(3)), (np.ones((3, 1)), np.full((3, 1), np.nan))):
+    for targets, p in (
+        (np.ones((3, 1)), np.ones((4, 1))),
+        (np.ones(3), np.ones(3)),
+        (np.ones((3, 1)), np.full((3, 1), np.nan)),
+    ):
         with pytest.raises(ValueError, match="finite probabilities"):
             conformal.thresholds(targets, p, 0.1)

@@ -72,7 +72,9 @@ def test_scores_of_changed_signals_come_in_the_same_order(tmp_path):
     fitted = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path)
     same = cross_validation.predict_perturbed(fitted, signals, lambda x: x)
     np.testing.assert_allclose(same, fitted.probabilities, atol=1e-6)
-    assert not np.allclose(cross_validation.predict_perturbed(fitted, signals, np.zeros_like), fitted.probabilities)
+    assert not np.allclose(
+        cross_validation.predict_perturbed(fitted, signals, np.zeros_like), fitted.probabilities
+    )
 
 
 def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
@@ -81,7 +83,9 @@ def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
     first = len(splits.groups(signals.table)[0][1])
     flipped = targets.copy()
     flipped[fitted.rows[:first]] = 1 - flipped[fitted.rows[:first]]
-    before, after = (cross_validation.decide_out_of_fold(fitted, labels, signals.table) for labels in (targets, flipped))
+    before, after = (
+        cross_validation.decide_out_of_fold(fitted, labels, signals.table) for labels in (targets, flipped)
+    )
     np.testing.assert_array_equal(before[:first], after[:first])
 
 
@@ -121,7 +125,9 @@ def test_scaling_of_a_group_is_learnt_on_the_others_and_repairs_what_is_too_high
     changed = targets.copy()
     changed[splits.groups(table)[0][1]] = 0  # the first group's own labels
     own = len(splits.groups(table)[0][1])
-    np.testing.assert_array_equal(cross_validation.calibrate_out_of_fold(fitted, changed, table)[:own], scaled[:own])
+    np.testing.assert_array_equal(
+        cross_validation.calibrate_out_of_fold(fitted, changed, table)[:own], scaled[:own]
+    )
 
 
 def test_resampled_rows_are_balanced_rows_of_the_training_set():
@@ -186,4 +192,6 @@ def test_what_a_forest_said_is_found_again_as_long_as_nothing_that_made_it_has_c
         assert len(list(tmp_path.iterdir())) == 3 * number, what
     for file in tmp_path.iterdir():  # what is there is taken, not computed again
         np.save(file, np.load(file) - 1)
-    np.testing.assert_array_equal(cross_validation.classifier_out_of_fold(*cases["first"]), alone["first"] - 1)
+    np.testing.assert_array_equal(
+        cross_validation.classifier_out_of_fold(*cases["first"]), alone["first"] - 1
+    )

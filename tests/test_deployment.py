@@ -65,7 +65,15 @@ def expected(net, x):
 
 
 def write_wfdb(folder, x, rate, names, units="mV"):
-    wfdb.wrsamp("record", rate, [units] * len(x), list(names), p_signal=x.T, fmt=["16"] * len(x), write_dir=str(folder))
+    wfdb.wrsamp(
+        "record",
+        rate,
+        [units] * len(x),
+        list(names),
+        p_signal=x.T,
+        fmt=["16"] * len(x),
+        write_dir=str(folder),
+    )
     return folder / "record.hea"
 
 
@@ -95,7 +103,15 @@ def write_h5_of_fixed_length(folder, x, rate, names):
 
 
 def write_other_wfdb(folder, x, rate, names):
-    wfdb.wrsamp("record", rate, ["mV"] * len(x), list(names), p_signal=x.T, fmt=["212"] * len(x), write_dir=str(folder))
+    wfdb.wrsamp(
+        "record",
+        rate,
+        ["mV"] * len(x),
+        list(names),
+        p_signal=x.T,
+        fmt=["212"] * len(x),
+        write_dir=str(folder),
+    )
     return folder / "record.hea"
 
 
@@ -131,8 +147,14 @@ def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
         (readers.from_array(ecg() * [[1], [0]], ("I", "II"), 100), "II never moves"),
         (readers.from_array(np.where(np.arange(400) == 7, np.nan, ecg()), ("I", "II"), 100), "NaN"),
         (readers.from_array(1e-3 * ecg(), ("I", "II"), 100), "no channel spans 5 uV; is its unit right"),
-        (readers.from_array(np.where(np.arange(400) < 120, [[1], [0]] * ecg(), ecg()), ("I", "II"), 100), "II stands still for 30%"),
-        (readers.from_array(np.repeat(ecg(rate=1), 100, axis=1), ("I", "II"), 100), "none of its channels moves"),
+        (
+            readers.from_array(np.where(np.arange(400) < 120, [[1], [0]] * ecg(), ecg()), ("I", "II"), 100),
+            "II stands still for 30%",
+        ),
+        (
+            readers.from_array(np.repeat(ecg(rate=1), 100, axis=1), ("I", "II"), 100),
+            "none of its channels moves",
+        ),
         (readers.from_array(ecg(channels=3), ("I", "II", "ii"), 100), "ii stands twice"),
         (readers.from_array(ecg(), ("I", "II"), 100, unit="mmHg"), "in mmhg; they must be in V, mV or uV"),
     ],
@@ -156,7 +178,10 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory, write):
     place = write(tmp_path_factory.mktemp("damaged"), ecg(seconds=1, rate=20), 20, ("I", "II"))
     whole = place.read_bytes()
 
-    @given(length=st.integers(0, 30), damage=st.dictionaries(st.integers(0, len(whole) - 1), st.integers(0, 255), max_size=4))
+    @given(
+        length=st.integers(0, 30),
+        damage=st.dictionaries(st.integers(0, len(whole) - 1), st.integers(0, 255), max_size=4),
+    )
     def read_damaged(length, damage):
         content = bytearray(whole)
         for where, byte in damage.items():
@@ -190,7 +215,10 @@ def test_files_that_are_too_large_are_refused(tmp_path, monkeypatch, write):
 
 
 def test_files_that_are_none_are_refused(tmp_path):
-    for path, message in ((tmp_path / "none.edf", "no such file"), (tmp_path / "a.exe", "a recording is one of")):
+    for path, message in (
+        (tmp_path / "none.edf", "no such file"),
+        (tmp_path / "a.exe", "a recording is one of"),
+    ):
         with pytest.raises(readers.InvalidRecording, match=message):
             readers.read(path)
     with pytest.raises(readers.InvalidRecording, match="channels, samples"):
@@ -204,7 +232,9 @@ def test_uneven_times_and_missing_rates_are_refused(tmp_path):
     assert readers.read(tmp_path / "a.csv", 100.0).sampling_rate == 100.0
     times = np.arange(400) / 100
     times[200:] += 3
-    np.savetxt(tmp_path / "b.csv", np.column_stack([times, ecg().T]), delimiter=",", header="time,I,II", comments="")
+    np.savetxt(
+        tmp_path / "b.csv", np.column_stack([times, ecg().T]), delimiter=",", header="time,I,II", comments=""
+    )
     with pytest.raises(readers.InvalidRecording, match="equal steps"):
         readers.read(tmp_path / "b.csv")
 
@@ -226,7 +256,10 @@ def test_text_in_hdf5_may_be_of_fixed_length(tmp_path):
     assert found.units == ("V", "V") and found.channels == ("I", "II")
 
 
-@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/signals"), h5py.SoftLink("/inner"), h5py.ExternalLink("none.h5", "/x")])
+@pytest.mark.parametrize(
+    "link",
+    [h5py.ExternalLink("other.h5", "/signals"), h5py.SoftLink("/inner"), h5py.ExternalLink("none.h5", "/x")],
+)
 def test_links_in_hdf5_are_refused_and_not_followed(tmp_path, link):
     x = ecg()
     write_h5(tmp_path, x, 100, ("I", "II")).rename(tmp_path / "other.h5")
@@ -271,14 +304,18 @@ def test_models_that_are_none_are_refused(name):
 
 
 def test_a_reply_says_what_is_answered_or_why_not(model):
-    assert predict.reply(ecg(), model, ("I", "II"), 100) == str(predict.predict(ecg(), model, ("I", "II"), 100))
+    assert predict.reply(ecg(), model, ("I", "II"), 100) == str(
+        predict.predict(ecg(), model, ("I", "II"), 100)
+    )
     assert predict.reply(ecg(1.0), model, ("I", "II"), 100) == "refused: 1.0 s; made needs 2 s or longer"
 
 
 def test_names_do_not_reach_the_terminal_raw(model, tmp_path):
     evil = tmp_path / "evil.onnx"
     evil.write_bytes(model.read_bytes())
-    card.write_card(replace(CARD, model="\x1b[2J", task="\u202etask", classes=("a\nNORM 1.000", "b\x07", "é")), evil)
+    card.write_card(
+        replace(CARD, model="\x1b[2J", task="\u202etask", classes=("a\nNORM 1.000", "b\x07", "é")), evil
+    )
     said = predict.reply(ecg(), evil, ("I", "II"), 100)
     refused = predict.reply(ecg(), evil, ("\x1b]0;I\x07", "II\r"), 100)
     for text in (said, refused):
@@ -287,8 +324,17 @@ def test_names_do_not_reach_the_terminal_raw(model, tmp_path):
     assert "\\x1b[2J needs I" in refused
     bad = tmp_path / "\x1b[31mbad.edf"
     bad.write_bytes(b"")
-    done = ask(bad, write_csv(tmp_path, ecg(), 100.0, ("I", "II")).rename(tmp_path / "\x1b[2J.csv"), "--models", tmp_path)
-    assert "\x1b" not in done.stdout + done.stderr and "\\x1b[31mbad.edf" in done.stderr and "\\x1b[2J.csv" in done.stdout
+    done = ask(
+        bad,
+        write_csv(tmp_path, ecg(), 100.0, ("I", "II")).rename(tmp_path / "\x1b[2J.csv"),
+        "--models",
+        tmp_path,
+    )
+    assert (
+        "\x1b" not in done.stdout + done.stderr
+        and "\\x1b[31mbad.edf" in done.stderr
+        and "\\x1b[2J.csv" in done.stdout
+    )
 
 
 def test_a_card_comes_back_as_it_was_written(model):
@@ -378,9 +424,13 @@ def test_headers_that_name_files_elsewhere_are_refused(tmp_path, name, form):
     (tmp_path / "secret.dat").write_bytes(bytes(8000))
     (tmp_path / "set").mkdir()
     header = tmp_path / "set/record.hea"
-    header.write_text("record 2 100 400\n" + "".join(f"{name} {form} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II")))
+    header.write_text(
+        "record 2 100 400\n" + "".join(f"{name} {form} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II"))
+    )
     # Format 212 is left to wfdb, which knows no such name.
-    with pytest.raises(readers.InvalidRecording, match="outside of its folder" + "|invalid syntax" * (form == "212")):
+    with pytest.raises(
+        readers.InvalidRecording, match="outside of its folder" + "|invalid syntax" * (form == "212")
+    ):
         readers.read(header)
 
 
@@ -411,7 +461,9 @@ def test_records_of_several_segments_are_refused(tmp_path):
 def test_other_formats_of_wfdb_are_read_and_gaps_filled(net, model, tmp_path):
     x = ecg()
     x[0, 100:110] = np.nan
-    wfdb.wrsamp("record", 100, ["mV", "NU"], ["I", "RESP"], p_signal=x.T, fmt=["212", "212"], write_dir=str(tmp_path))
+    wfdb.wrsamp(
+        "record", 100, ["mV", "NU"], ["I", "RESP"], p_signal=x.T, fmt=["212", "212"], write_dir=str(tmp_path)
+    )
     found = readers.read(tmp_path / "record.hea")
     assert found.units == ("mV", "NU")
     filled = np.interp(np.arange(400), np.flatnonzero(np.isfinite(x[0])), x[0][np.isfinite(x[0])])
@@ -438,7 +490,9 @@ def test_long_recordings_are_answered_by_the_hour(net, model, tmp_path):
     by_time.write_bytes(model.read_bytes())
     card.write_card(replace(CARD, aggregation="maximum", step=2.0, smoothing=3), by_time)
     found = biosignals.predict(x, by_time, ("I", "II"), rate)
-    windows = np.stack([resample(x[:, start : start + 500], rate, 100) for start in range(0, x.shape[1], 500)])
+    windows = np.stack(
+        [resample(x[:, start : start + 500], rate, 100) for start in range(0, x.shape[1], 500)]
+    )
     with torch.no_grad():
         scores = net(torch.from_numpy(windows).float()).sigmoid().numpy()
     smooth = np.stack([events.smooth(score, 3) for score in scores.T], axis=1)
@@ -460,7 +514,10 @@ def test_long_recordings_are_answered_by_the_hour(net, model, tmp_path):
 def test_a_centred_net_takes_windows_as_recorded(net):
     x = np.random.default_rng(0).normal(40, 5, (3, 2, 200)).astype(np.float32)
     with torch.no_grad():
-        as_recorded, as_learnt = Centred(net)(torch.from_numpy(x)), net(torch.from_numpy(prepare(x, 100, 100)))
+        as_recorded, as_learnt = (
+            Centred(net)(torch.from_numpy(x)),
+            net(torch.from_numpy(prepare(x, 100, 100))),
+        )
     np.testing.assert_allclose(as_recorded, as_learnt, atol=1e-4)
 
 
@@ -504,12 +561,17 @@ def test_short_plateaus_of_honest_recordings_are_none(model):
 def test_many_recordings_get_the_answers_of_each(net, model):
     x = np.stack([ecg(seed=seed) for seed in range(3)]).astype(np.float32)
     found = predict.probabilities(model, x)
-    np.testing.assert_allclose(found, [biosignals.predict(one, model, ("I", "II"), 100).probabilities for one in x], atol=1e-6)
+    np.testing.assert_allclose(
+        found, [biosignals.predict(one, model, ("I", "II"), 100).probabilities for one in x], atol=1e-6
+    )
 
 
 def ask(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "biosignals", "predict", *arguments], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "biosignals", "predict", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -527,7 +589,10 @@ def test_without_a_model_the_command_asks_all_that_fit(model, tmp_path):
     for name, channels in {"two": ("I", "II"), "other": ("V1", "V2"), "fast": ("II", "I")}.items():
         (tmp_path / f"{name}.onnx").write_bytes(model.read_bytes())
         rate = 200.0 if name == "fast" else 100.0
-        card.write_card(replace(CARD, model=name, channels=channels, sampling_rate=rate, step=0.5), tmp_path / f"{name}.onnx")
+        card.write_card(
+            replace(CARD, model=name, channels=channels, sampling_rate=rate, step=0.5),
+            tmp_path / f"{name}.onnx",
+        )
     fits = ask(write_csv(tmp_path, ecg(), 100.0, ("I", "II")), "--models", tmp_path)
     assert fits.returncode == 0 and "superclass, two" in fits.stdout
     assert "other" not in fits.stdout + fits.stderr
@@ -543,5 +608,7 @@ def test_neither_the_library_nor_an_answer_waits_for_what_it_does_not_need(model
     record = write_wfdb(tmp_path, ecg(rate=300), 300, ("I", "II"))
     code = f"import sys, biosignals; assert 'onnxruntime' not in sys.modules; biosignals.predict({str(record)!r}, {str(model)!r})"
     heavy = "print([name for name in ('torch', 'scipy', 'pandas', 'sklearn', 'wfdb') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", f"{code}; {heavy}"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {heavy}"], check=True, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "[]"

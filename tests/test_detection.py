@@ -246,7 +246,9 @@ def test_misuse_is_told_clearly():
 
 
 def test_scores_are_sorted_into_their_recordings():
-    table = pd.DataFrame({"recording": ["b", "a", "b"], "start": [0.0, 0.0, 5.0]}, index=["b@0", "a@0", "b@5"])
+    table = pd.DataFrame(
+        {"recording": ["b", "a", "b"], "start": [0.0, 0.0, 5.0]}, index=["b@0", "a@0", "b@5"]
+    )
     recordings = [EegRecording("1", name, "", ("x",), 256.0, 5120, ((1.0, 2.0),)) for name in ("a", "c", "b")]
     found = group_by_recording(recordings, table, np.array([0.1, 0.2, 0.3]))
     assert [list(r.scores) for r in found] == [[0.2], [0.1, 0.3]]

@@ -81,7 +81,9 @@ def test_decoupled_parts_add_up_to_hintons_with_the_teachers_own_weight():
                        for net in (s, t))  # fmt: skip
         rest = 1 - softmax(theirs.logits.numpy() / 4, 1)[0, int(target.argmax())]
         decoupled = distillation.DKD(1.0, float(rest), 4.0)(own, theirs, target[None])
-        assert float(decoupled) == pytest.approx(float(distillation.SoftTargets(4)(own, theirs, target[None])), rel=1e-4)
+        assert float(decoupled) == pytest.approx(
+            float(distillation.SoftTargets(4)(own, theirs, target[None])), rel=1e-4
+        )
 
 
 def test_decoupled_refuses_several_labels():
@@ -101,7 +103,9 @@ def test_relations_do_not_change_with_scale_place_or_rotation():
 
 def test_distances_and_angles_are_those_of_drawn_points():
     corner = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
-    torch.testing.assert_close(distillation.distances(corner), torch.tensor([[0, 3, 4], [3, 0, 5], [4, 5, 0]]) / 4)
+    torch.testing.assert_close(
+        distillation.distances(corner), torch.tensor([[0, 3, 4], [3, 0, 5], [4, 5, 0]]) / 4
+    )
     cosines = distillation.angles(corner)
     assert float(cosines[0, 1, 2]) == pytest.approx(0, abs=1e-6)  # the right angle
     assert float(cosines[1, 0, 2]) == pytest.approx(3 / 5) and float(cosines[2, 0, 1]) == pytest.approx(4 / 5)
@@ -113,7 +117,9 @@ def test_label_wise_relations_look_only_at_recordings_that_have_the_label():
     absent = targets.clone()
     absent[:, 2] = 0
     moved = t._replace(embeddings=t.embeddings + 9 * targets[:, 2:])
-    assert float(distillation.LabelWiseDistance()(s, moved, absent)) == pytest.approx(float(distillation.LabelWiseDistance()(s, t, absent)))
+    assert float(distillation.LabelWiseDistance()(s, moved, absent)) == pytest.approx(
+        float(distillation.LabelWiseDistance()(s, t, absent))
+    )
     assert float(before) != pytest.approx(float(distillation.LabelWiseDistance()(s, t, absent)))
     assert float(distillation.LabelWiseDistance()(s, t, torch.zeros_like(targets))) == 0
 
@@ -131,7 +137,9 @@ def test_alignment_is_lowest_where_each_recording_finds_itself():
 def test_mean_discrepancy_grows_with_the_distance_of_two_clouds():
     t = answer(200)
     found = [
-        float(distillation.MaximumMeanDiscrepancy()(t._replace(projected=t.embeddings.flip(0) + shift), t, None))
+        float(
+            distillation.MaximumMeanDiscrepancy()(t._replace(projected=t.embeddings.flip(0) + shift), t, None)
+        )
         for shift in (0, 1, 4)
     ]
     assert found[0] == pytest.approx(0, abs=1e-6) and found[0] < found[1] < found[2]
@@ -142,7 +150,9 @@ def test_triplets_ask_for_a_margin_to_other_labels_only():
     t = answer(3, 2, 2, 2)._replace(embeddings=places)
     targets = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     s = t._replace(projected=places)
-    assert float(distillation.Triplet(1.0)(s, t, targets)) == 0  # others are sqrt(2) away, neighbours do not count
+    assert (
+        float(distillation.Triplet(1.0)(s, t, targets)) == 0
+    )  # others are sqrt(2) away, neighbours do not count
     assert float(distillation.Triplet(2.0)(s, t, targets)) == pytest.approx(2 - math.sqrt(2), abs=1e-5)
     assert float(distillation.Triplet()(s, t, torch.ones(3, 2))) == 0
 
@@ -221,7 +231,10 @@ def test_answers_are_kept_and_asked_for_once(tmp_path, monkeypatch):
 
 def test_an_ensemble_answers_by_the_mean_and_keeps_its_layer(tmp_path):
     signals, _ = recordings()
-    teachers = [distillation.teacher_outputs(untrained(model), signals, tmp_path) for model in ("student-57k", "student-124k")]
+    teachers = [
+        distillation.teacher_outputs(untrained(model), signals, tmp_path)
+        for model in ("student-57k", "student-124k")
+    ]
     both = distillation.average_teachers(teachers)
     np.testing.assert_allclose(both.logits, (teachers[0].logits + teachers[1].logits) / 2, atol=1e-6)
     np.testing.assert_allclose(both.embeddings @ both.weight.T + both.bias, both.logits, atol=1e-4)
@@ -246,13 +259,17 @@ def test_another_moment_is_of_the_same_subject_among_the_rows_and_never_the_same
     subjects = np.array(list("aabbbaab"))
     said = np.arange(8.0, dtype=np.float32)[:, None]
     rows = np.array([0, 1, 2, 4, 5, 7])
-    other = distillation.shuffle_within_subjects(TeacherOutputs(pd.RangeIndex(8), said, 10 * said), subjects, rows)
+    other = distillation.shuffle_within_subjects(
+        TeacherOutputs(pd.RangeIndex(8), said, 10 * said), subjects, rows
+    )
     source = other.logits[:, 0].astype(int)
     assert (subjects[source] == subjects).all() and set(source[rows]) == set(rows)
     assert (source[rows] != rows).all() and list(source[[3, 6]]) == [3, 6]
     np.testing.assert_array_equal(other.embeddings, 10 * other.logits)
     with pytest.raises(ValueError, match="subject b has one row"):
-        distillation.shuffle_within_subjects(TeacherOutputs(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2]))
+        distillation.shuffle_within_subjects(
+            TeacherOutputs(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2])
+        )
 
 
 def test_a_folded_teacher_has_no_layer_to_go_through():
@@ -274,9 +291,15 @@ def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
     signals, targets = recordings(120)
     recipe = Recipe(epochs=12, batch_size=16, crop=None)
     teacher = training.fit("student-124k", signals, targets, np.arange(80), None, recipe, tmp_path)
-    lesson = DistillationLoss(distillation.teacher_outputs(teacher, signals, tmp_path / "said"), ((1.0, distillation.BinarySoftTargets()),), 0.0)
+    lesson = DistillationLoss(
+        distillation.teacher_outputs(teacher, signals, tmp_path / "said"),
+        ((1.0, distillation.BinarySoftTargets()),),
+        0.0,
+    )
     nonsense = np.random.default_rng(5).permutation(targets)
-    student = training.fit("student-57k", signals, nonsense, np.arange(80), None, recipe, tmp_path, lesson=lesson)
+    student = training.fit(
+        "student-57k", signals, nonsense, np.arange(80), None, recipe, tmp_path, lesson=lesson
+    )
     found = prediction.predict(student.net, signals, np.arange(80, 120))
     assert roc_auc_score(targets[80:], found) > 0.95
 
@@ -284,19 +307,28 @@ def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 def test_a_lesson_can_be_any_term(tmp_path, term):
     signals, _ = recordings()
-    lesson = DistillationLoss(distillation.teacher_outputs(untrained("student-124k"), signals, tmp_path), ((0.5, term),))
+    lesson = DistillationLoss(
+        distillation.teacher_outputs(untrained("student-124k"), signals, tmp_path), ((0.5, term),)
+    )
     found = teach(tmp_path, lesson)
     assert np.isfinite(found.history.training_loss).all()
     # The projections stay behind: the student is a net like any other.
-    assert models.parameter_count(found.net) == models.parameter_count(models.create("student-57k", 2, 2, 100))
+    assert models.parameter_count(found.net) == models.parameter_count(
+        models.create("student-57k", 2, 2, 100)
+    )
 
 
 @pytest.mark.parametrize("model", ["resnet1d-wang", "s4", "cnn-lstm", "tcn"])
 def test_students_of_other_families_learn_too(tmp_path, model):
     signals, _ = recordings(samples=400)
     recipe = Recipe(epochs=1, batch_size=16, crop=None)
-    lesson = DistillationLoss(distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path), ((0.5, distillation.Hint()),))
-    assert np.isfinite(teach(tmp_path, lesson, model, (signals, recordings()[1]), recipe).history.training_loss).all()
+    lesson = DistillationLoss(
+        distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path),
+        ((0.5, distillation.Hint()),),
+    )
+    assert np.isfinite(
+        teach(tmp_path, lesson, model, (signals, recordings()[1]), recipe).history.training_loss
+    ).all()
 
 
 def test_a_student_with_a_second_input_learns_too(tmp_path):
@@ -316,7 +348,9 @@ def test_a_deit_listens_with_its_second_head(tmp_path):
     knowledge = TeacherOutputs(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
     lesson = DistillationLoss(knowledge, ((1.0, distillation.BinarySoftTargets(1.0)),), labels=1.0)
     recipe = Recipe(epochs=8, batch_size=16, crop=None, learning_rate=3e-3)
-    fit = training.fit("deit-small", pictures, np.zeros_like(targets), np.arange(60), None, recipe, tmp_path, lesson=lesson)
+    fit = training.fit(
+        "deit-small", pictures, np.zeros_like(targets), np.arange(60), None, recipe, tmp_path, lesson=lesson
+    )
     with torch.no_grad():
         net = fit.net
         x = (torch.from_numpy(pictures.physical(np.arange(4))) - net.mean) / net.deviation
@@ -337,7 +371,10 @@ def test_no_head_of_a_deit_stays_untaught(lesson):
 
 def test_lessons_tell_fits_apart(tmp_path):
     signals, _ = recordings()
-    one, other = (distillation.teacher_outputs(untrained(name), signals, tmp_path) for name in ("student-57k", "student-124k"))
+    one, other = (
+        distillation.teacher_outputs(untrained(name), signals, tmp_path)
+        for name in ("student-57k", "student-124k")
+    )
     lessons = [
         None, DistillationLoss(one), DistillationLoss(other), DistillationLoss(one, labels=0.4), DistillationLoss(one, ((0.5, distillation.BinarySoftTargets(3)),))
     ]  # fmt: skip
@@ -389,7 +426,10 @@ def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
 def test_out_of_fold_each_group_has_its_own_lesson(tmp_path):
     signals, targets = recordings()
     teachers = cross_validation.out_of_fold("student-124k", signals, targets, SHORT, tmp_path)
-    lessons = [DistillationLoss(distillation.teacher_outputs(fit, signals, tmp_path / "said")) for fit in teachers.fits]
+    lessons = [
+        DistillationLoss(distillation.teacher_outputs(fit, signals, tmp_path / "said"))
+        for fit in teachers.fits
+    ]
     students = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons)
     assert students.probabilities.shape == teachers.probabilities.shape
     with pytest.raises(ValueError):

@@ -92,7 +92,9 @@ def test_resample_agrees_with_the_fourier_method(old, new):
 def test_delay_is_found_to_a_fraction_of_a_sample(seconds):
     rng = np.random.default_rng(0)
     tones = [(rng.normal(), frequency, rng.uniform(0, 6)) for frequency in np.arange(1, 35, 0.7)]
-    x, y = (sum(a * np.sin(2 * np.pi * f * (TIME - lag) + phase) for a, f, phase in tones) for lag in (0, seconds))
+    x, y = (
+        sum(a * np.sin(2 * np.pi * f * (TIME - lag) + phase) for a, f, phase in tones) for lag in (0, seconds)
+    )
     assert delay(x[::5], y[::5], 100) == pytest.approx(seconds, abs=1e-4)
 
 

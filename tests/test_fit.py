@@ -1,4 +1,8 @@
+import subprocess
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -6,10 +10,11 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torchmetrics.classification import MultilabelAUROC
 
+from biosignals.caching import Cache
 from biosignals.data.recordings import Recordings
 from biosignals.training import fit as training
-from biosignals.training import predict as prediction
 from biosignals.training.recipe import Recipe
 
 SHORT = Recipe(epochs=2, batch_size=16, crop=100)
@@ -29,16 +34,25 @@ def recordings(count=60, samples=150, seed=0):
 def counted(monkeypatch):
     """How many fits were really trained."""
     fits, train = [], training._train
-    monkeypatch.setattr(training, "_train", lambda *args: (fits.append(args[0]), train(*args)))
+    monkeypatch.setattr(training, "_train", lambda one: fits.append(one) or train(one))
     return fits
 
 
-def fit(cache, data=None, recipe=SHORT, seed=0, train=range(40), validation=range(40, 60), **options):
+def fit(
+    folder,
+    data=None,
+    recipe=SHORT,
+    seed=0,
+    train=range(40),
+    validation=range(40, 60),
+    model="student-57k",
+    report=None,
+    **more,
+):
     signals, targets = data or recordings()
     validation = None if validation is None else np.array(validation)
-    return training.fit(
-        "student-57k", signals, targets, np.array(train), validation, recipe, cache, seed, **options
-    )  # fmt: skip
+    data = training.TrainingData(signals, targets, np.array(train), validation, **more)
+    return training.fit(model, data, recipe, seed, Cache(folder), report)
 
 
 def test_a_net_learns_what_is_there_to_learn(tmp_path):
@@ -46,15 +60,15 @@ def test_a_net_learns_what_is_there_to_learn(tmp_path):
     found = fit(tmp_path, data, Recipe(epochs=12, batch_size=16, crop=100))
     assert found.history.validation_auroc.max() > 0.95
     assert found.history.training_loss.iloc[-1] < found.history.training_loss.iloc[0]
-    probabilities = prediction.predict(found.net, data[0], np.arange(40, 60), crop=100)
-    assert probabilities.shape == (20, 2) and 0 <= probabilities.min() and probabilities.max() <= 1
+    p = found.predict(data[0], np.arange(40, 60))
+    assert p.shape == (20, 2) and 0 <= p.min() and p.max() <= 1
 
 
 def test_the_best_epoch_is_kept(tmp_path):
     data = recordings()
     found = fit(tmp_path, data, Recipe(epochs=6, batch_size=16, crop=100, learning_rate=0.03))
-    score = training.MultilabelAUROC(2)(
-        torch.from_numpy(prediction.predict(found.net, data[0], np.arange(40, 60), crop=100)),
+    score = MultilabelAUROC(2)(
+        torch.from_numpy(found.predict(data[0], np.arange(40, 60))),
         torch.from_numpy(data[1][40:]).int(),
     )
     assert float(score) == pytest.approx(found.history.validation_auroc.max(), abs=1e-4)
@@ -68,26 +82,14 @@ def test_a_finished_fit_is_found_again_and_is_the_same(tmp_path, counted):
     pd.testing.assert_frame_equal(first.history, second.history)
 
 
-def test_other_data_recipe_seed_or_code_is_another_fit(tmp_path, counted, monkeypatch):
+def test_other_data_recipe_or_seed_is_another_fit(tmp_path, counted):
     fit(tmp_path)
     fit(tmp_path, recordings(seed=1))
     fit(tmp_path, recipe=Recipe(epochs=2, batch_size=16, crop=90))
     fit(tmp_path, seed=1)
     fit(tmp_path, validation=None)
-    monkeypatch.setattr(training, "_code", lambda module: "changed")
     fit(tmp_path)
-    assert len(counted) == 6
-
-
-def test_comments_and_docstrings_are_not_code(tmp_path, monkeypatch):
-    module = tmp_path / "some_net.py"
-    monkeypatch.syspath_prepend(tmp_path)
-    module.write_text('"""A net."""\n\ndef f():\n    """Do."""\n    return 1\n')
-    before = training._code("some_net")
-    module.write_text('"""A good net."""\n\ndef f():\n    """Do it."""\n    return 1  # one\n')
-    assert training._code("some_net") == before
-    module.write_text('"""A net."""\n\ndef f():\n    """Do."""\n    return 2\n')
-    assert training._code("some_net") != before
+    assert len(counted) == 5
 
 
 def test_one_seed_gives_equal_fits(tmp_path):
@@ -100,9 +102,9 @@ def test_one_seed_gives_equal_fits(tmp_path):
 def test_the_learning_rate_goes_round_once_or_stays(tmp_path, monkeypatch, one_cycle):
     rates, step = [], training.TrainingModule.training_step
 
-    def watch(learner, batch):
-        rates.append(learner.trainer.optimizers[0].param_groups[0]["lr"])
-        return step(learner, batch)
+    def watch(module, batch):
+        rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])
+        return step(module, batch)
 
     monkeypatch.setattr(training.TrainingModule, "training_step", watch)
     fit(tmp_path, recipe=replace(SHORT, epochs=10, one_cycle=one_cycle))
@@ -116,23 +118,22 @@ def test_the_learning_rate_goes_round_once_or_stays(tmp_path, monkeypatch, one_c
 
 @pytest.mark.parametrize("validation", [None, range(40, 60)])
 @pytest.mark.parametrize("model", ["student-57k", "resnet1d-wang", "tcn", "s4"])
-def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_is_asked(
+def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_predicts(
     tmp_path, monkeypatch, model, validation
 ):
     modes = {"training": [], "validation": []}
 
     def watched(part, step):
-        def watch(learner, batch):
-            modes[part] += [module.training for module in learner.net.modules()]
-            return step(learner, batch)
+        def watch(module, batch):
+            modes[part] += [layer.training for layer in module.net.modules()]
+            return step(module, batch)
 
         return watch
 
     for part in modes:
         step = getattr(training.TrainingModule, f"{part}_step")
         monkeypatch.setattr(training.TrainingModule, f"{part}_step", watched(part, step))
-    rows = None if validation is None else np.array(validation)
-    found = training.fit(model, *recordings(), np.arange(40), rows, SHORT, tmp_path)
+    found = fit(tmp_path, validation=validation, model=model)
     assert all(modes["training"]) and not any(modes["validation"])
     assert not any(module.training for module in found.net.modules())
     for norm in (module for module in found.net.modules() if isinstance(module, torch.nn.BatchNorm1d)):
@@ -141,7 +142,7 @@ def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_is_ask
 
 def test_a_fit_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        training.TrainingModule, "on_train_epoch_end", lambda self: (_ for _ in ()).throw(RuntimeError("cut"))
+        training.Progress, "on_train_epoch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("cut"))
     )
     with pytest.raises(RuntimeError, match="cut"):
         fit(tmp_path)
@@ -162,16 +163,16 @@ def test_extra_targets_help_to_learn_but_are_not_scored(tmp_path):
     extra = np.hstack([targets, np.zeros_like(targets)])  # a class without positives has no AUROC
     found = fit(tmp_path, (signals, extra), n_scored_targets=2)
     assert found.history.validation_auroc.notna().all()
-    assert prediction.predict(found.net, signals, np.arange(5), crop=100).shape == (5, 4)
+    assert found.predict(signals, np.arange(5)).shape == (5, 4)
 
 
 def test_mixup_mixes_signals_and_labels_alike():
     torch.manual_seed(0)
     y = torch.rand(8, 3)
     x = y[:, :1, None].expand(8, 2, 10)
-    mixed_x, mixed_y, said = training._mix(x, y, 2 * y, 0.4)
+    mixed_x, mixed_y, outputs = training._mix(x, y, 2 * y, 0.4)
     torch.testing.assert_close(mixed_x[:, 0, 0], mixed_y[:, 0])
-    torch.testing.assert_close(said, 2 * mixed_y)
+    torch.testing.assert_close(outputs, 2 * mixed_y)
     assert not torch.equal(mixed_y, y)
 
 
@@ -180,7 +181,7 @@ def test_a_net_in_place_of_a_name_is_trained_further(tmp_path, counted):
     started = fit(tmp_path, data)
     still = Recipe(epochs=1, batch_size=16, crop=100, learning_rate=1e-12, weight_decay=0)
     further = [
-        training.fit(started.net, *data, np.arange(40), None, recipe, tmp_path)
+        fit(tmp_path, data, recipe, validation=None, model=started.net)
         for recipe in (still, still, replace(still, learning_rate=1e-2))
     ]
     assert len(counted) == 3  # the second was found again
@@ -189,7 +190,7 @@ def test_a_net_in_place_of_a_name_is_trained_further(tmp_path, counted):
     assert not torch.allclose(further[2].net.net.head.weight, weight, atol=1e-4)
     assert further[2].net.deviation == started.net.deviation
     other = fit(tmp_path, data, seed=1)
-    training.fit(other.net, *data, np.arange(40), None, still, tmp_path)
+    fit(tmp_path, data, still, validation=None, model=other.net)
     assert len(counted) == 5
 
 
@@ -204,7 +205,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
     signals, targets = recordings()
     with pytest.raises(ValueError, match="no recordings to train on"):
         fit(tmp_path, train=np.array([], int))
-    with pytest.raises(ValueError, match="59 rows of targets for 60"):
+    with pytest.raises(ValueError, match="59, 2.* of targets, expected .60 recordings"):
         fit(tmp_path, (signals, targets[:59]))
     with pytest.raises(ValueError, match="targets hold NaN"):
         fit(tmp_path, (signals, targets * np.nan))
@@ -241,36 +242,40 @@ def test_balanced_batches_hold_as_many_positives_as_negatives(tmp_path):
     signals, _ = recordings(count=400)
     rare = np.zeros((400, 1), np.float32)
     rare[::20] = 1
-    task = training.TrainingData(signals, rare, None, np.arange(400), np.array([], int), 1)
-    torch.manual_seed(0)
-    shares = [
-        float(torch.cat([y for _, _, y, _ in training._training_loader(task, replace(SHORT, balanced=balanced))]).mean())
-        for balanced in (True, False)
-    ]
+    shares = []
+    for balanced in (True, False):
+        data = training.TrainingData(signals, rare, np.arange(400))
+        net = training.build("student-57k", data, SHORT, 0)
+        recipe = replace(SHORT, balanced=balanced)
+        module = training.TrainingModule(net, net, data, recipe, 0, None)
+        module.trainer = SimpleNamespace(world_size=1, global_rank=0)
+        shares.append(float(torch.cat([y for _, _, y, _ in module.train_dataloader()]).mean()))
     assert shares == [pytest.approx(0.5, abs=0.1), pytest.approx(0.05, abs=0.01)]
 
 
-def test_exclusive_classes_share_one_probability(tmp_path):
+def test_classes_that_exclude_each_other_share_one_probability(tmp_path):
     signals, _ = recordings()
     found = fit(tmp_path, recipe=replace(SHORT, multiclass=True, epochs=6))
-    p = prediction.predict(found.net, signals, np.arange(40, 60), crop=100, multiclass=True)
+    p = found.predict(signals, np.arange(40, 60))
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
     assert found.history.validation_auroc.max() > 0.8
 
 
 def test_a_second_input_can_hold_all_there_is_to_learn(tmp_path):
     signals, targets = recordings(count=200)
-    silent = replace(signals, signals=np.random.default_rng(1).integers(-9, 9, signals.signals.shape).astype(np.int16))
+    silent = replace(
+        signals, signals=np.random.default_rng(1).integers(-9, 9, signals.signals.shape).astype(np.int16)
+    )
     features = targets[:, 1:] + np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32)
     rows, recipe = np.arange(200), Recipe(epochs=8, batch_size=16, crop=None)
-    options = {"features": features.astype(np.float32)}
-    found = training.fit("resnet1d-rhythm", silent, targets, rows[:150], rows[150:], recipe, tmp_path, **options)
+    features = features.astype(np.float32)
+    task = {"data": (silent, targets), "recipe": recipe, "train": rows[:150], "validation": rows[150:]}
+    found = fit(tmp_path, model="resnet1d-rhythm", features=features, **task)
     assert found.history.validation_auroc.max() > 0.95
-    scrambled = {"features": np.roll(options["features"], 1, axis=0)}
-    p, q = (prediction.predict(found.net, silent, rows[150:], **chosen) for chosen in (options, scrambled))
+    p, q = (found.predict(silent, rows[150:], chosen) for chosen in (features, np.roll(features, 1, axis=0)))
     assert not np.allclose(p, q)
-    with pytest.raises(ValueError, match="199 rows of features"):
-        training.fit("resnet1d-rhythm", silent, targets, rows, None, recipe, tmp_path, features=features[1:])
+    with pytest.raises(ValueError, match=r"\(199, 3\) of features"):
+        fit(tmp_path, model="resnet1d-rhythm", features=features[1:], **task)
 
 
 def test_epochs_are_reported_and_the_report_may_end_the_fit(tmp_path):
@@ -292,6 +297,93 @@ class StopAsking(Exception):
 def test_the_best_epoch_may_be_chosen_by_precision_and_recall(tmp_path):
     found = fit(tmp_path, recipe=replace(SHORT, epochs=5, choose_by="auprc", learning_rate=0.03))
     signals, targets = recordings()
-    p = prediction.predict(found.net, signals, np.arange(40, 60), crop=100)
+    p = found.predict(signals, np.arange(40, 60))
     best = average_precision_score(targets[40:], p)
     assert best == pytest.approx(found.history.validation_auprc.max(), abs=1e-4)
+
+
+@pytest.mark.parametrize("missing", ["positives", "negatives"])
+def test_validation_records_of_one_class_are_refused(tmp_path, missing):
+    signals, _ = recordings()
+    one = np.zeros((60, 1), np.float32)
+    one[:40:2] = 1
+    one[40:] = missing == "negatives"
+    with pytest.raises(ValueError, match="20 validation records all or none are of class 0: no best epoch"):
+        fit(tmp_path, (signals, one))
+    found = fit(tmp_path, (signals, one), validation=None)
+    assert len(found.history) == 2 and list(found.history) == ["training_loss"]
+
+
+def test_a_class_that_only_helps_to_learn_may_be_missing_from_validation(tmp_path):
+    signals, targets = recordings()
+    found = fit(tmp_path, (signals, np.hstack([targets, 0 * targets])), n_scored_targets=2)
+    assert found.history.validation_auroc.between(0, 1).all()
+
+
+def test_signals_stay_in_their_memory_map(tmp_path):
+    """A fit holds neither a copy of the signals nor their pages."""
+    script = """
+import sys
+from pathlib import Path
+import numpy as np, pandas as pd, psutil
+from biosignals.caching import Cache
+from biosignals.data.recordings import Recordings
+from biosignals.training.fit import TrainingData, fit
+from biosignals.training.recipe import Recipe
+n, folder = 4000, Path(sys.argv[1])
+shape = (n, 12, 5000)
+signals = np.memmap(folder / "signals.bin", "<i2", "w+", shape=shape)
+for row in signals:
+    row[:] = np.random.default_rng(0).integers(-500, 500, shape[1:])
+del signals
+signals = np.memmap(folder / "signals.bin", "<i2", "r", shape=shape)
+table = pd.DataFrame({"subject": range(n), "samples": 5000, "fold": 1})
+found = Recordings("ptb-xl", signals, .001, "mV", 500.0, tuple("abcdefghijkl"), table)
+targets = (np.arange(n)[:, None] % 2).astype(np.float32)
+recipe = Recipe(epochs=1, batch_size=64, crop=250)
+process = psutil.Process()
+few = TrainingData(found, targets, np.arange(256))
+fit("student-4k", few, recipe, cache=Cache(folder / "few"))
+before = process.memory_info().rss
+highest, module = [0], __import__("biosignals.training.fit", fromlist=["x"])
+step = module.TrainingModule.training_step
+def watched(self, batch):
+    highest[0] = max(highest[0], process.memory_info().rss)
+    return step(self, batch)
+module.TrainingModule.training_step = watched
+fit("student-4k", TrainingData(found, targets, np.arange(n)), recipe, cache=Cache(folder / "all"))
+print((highest[0] - before) / 2**20)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert float(result.stdout) < 200  # the signals have 458 MiB
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    """Gradients of a batch that two CPU processes share are averaged (gloo): as one process, but for rounding."""
+    script = """
+import sys
+import numpy as np, torch
+from torch import nn
+sys.path.insert(0, sys.argv[1])
+from test_fit import recordings
+from biosignals.training.fit import TrainingData, fit
+from biosignals.training.recipe import Recipe
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv1d(2, 4, 9), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2))
+    found, targets = recordings()
+    data = TrainingData(found, targets, np.arange(40), np.arange(40, 60))
+    recipe = Recipe(epochs=3, batch_size=10, crop=100)
+    two = {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"}
+    fits = [fit(net, data, recipe, trainer=options) for options in ({"accelerator": "cpu"}, two)]
+    weights = [torch.cat([value.flatten() for value in one.net.state_dict().values()]) for one in fits]
+    print(float((weights[0] - weights[1]).abs().max()))
+    print(float((fits[0].history.validation_auroc - fits[1].history.validation_auroc).abs().max()))
+"""
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parent)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    weights, scores = map(float, result.stdout.split())
+    assert weights < 1e-4 and scores < 1e-3

@@ -27,7 +27,10 @@ def test_a_template_points_where_its_subjects_windows_do():
 def test_the_equal_error_rate_is_where_the_roc_curve_crosses():
     embeddings, subjects = people(30, noise=1.5)
     enrolled, who = identification.templates(embeddings[::2], subjects[::2])
-    scores, true = identification.similarities(embeddings[1::2], enrolled), identification.claims(subjects[1::2], who)
+    scores, true = (
+        identification.similarities(embeddings[1::2], enrolled),
+        identification.claims(subjects[1::2], who),
+    )
     false_positive, true_positive, _ = roc_curve(true.ravel(), scores.ravel(), drop_intermediate=False)
     wanted = brentq(lambda x: 1 - x - np.interp(x, false_positive, true_positive), 0, 1)
     found = identification.equal_error_rate(true, scores, np.ones((1, len(scores))))

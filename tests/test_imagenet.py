@@ -25,7 +25,9 @@ def small_net(name, images, classes, height=64, samples=64, seed=0):
 
 def publish(net, path, rename=True):
     """A file as others would publish the net: the same tensors in the same order, under names of their own."""
-    state = {f"theirs.{i}" if rename else name: value for i, (name, value) in enumerate(net.state_dict().items())}
+    state = {
+        f"theirs.{i}" if rename else name: value for i, (name, value) in enumerate(net.state_dict().items())
+    }
     torch.save(state, path)
     return path
 
@@ -104,11 +106,15 @@ def test_another_net_is_refused_and_ours_stays_as_it_was(tmp_path):
     ours = small_net("deit", 3, 10)
     before = ours.head.weight.clone()
     other = publish(small_net("convnext", 3, 10), tmp_path / "convnext.pth")
-    with pytest.raises(ValueError, match=r"convnext.pth holds \d+ tensors, this DeiT has \d+: .*there are files for"):
+    with pytest.raises(
+        ValueError, match=r"convnext.pth holds \d+ tensors, this DeiT has \d+: .*there are files for"
+    ):
         load_imagenet(ours, other)
     torch.manual_seed(0)
     wider = publish(DeiT(3 * 64, 10, 64, 64, width=48, depth=2, hidden=48), tmp_path / "w.pth", rename=False)
-    with pytest.raises(ValueError, match=r"w.pth does not fit this DeiT: class_token \(1, 1, 48\) .* and \d+ more"):
+    with pytest.raises(
+        ValueError, match=r"w.pth does not fit this DeiT: class_token \(1, 1, 48\) .* and \d+ more"
+    ):
         load_imagenet(ours, wider)
     assert torch.equal(ours.head.weight, before)
 

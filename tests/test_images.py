@@ -13,7 +13,9 @@ def test_a_picture_is_the_record_resized_bilinearly(shape):
     assert found.shape == (5, 3, 182, 256) and found.dtype == np.float32
     matrices = torch.from_numpy(records.swapaxes(1, 2))[:, None]
     resized = torch.nn.functional.interpolate(matrices, (182, 256), mode="bilinear", antialias=True)
-    expected = (resized - resized.mean((2, 3), keepdim=True)) / resized.std((2, 3), keepdim=True, correction=0)
+    expected = (resized - resized.mean((2, 3), keepdim=True)) / resized.std(
+        (2, 3), keepdim=True, correction=0
+    )
     np.testing.assert_allclose(found, expected.expand(-1, 3, -1, -1).numpy(), atol=1e-4)
 
 

@@ -27,7 +27,16 @@ HEIGHTS = {
     "vit": 182, "deit": 182, "efficientnetv2-s": 182, "convnext-tiny": 182,
     "vit-small": 64, "deit-small": 64, "efficientnetv2-s-small": 64, "convnext-tiny-small": 64,
 }  # fmt: skip
-FIXED_LENGTH = {"inception-cnn", "simple-cnn", "custom-cnn", "eeg-cnn", "vit", "vit-small", "deit", "deit-small"}
+FIXED_LENGTH = {
+    "inception-cnn",
+    "simple-cnn",
+    "custom-cnn",
+    "eeg-cnn",
+    "vit",
+    "vit-small",
+    "deit",
+    "deit-small",
+}
 TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
 # Recurrent, attention and state-space nets, and those on pictures, of channels by time or others.
 WITHOUT_ONE_BY_K = {
@@ -121,7 +130,9 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
 @pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
 def test_other_nets_say_that_they_have_no_one_by_k_form(name):
     with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
-        Conv1dAsConv2d(build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0])
+        Conv1dAsConv2d(
+            build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0]
+        )
 
 
 @pytest.mark.parametrize("name", sorted(TWO_INPUTS))
@@ -293,7 +304,12 @@ def test_the_small_efficientnet_is_small():
 
 @pytest.mark.parametrize(
     "name, samples, grid",
-    [("vit", 256, (23, 32)), ("deit", 256, (12, 16)), ("vit-small", 128, (8, 16)), ("deit-small", 128, (8, 16))],
+    [
+        ("vit", 256, (23, 32)),
+        ("deit", 256, (12, 16)),
+        ("vit-small", 128, (8, 16)),
+        ("deit-small", 128, (8, 16)),
+    ],
 )
 def test_pictures_are_filled_up_to_whole_patches(name, samples, grid):
     net = create_without_memory(name, HEIGHTS[name], 2, samples)
@@ -307,14 +323,18 @@ def test_a_patch_is_a_square_of_each_image():
     images = torch.zeros(2, 8, 12)
     images[:, :6, :10] = x.view(2, 6, 10)
     # The second row of patches, its last: rows 4 to 7 and columns 8 to 11.
-    expected = torch.einsum("wihc,ihc->w", patches.projection.weight, images[:, 4:8, 8:12]) + patches.projection.bias
+    expected = (
+        torch.einsum("wihc,ihc->w", patches.projection.weight, images[:, 4:8, 8:12]) + patches.projection.bias
+    )
     torch.testing.assert_close(patches(x)[0, 5], expected)
 
 
 def test_an_encoder_block_is_torchs_own():
     torch.manual_seed(0)
     ours, x = EncoderBlock(32, 4, 64, dropout=0.1).eval(), torch.randn(2, 9, 32)
-    theirs = torch.nn.TransformerEncoderLayer(32, 4, 64, activation="gelu", batch_first=True, norm_first=True).eval()
+    theirs = torch.nn.TransformerEncoderLayer(
+        32, 4, 64, activation="gelu", batch_first=True, norm_first=True
+    ).eval()
     with torch.no_grad():
         attention, dense = ours.attention, ours.dense
         pairs = [
@@ -379,16 +399,23 @@ def test_stochastic_depth_drops_whole_records_and_keeps_the_mean():
 
 @pytest.mark.parametrize(
     "name, shares",
-    [("efficientnetv2-s", [0.2 * i / 40 for i in range(40)]), ("convnext-tiny", [0.1 * i / 17 for i in range(18)])],
+    [
+        ("efficientnetv2-s", [0.2 * i / 40 for i in range(40)]),
+        ("convnext-tiny", [0.1 * i / 17 for i in range(18)]),
+    ],
 )
 def test_deeper_blocks_are_left_out_more_often(name, shares):
     net = create_without_memory(name, HEIGHTS[name], 2, 256)
-    assert [part.share for part in net.modules() if isinstance(part, StochasticDepth)] == pytest.approx(shares)
+    assert [part.share for part in net.modules() if isinstance(part, StochasticDepth)] == pytest.approx(
+        shares
+    )
 
 
 def test_the_efficientnet_starts_as_he_et_al_say():
     net = build("efficientnetv2-s-small", channels=1)
-    for conv in [part for part in net.modules() if isinstance(part, torch.nn.Conv2d) and part.weight.numel() > 5000]:
+    for conv in [
+        part for part in net.modules() if isinstance(part, torch.nn.Conv2d) and part.weight.numel() > 5000
+    ]:
         fan_out = conv.out_channels * conv.kernel_size[0] ** 2 // conv.groups
         assert float(conv.weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
 
@@ -439,7 +466,9 @@ def test_attention_by_convolutions_is_attention_over_all_places():
 ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))} | {"teacher"}
 
 
-@pytest.mark.parametrize("name", sorted(set(models.names()) - ALIKE))  # the large ones' export takes up to half a minute
+@pytest.mark.parametrize(
+    "name", sorted(set(models.names()) - ALIKE)
+)  # the large ones' export takes up to half a minute
 def test_nets_run_elsewhere(name, tmp_path):
     size = (1, 40) if name in HEIGHTS else (12, 1000)
     net, x = with_blocks_that_count(build(name, size[0], samples=size[1])), inputs(name, 3, *size)

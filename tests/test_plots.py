@@ -141,7 +141,9 @@ def test_note_and_caption_say_what_data_is_shown():
 
 
 def test_a_table_prints_counts_whole_and_scores_with_decimals():
-    frame = pd.DataFrame({"parameters": [534005.0, np.nan], "kHz": [1000.5, 2000], "auroc": [1.0, 0.0]}, index=["s4", "vit"])
+    frame = pd.DataFrame(
+        {"parameters": [534005.0, np.nan], "kHz": [1000.5, 2000], "auroc": [1.0, 0.0]}, index=["s4", "vit"]
+    )
     cells = plots.table(frame, "PTB-XL, simulated", digits=2).to_string().split("\n")
     assert [line.strip() for line in cells[1:3]] == ["s4 534,005 1,000.50 1.00", "vit  2,000.00 0.00"]
 

@@ -48,7 +48,9 @@ def test_no_rows_are_refused():
     signals = np.zeros((3, 2, 120), np.float32)
     table = pd.DataFrame({"subject": range(3), "samples": 120})
     with pytest.raises(ValueError, match="is their split empty"):
-        prediction.predict(net(), Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table), np.array([], int))
+        prediction.predict(
+            net(), Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table), np.array([], int)
+        )
 
 
 def test_answers_are_found_again_as_long_as_nothing_that_made_them_has_changed(tmp_path):
@@ -102,7 +104,11 @@ def test_files_and_changed_signals_are_not_asked_twice(tmp_path, monkeypatch):
     alone = {name: way() for name, way in ways.items()}
     caching.keep_in(tmp_path / "answers")
     asked = {name: (alone[name], way()) for name, way in ways.items()}
-    for module, name in ((prediction, "open_file"), (deployed, "open_model"), (prediction, "prepare_for_inference")):
+    for module, name in (
+        (prediction, "open_file"),
+        (deployed, "open_model"),
+        (prediction, "prepare_for_inference"),
+    ):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("asked again"))
     for name, (alone, first) in asked.items():
         np.testing.assert_array_equal(first, alone, name)

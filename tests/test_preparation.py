@@ -16,7 +16,9 @@ def recordings(lengths=(300, 250, 90), rate=100.0):
     signals = np.zeros((len(lengths), 1, max(lengths)), np.int16)
     for row, length in zip(signals, lengths, strict=True):
         row[:, :length] = rng.integers(-900, 900, length)
-    table = pd.DataFrame({"subject": range(len(lengths)), "samples": lengths}, index=list("abcdef")[: len(lengths)])
+    table = pd.DataFrame(
+        {"subject": range(len(lengths)), "samples": lengths}, index=list("abcdef")[: len(lengths)]
+    )
     return Recordings("cinc2017", signals, 0.001, "mV", rate, ("I",), table)
 
 
@@ -39,7 +41,9 @@ def test_windows_are_pieces_of_their_recording_and_reach_its_end():
         piece = source.signals[own, :, start : start + row.samples]
         np.testing.assert_array_equal(window[:, : row.samples], piece)
         assert not window[:, row.samples :].any()
-    ends = found.table.groupby("recording").apply(lambda t: (t.start * 100 + t.samples).max(), include_groups=False)
+    ends = found.table.groupby("recording").apply(
+        lambda t: (t.start * 100 + t.samples).max(), include_groups=False
+    )
     assert list(ends) == [300, 250, 90]
 
 
@@ -54,7 +58,9 @@ def test_windows_cover_every_sample_when_they_touch(samples, length, step):
 
 def test_means_come_back_in_the_recordings_order():
     windows = preparation.cut_windows(recordings(), 1.0, 0.5)
-    values = np.stack([windows.table.recording.map({"a": 1.0, "b": 2.0, "c": 3.0}), np.arange(len(windows))], axis=1)
+    values = np.stack(
+        [windows.table.recording.map({"a": 1.0, "b": 2.0, "c": 3.0}), np.arange(len(windows))], axis=1
+    )
     means = preparation.mean_per_recording(values, windows)
     np.testing.assert_allclose(means[:, 0], [1, 2, 3])
     expected = pd.Series(values[:, 1]).groupby(windows.table.recording).mean()
@@ -88,7 +94,11 @@ def test_records_become_pictures_with_their_rows_as_channels():
     source = Recordings("ptb-xl", signals, 0.001, "mV", 100.0, leads, table)
     found = preparation.record_images(source, height=20, width=24, batch=2)
     assert found.signals.shape == (5, 20, 24) and found.signals.dtype == np.int16
-    assert found.sampling_rate == 20 and set(found.table.samples) == {24} and list(found.table.index) == list("abcde")
+    assert (
+        found.sampling_rate == 20
+        and set(found.table.samples) == {24}
+        and list(found.table.index) == list("abcde")
+    )
     np.testing.assert_allclose(found.physical(), record_image(source.physical(), 20, 24)[:, 0], atol=0.0006)
 
 
@@ -102,7 +112,9 @@ def test_scalograms_are_rows_of_each_lead_in_the_recordings_unit():
     source, hertz = two_leads((300, 300, 300)), np.array([25, 12.5, 5])
     found = preparation.scalograms(source, hertz, "cmor1.5-1.0", bins=60, batch=2)
     assert found.channels == ("I 25 Hz", "I 12.5 Hz", "I 5 Hz", "II 25 Hz", "II 12.5 Hz", "II 5 Hz")
-    assert found.signals.dtype == np.float32 and found.sampling_rate == 20 and (found.table.samples == 60).all()
+    assert (
+        found.signals.dtype == np.float32 and found.sampling_rate == 20 and (found.table.samples == 60).all()
+    )
     millivolts = torch.from_numpy(source.physical())
     expected = scalogram.scalogram(
         millivolts - millivolts.mean(-1, keepdim=True), [4, 8, 20], "cmor1.5-1.0", 60
@@ -116,7 +128,9 @@ def test_an_offset_changes_no_scalogram_even_of_a_recording_that_was_filled_up_w
     for row, own in zip(raised, source.table.samples, strict=True):
         row[:, :own] += 5000
     plain, offset = (
-        preparation.scalograms(Recordings("cinc2017", x, 0.001, "mV", 100.0, ("I",), source.table), [10, 3], bins=50)
+        preparation.scalograms(
+            Recordings("cinc2017", x, 0.001, "mV", 100.0, ("I",), source.table), [10, 3], bins=50
+        )
         for x in (source.signals, raised)
     )
     np.testing.assert_allclose(offset.signals, plain.signals, atol=1e-4)
@@ -126,7 +140,9 @@ def test_an_offset_changes_no_scalogram_even_of_a_recording_that_was_filled_up_w
 def test_recordings_with_a_flat_channel_are_named_and_refused():
     source = two_leads()
     source.signals[1, 1] = 0
-    with pytest.raises(ValueError, match="ptb-xl: 1 recordings, b the first, have a channel that never changes"):
+    with pytest.raises(
+        ValueError, match="ptb-xl: 1 recordings, b the first, have a channel that never changes"
+    ):
         preparation.scalograms(source, [10, 3])
 
 

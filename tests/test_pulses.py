@@ -27,7 +27,10 @@ EXAMPLES = {
     "peaks too far apart": ("3", drawn((1, 14, 6), (0.7, 83, 7), samples=105)),
     "first peak too late": ("3", drawn((1, 30, 6), (0.9, 55, 7), samples=85)),
     "three tall peaks": ("3", drawn((1, 14, 5), (0.8, 36, 5), (0.7, 58, 5), samples=80)),
-    "three peaks of any size after an early one": ("3", drawn((1, 14, 5), (0.15, 36, 3), (0.15, 54, 3), runoff=0.15)),
+    "three peaks of any size after an early one": (
+        "3",
+        drawn((1, 14, 5), (0.15, 36, 3), (0.15, 54, 3), runoff=0.15),
+    ),
     "far below its feet": ("3", drawn((1, 16, 6), (-0.8, 50, 8))),
 }
 
@@ -68,7 +71,10 @@ def test_every_pulse_that_rises_has_one_of_the_five_types_as_told_by_its_peaks(b
     tall = signal.find_peaks(smooth / smooth.max(), prominence=0.004)[0]
     tall = tall[smooth[tall] >= 0.35 * smooth.max()]
     if found != "3":
-        assert len(tall) == (1 if found == "1" else 2 if found in ("2E", "2L") else len(tall)) and 1 <= len(tall) <= 2
+        assert (
+            len(tall) == (1 if found == "1" else 2 if found in ("2E", "2L") else len(tall))
+            and 1 <= len(tall) <= 2
+        )
         assert (tall[0] > 25) == (found == "1")
 
 

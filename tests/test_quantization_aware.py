@@ -30,7 +30,9 @@ def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     path = export.export(quantization_aware.convert(fit.net), x[:2], tmp_path / "net.onnx")
     # Nothing follows the last layer whose range could be learnt: ONNX Runtime computes it in floats.
     assert quantize.quantized_layers(path) == (3, 4)
-    found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"signals": x.numpy()})[0]
+    found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"signals": x.numpy()}
+    )[0]
     assert np.abs(found - fit.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
 
 

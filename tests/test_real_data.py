@@ -101,7 +101,9 @@ def test_records_set_aside_are_only_read_when_named(cache):
 
 @needs["chb-mit"]
 def test_all_real_summaries_parse_and_hold_198_seizures():
-    listed = [chbmit.read_summary(path) for path in sorted((FOLDER / "chb-mit").glob("chb*/chb*-summary.txt"))]
+    listed = [
+        chbmit.read_summary(path) for path in sorted((FOLDER / "chb-mit").glob("chb*/chb*-summary.txt"))
+    ]
     assert len(listed) == 24
     assert sum(len(file.seizures) for case in listed for file in case.values()) == 198
     assert not [file for case in listed for file in case.values() if file.fault]

@@ -44,7 +44,9 @@ def test_records_come_back_as_they_were_written(tmp_path):
 
 def test_a_table_of_scores_becomes_records_under_the_names_of_the_vocabulary():
     truth, who = np.array([[0], [1], [0], [1.0]]), np.arange(4)
-    scores = evaluation.score_models({"tuned": truth, "cnn": 1 - truth}, truth, who, 1 - truth, evaluation.BINARY)
+    scores = evaluation.score_models(
+        {"tuned": truth, "cnn": 1 - truth}, truth, who, 1 - truth, evaluation.BINARY
+    )
     about = {"chapter": "05_cnn_lstm", "task": "af", "dataset": "ptb-xl", "kind": "excerpt", "split": "test"}
     names = {"tuned": ("resnet1d-small", "settings=tuned")}
     rows = results.from_scores(scores, names, {"resnet1d-small": 7}, **about, n_test=4, versus="cnn")
@@ -147,7 +149,9 @@ def test_what_was_chosen_out_of_fold_speaks_with_its_test_score():
         record(model="b", condition="split=random", split="test", value=1.0),
     )  # fmt: skip
     spoken = scoreboard.headlines(rows)  # c never read the test set
-    assert spoken[["model", "split", "value", "how"]].values.tolist() == [["a", "test", 0.8, "chosen out of fold"]]
+    assert spoken[["model", "split", "value", "how"]].values.tolist() == [
+        ["a", "test", 0.8, "chosen out of fold"]
+    ]
 
 
 def test_a_rounded_model_does_not_speak_beside_the_one_that_it_rounds():
@@ -202,10 +206,18 @@ def test_cases_are_told_with_the_figures_of_their_records():
         record(value=0.7, low=0.6, high=0.8, delta=-0.2, versus="s4"),
         record(model="vit", seed=0, value=0.5, low=0.4, high=0.6), record(model="vit", seed=1, value=0.7, low=0.6, high=0.8),
     )  # fmt: skip
-    cases = pd.DataFrame([CASE | {"why": "one"}, CASE | {"model": "vit", "why": "two"}, CASE | {"model": "gone", "why": "-"}])
+    cases = pd.DataFrame(
+        [CASE | {"why": "one"}, CASE | {"model": "vit", "why": "two"}, CASE | {"model": "gone", "why": "-"}]
+    )
     told = scoreboard.find_records(cases, records).set_index("why")
     assert list(told.index) == ["one", "two"]
-    assert told.loc["one", ["value", "low", "delta", "versus", "n_test"]].tolist() == [0.7, 0.6, -0.2, "s4", 100]
+    assert told.loc["one", ["value", "low", "delta", "versus", "n_test"]].tolist() == [
+        0.7,
+        0.6,
+        -0.2,
+        "s4",
+        100,
+    ]
     assert told.value["two"] == pytest.approx(0.6) and pd.isna(told.low["two"])
 
 
@@ -222,11 +234,23 @@ def test_the_readme_keeps_all_but_the_table(tmp_path):
     scoreboard.update_readme(readme, table_of(record()), theirs)
     text = readme.read_text()
     assert text.startswith("# Top\n<!-- scores -->") and text.endswith("<!-- /scores -->\nend\n")
-    assert "stale table" not in text and "simulated" in text and "student" in text and ".900" in text and ".950" in text
+    assert (
+        "stale table" not in text
+        and "simulated" in text
+        and "student" in text
+        and ".900" in text
+        and ".950" in text
+    )
 
 
 def test_a_model_is_one_word():
-    about = {"chapter": "03_baseline", "task": "superclass", "dataset": "ptb-xl", "kind": "real", "split": "test"}
+    about = {
+        "chapter": "03_baseline",
+        "task": "superclass",
+        "dataset": "ptb-xl",
+        "kind": "real",
+        "split": "test",
+    }
     with pytest.raises(ValueError, match="one word"):
         results.record(**about, model="flat lines", n_test=3, metric="macro_auroc", value=0.5)
 

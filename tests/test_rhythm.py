@@ -60,7 +60,9 @@ def test_interval_features_agree_with_neurokit():
     reference = neurokit2.hrv_time(np.cumsum([1000, *np.rint(1000 * rr)]).astype(int), 1000).iloc[0]
     assert found["RR_median"] == pytest.approx(reference["HRV_MedianNN"] / 1000)
     assert found["RMSSD"] == pytest.approx(reference["HRV_RMSSD"] / reference["HRV_MeanNN"])
-    assert found["RR_mad"] == pytest.approx(reference["HRV_MadNN"] / 1.4826 / reference["HRV_MedianNN"], rel=1e-3)
+    assert found["RR_mad"] == pytest.approx(
+        reference["HRV_MadNN"] / 1.4826 / reference["HRV_MedianNN"], rel=1e-3
+    )
 
 
 def test_sample_entropy_agrees_with_neurokit():
@@ -116,7 +118,9 @@ def test_padding_does_not_count():
     padded = np.stack([np.pad(x, (0, 7000)), np.pad(x, (7000, 0))])
     found = rhythm_features(padded, 500, lengths=[len(x), padded.shape[1]])
     pd.testing.assert_series_equal(found.iloc[0], one(x), check_names=False)
-    assert np.array_equal(rr_intervals(padded, 500, lengths=[len(x), 7000]), [rr_intervals(x, 500)[0], np.zeros(10)])
+    assert np.array_equal(
+        rr_intervals(padded, 500, lengths=[len(x), 7000]), [rr_intervals(x, 500)[0], np.zeros(10)]
+    )
 
 
 def test_records_without_a_rhythm_have_zeros():

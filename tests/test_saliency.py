@@ -15,7 +15,10 @@ def net(name="convmixer-1d-small", channels=2, samples=100):
 @pytest.mark.parametrize("name", ["convmixer-1d-small", "pulse-cnn", "cvt-convmixer"])
 def test_saliency_adds_up_to_the_logit_less_that_of_silence(name):
     channels, samples = (models.HEIGHT, 16) if name == "cvt-convmixer" else (2, 40)
-    trained, signals = net(name, channels, samples), torch.randn(3, channels, samples, generator=torch.manual_seed(1))
+    trained, signals = (
+        net(name, channels, samples),
+        torch.randn(3, channels, samples, generator=torch.manual_seed(1)),
+    )
     for layer in trained.modules():
         if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             layer.momentum = 1.0

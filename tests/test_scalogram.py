@@ -94,7 +94,10 @@ def test_a_chirps_transform_is_its_integral_and_pywts_is_further_away(wavelet):
     assert ours < 1e-3
     # PyWavelets takes the wavelet's integral from a table, and places rows of small scales up to half a sample off.
     assert 1e-3 < discretisation < 0.5
-    assert distance(scalogram.wavelet_transform(torch.tensor(samples), scales, wavelet), theirs) < 1.5 * discretisation
+    assert (
+        distance(scalogram.wavelet_transform(torch.tensor(samples), scales, wavelet), theirs)
+        < 1.5 * discretisation
+    )
 
 
 def test_pywts_magnitudes_of_large_scales_are_ours_when_its_table_is_fine():
@@ -156,7 +159,13 @@ def changed(row, value):
         (GOOD, [10, -1], "mexh", 20, "above zero"),
         (GOOD, [10, np.nan], "mexh", 20, "finite"),
         (GOOD, [1.9], "cmor1.5-1.0", 20, "above half the sampling rate; the smallest is 2"),
-        (GOOD[:, :68], [69], "cmor1.5-1.0", 20, "68 samples are too short for scale 69 .* the largest scale is 68"),
+        (
+            GOOD[:, :68],
+            [69],
+            "cmor1.5-1.0",
+            20,
+            "68 samples are too short for scale 69 .* the largest scale is 68",
+        ),
         (GOOD, [10], "mexh", 0, "at least one time bin"),
         (changed(1, np.nan), [10], "mexh", 20, "1 of 2 signals hold NaN"),
         (changed(0, np.inf), [10], "mexh", 20, "1 of 2 signals hold NaN or infinity"),

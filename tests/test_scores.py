@@ -47,7 +47,9 @@ def test_average_precision_equals_scikit_learn_with_ties_and_weights():
     weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
     ours = evaluation.average_precision(TARGETS, PROBABILITIES, weights)
     theirs = [
-        np.mean([average_precision_score(t, p, sample_weight=weight) for t, p in zip(TARGETS.T, PROBABILITIES.T)])
+        np.mean(
+            [average_precision_score(t, p, sample_weight=weight) for t, p in zip(TARGETS.T, PROBABILITIES.T)]
+        )
         for weight in weights
     ]
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -86,7 +88,9 @@ def test_the_table_of_scores_holds_what_each_score_is_by_itself():
 
 
 def test_a_calibration_error_has_no_interval():
-    table = evaluation.score_models({"a": PROBABILITIES}, TARGETS, SUBJECTS, versus=PROBABILITIES).set_index("metric")
+    table = evaluation.score_models({"a": PROBABILITIES}, TARGETS, SUBJECTS, versus=PROBABILITIES).set_index(
+        "metric"
+    )
     assert table.loc["ece", ["value", "delta"]].notna().all()
     assert table.loc["ece", ["low", "high", "delta_low", "delta_high"]].isna().all()
 

@@ -287,7 +287,9 @@ def test_hearts_differ():
 
 
 DISEASES = [
-    s.code for s in scp_statements.STATEMENTS if "d" in s.kinds and s.code not in ("NORM", "1AVB", "2AVB", "3AVB")
+    s.code
+    for s in scp_statements.STATEMENTS
+    if "d" in s.kinds and s.code not in ("NORM", "1AVB", "2AVB", "3AVB")
 ]
 
 

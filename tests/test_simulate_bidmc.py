@@ -35,7 +35,13 @@ def test_files_are_laid_out_as_in_the_release(root):
     headers = [path.read_text().splitlines()[0] for path in sorted(root.glob("bidmc_csv/*_Signals.csv"))]
     assert len(headers) == RECORDS and len(set(headers)) > 1
     assert all(header.startswith("Time [s], ") for header in headers)
-    assert {name for header in headers for name in header.split(", ")[1:]} == {"RESP", "PLETH", "II", "V", "AVR"}
+    assert {name for header in headers for name in header.split(", ")[1:]} == {
+        "RESP",
+        "PLETH",
+        "II",
+        "V",
+        "AVR",
+    }
     text = (root / "bidmc_csv/bidmc_01_Fix.txt").read_text()
     assert text.startswith("bidmc_01\nSignals: ") and "\nMIMIC II matched wdb ID: s0" in text
     assert (root / "RECORDS").read_text().split()[0] == "bidmc01"

@@ -82,7 +82,10 @@ def test_the_same_seed_gives_the_same_recordings_and_another_seed_others(tmp_pat
         sph.write(tmp_path / name, 3, seed)
     one, again, other = (contents(tmp_path / name) for name in "abc")
     assert one == again
-    assert one["records/A00001.h5"] != other["records/A00001.h5"] and one["metadata.csv"] != other["metadata.csv"]
+    assert (
+        one["records/A00001.h5"] != other["records/A00001.h5"]
+        and one["metadata.csv"] != other["metadata.csv"]
+    )
 
 
 def contents(root):

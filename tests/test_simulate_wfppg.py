@@ -31,7 +31,9 @@ def wrist(root, tmp_path_factory):
 def test_there_are_six_windows_of_each_subject_with_the_columns_of_the_release(root):
     names = {path.name for path in root.iterdir()} - {"SIMULATED.json"}
     kinds = ("preprocessed", "indices")
-    assert names == {f"{i}_{kind}_{1000 + s}.csv" for i in range(6) for s in range(SUBJECTS) for kind in kinds}
+    assert names == {
+        f"{i}_{kind}_{1000 + s}.csv" for i in range(6) for s in range(SUBJECTS) for kind in kinds
+    }
     signals = pd.read_csv(root / "2_preprocessed_1003.csv", index_col=0)
     assert list(signals) == [
         "Time", "PPG_In_G_LPF_10Hz", "PPG_In_IR_LPF_10Hz", "PPG_In_R_LPF_10Hz", "PPG_Ref_G_LPF_10Hz",
@@ -59,7 +61,10 @@ def test_types_are_those_of_the_rule_on_the_written_signals(root, wrist, tmp_pat
 
 def test_raw_light_shows_the_same_pulses(root, wrist, tmp_path):
     light = reader.load(root, "PPG_In_G_LPF_10Hz", cache=tmp_path)
-    fit = [pulses.fit_width(x.signals[:, 0], x.table["samples"].to_numpy(), 60, "resample") for x in (light, wrist)]
+    fit = [
+        pulses.fit_width(x.signals[:, 0], x.table["samples"].to_numpy(), 60, "resample")
+        for x in (light, wrist)
+    ]
     assert np.median(np.abs(fit[0] - fit[1]).max(axis=1)) < 0.1
 
 
@@ -70,7 +75,9 @@ def test_all_types_come_and_people_and_pressures_differ(table):
     by_subject = pd.crosstab(table["subject"], table["in_t"], normalize="index")
     assert by_subject["1"].max() - by_subject["1"].min() > 0.2
     by_window = pd.crosstab(table["window"], table["in_t"], normalize="index")
-    assert by_window.loc[[3, 4], "1"].min() > 2 * by_window.loc[[0, 1], "1"].max()  # pressed hard: one late peak
+    assert (
+        by_window.loc[[3, 4], "1"].min() > 2 * by_window.loc[[0, 1], "1"].max()
+    )  # pressed hard: one late peak
 
 
 def test_the_pulse_follows_the_ecg_and_colours_are_nearly_alike(root):

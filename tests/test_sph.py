@@ -29,7 +29,9 @@ def root(tmp_path):
     names = [f"A{i:05d}" for i in range(1, 5)]
     for record, name in enumerate(names):
         write_h5(root / f"records/{name}.h5", signals(record))
-    table = pd.DataFrame({"ECG_ID": names, "AHA_Code": CODES, "Patient_ID": ["S00001", "S00002", "S00002", "S00003"]})
+    table = pd.DataFrame(
+        {"ECG_ID": names, "AHA_Code": CODES, "Patient_ID": ["S00001", "S00002", "S00002", "S00003"]}
+    )
     table = table.assign(Age=[55, "", 70, 31], Sex=["M", "F", "F", ""], N=LENGTHS, Date="2020-03-04")
     table.to_csv(root / "metadata.csv", index=False)
     codes = pd.DataFrame({"Code": [1, 22, 23, 50, 106], "Description": "something"})

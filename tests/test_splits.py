@@ -117,7 +117,11 @@ def test_too_few_subjects_to_deal_are_refused(test):
 def test_no_subject_gives_more_than_asked_and_small_ones_give_all():
     subjects = np.repeat(["a", "b", "c"], [100, 3, 40])
     rows = splits.sample_per_subject(subjects, 30, seed=0)
-    assert dict(zip(*np.unique(subjects[rows], return_counts=True), strict=True)) == {"a": 30, "b": 3, "c": 30}
+    assert dict(zip(*np.unique(subjects[rows], return_counts=True), strict=True)) == {
+        "a": 30,
+        "b": 3,
+        "c": 30,
+    }
     assert (np.diff(rows) > 0).all()
     assert np.array_equal(rows, splits.sample_per_subject(subjects, 30, seed=0))
     assert not np.array_equal(rows, splits.sample_per_subject(subjects, 30, seed=1))
@@ -145,7 +149,9 @@ def test_parts_of_time_hold_everybody_with_a_gap_between():
         assert test.start.min() - (train.start.max() + 2.4) >= 0.2 * 48 - 1e-6
 
 
-@pytest.mark.parametrize("parts", [{"a": (0, 0.5), "b": (0.5, 1)}, {"a": (0, 0.6), "b": (0.5, 1)}, {"a": (0.2, 1.1)}])
+@pytest.mark.parametrize(
+    "parts", [{"a": (0, 0.5), "b": (0.5, 1)}, {"a": (0, 0.6), "b": (0.5, 1)}, {"a": (0.2, 1.1)}]
+)
 def test_parts_of_time_that_touch_or_leave_the_recording_are_refused(parts):
     with pytest.raises(ValueError, match="with gaps between them"):
         splits.by_time(windows_of_time(), parts, 2.4)

@@ -34,7 +34,9 @@ def write_window(root, number=0, subject="1000", x=None, rate=100.0):
     })  # fmt: skip
     table.to_csv(root / f"{number}_preprocessed_{subject}.csv")
     places = {"ref_s": FEET[:8], "ref_e": FEET[:8] + 75, "in_s": FEET[:8] + 5, "in_e": FEET[:8] + 80}
-    pd.DataFrame(places | {"in_t": TYPES, "ref_t": TYPES[::-1]}).to_csv(root / f"{number}_indices_{subject}.csv")
+    pd.DataFrame(places | {"in_t": TYPES, "ref_t": TYPES[::-1]}).to_csv(
+        root / f"{number}_indices_{subject}.csv"
+    )
 
 
 @pytest.fixture
@@ -63,10 +65,15 @@ def test_each_row_is_a_pulse_from_foot_to_foot(load):
     assert (recordings.scale, recordings.unit, recordings.sampling_rate) == (1.0, "maximum", 100.0)
     assert recordings.channels == ("PPG_In_G_AC",) and recordings.excluded.empty
     expected = np.sin(np.pi * np.arange(75) / 75) ** 2
-    np.testing.assert_allclose(recordings.physical()[:, 0], np.tile(expected / expected.max(), (16, 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        recordings.physical()[:, 0], np.tile(expected / expected.max(), (16, 1)), atol=1e-6
+    )
     table = recordings.table
     assert table.index[0] == "1000-0@55" and table["type"].tolist() == TYPES * 2
-    assert table["subject"].tolist() == ["1000"] * 8 + ["1031"] * 8 and table["window"].unique().tolist() == [0, 5]
+    assert table["subject"].tolist() == ["1000"] * 8 + ["1031"] * 8 and table["window"].unique().tolist() == [
+        0,
+        5,
+    ]
     assert table["recording"].unique().tolist() == ["1000-0", "1031-5"]
     assert table["start"].tolist()[:2] == [0.55, 1.3] and (table["samples"] == 75).all()
 

@@ -17,7 +17,7 @@ def test_windows_are_the_pieces_they_should_be(samples, length, step):
     starts = range(0, samples - length + 1, step)
     assert cut.shape == (2, len(starts), 3, length)
     for i, start in enumerate(starts):
-        np.testing.assert_array_equal(cut[:, i], x[:, :, start:start + length])
+        np.testing.assert_array_equal(cut[:, i], x[:, :, start : start + length])
 
 
 def test_windows_take_no_memory():

@@ -43,7 +43,9 @@ def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
             reasons[model.stem] = error
     if not answers:
         why = [f"  {name}: {reason}" for name, reason in reasons.items()]
-        raise readers.InvalidRecording(f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"]))
+        raise readers.InvalidRecording(
+            f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"])
+        )
     for name, reason in reasons.items():
         if not isinstance(reason, predict.MissingChannels):
             print(f"{readers.printable(name)} does not answer: {reason}", file=sys.stderr)
@@ -53,12 +55,16 @@ def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m biosignals", description="Ask models about recordings.")
     verbs = parser.add_subparsers(required=True)
-    predict = verbs.add_parser("predict", help="classes with probabilities, for WFDB, EDF, CSV and HDF5 files")
+    predict = verbs.add_parser(
+        "predict", help="classes with probabilities, for WFDB, EDF, CSV and HDF5 files"
+    )
     predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
     predict.add_argument("--model", type=Path, help="an .onnx file with its card beside it")
     predict.add_argument("--models", type=Path, default=models_folder(), metavar="FOLDER",
                          help="without --model: ask every model here whose channels the recording has (default: the project's)")  # fmt: skip
-    predict.add_argument("--sampling-rate", type=float, metavar="HZ", help="of CSV files without a column `time`")
+    predict.add_argument(
+        "--sampling-rate", type=float, metavar="HZ", help="of CSV files without a column `time`"
+    )
     predict.add_argument("--unit", default="mV", help="of CSV files: V, mV or uV (default: %(default)s)")
     return parser.parse_args()
 

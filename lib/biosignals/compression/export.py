@@ -53,7 +53,9 @@ def export(net: nn.Module, example: Tensor, path: Path, multiclass: bool = False
     whole = Probabilities(as_operators(net), multiclass)
     model = onnx.ModelProto()
     model.CopyFrom(_graph(whole, example))
-    own = dict([*whole.named_parameters(remove_duplicate=False), *whole.named_buffers(remove_duplicate=False)])
+    own = dict(
+        [*whole.named_parameters(remove_duplicate=False), *whole.named_buffers(remove_duplicate=False)]
+    )
     for tensor in model.graph.initializer:
         if tensor.name in own:
             values = own[tensor.name].detach().cpu().numpy()
@@ -79,7 +81,9 @@ def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
             )  # fmt: skip
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         raise ValueError(f"{type(whole.net).__name__} cannot be written as ONNX: {error}") from error
-    if " at 0x" not in structure:  # what is known by its address alone may be something else there the next time
+    if (
+        " at 0x" not in structure
+    ):  # what is known by its address alone may be something else there the next time
         _graphs[structure] = program.model_proto
     return program.model_proto
 
@@ -89,7 +93,9 @@ def _structure(net: nn.Module, example: Tensor) -> str:
     values = {"_parameters", "_buffers", "_modules"}
     layers = [(name, type(module), {key: value for key, value in vars(module).items() if key not in values})
               for name, module in net.named_modules()]  # fmt: skip
-    weights = [(name, value.shape, value.dtype) for name, value in [*net.named_parameters(), *net.named_buffers()]]
+    weights = [
+        (name, value.shape, value.dtype) for name, value in [*net.named_parameters(), *net.named_buffers()]
+    ]
     return repr((layers, weights, example.shape[1:]))
 
 

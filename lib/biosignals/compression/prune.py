@@ -10,7 +10,6 @@ import torch_pruning
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from biosignals import caching
 from biosignals.compression.export import quiet
 from biosignals.models.layers.masked import Masked
 

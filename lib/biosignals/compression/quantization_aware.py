@@ -45,7 +45,9 @@ class FakeQuantized(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 3:
             raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")
-        with torch.autocast(x.device.type, enabled=False):  # where training uses 16 bits, rounding to 8 still starts from 32
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # where training uses 16 bits, rounding to 8 still starts from 32
             return self.graph(x.float())
 
 

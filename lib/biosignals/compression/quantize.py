@@ -31,7 +31,17 @@ IN_INTEGERS = {
     "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
     "QLinearConv", "QLinearMatMul",
 }  # fmt: skip
-IN_FLOATS = {"Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "Gemm", "LSTM", "MatMul"}
+IN_FLOATS = {
+    "Conv",
+    "ConvTranspose",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "GRU",
+    "Gemm",
+    "LSTM",
+    "MatMul",
+}
 
 
 def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, Path]:
@@ -116,7 +126,11 @@ def quantized_layers(path: Path) -> tuple[int, int]:
     for node in graph.node:  # in the order of their computing: weights may be brought into shape first
         if node.input and set(node.input) - {""} <= constants:
             constants |= set(node.output)
-    layers = [node.op_type for node in graph.node if constants & set(node.input) and not set(node.output) <= constants]
+    layers = [
+        node.op_type
+        for node in graph.node
+        if constants & set(node.input) and not set(node.output) <= constants
+    ]
     integers = sum(name in IN_INTEGERS for name in layers)
     return integers, integers + sum(name in IN_FLOATS for name in layers)
 

@@ -131,7 +131,9 @@ def read(stem: str, channels: tuple[str, ...], shortest: int) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise Unreadable(f"{path.name} cannot be read ({error}): {AGAIN}") from error
     if not max(shortest, 2) <= len(table) <= LONGEST:
-        raise Unreadable(f"{path.name} has {len(table)} samples, expected {shortest}, as most records have: {AGAIN}")
+        raise Unreadable(
+            f"{path.name} has {len(table)} samples, expected {shortest}, as most records have: {AGAIN}"
+        )
     values = table[columns].to_numpy().T
     rate = 1 / np.median(np.diff(values[0]))
     if not 0.99 * SAMPLING_RATE < rate < 1.01 * SAMPLING_RATE:

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from biosignals.data.recordings import Recordings
 from biosignals.data import splits
-from biosignals.signals import pulses as pulse_waves
+from biosignals.data.recordings import Recordings
 from biosignals.signals import filters
+from biosignals.signals import pulses as pulse_waves
 from biosignals.signals.images import record_image
 from biosignals.signals.pulses import SAMPLING_RATE as RATE
 from biosignals.signals.scalogram import scales_for, scalogram
@@ -26,7 +26,9 @@ def resample(recordings: Recordings, sampling_rate: float, batch: int = 256) -> 
     if recordings.signals.dtype != np.int16:
         raise ValueError(f"expected int16 recordings, not {recordings.signals.dtype}")
     parts = [
-        filters.resample(recordings.signals[i : i + batch].astype(np.float32), recordings.sampling_rate, sampling_rate)
+        filters.resample(
+            recordings.signals[i : i + batch].astype(np.float32), recordings.sampling_rate, sampling_rate
+        )
         for i in range(0, len(recordings), batch)
     ]
     signals = np.concatenate([np.clip(np.rint(part), -32767, 32767).astype(np.int16) for part in parts])
@@ -72,7 +74,9 @@ def extract_features(
     return np.concatenate([describe(recordings.physical(some)).to_numpy() for some in rows])
 
 
-def record_images(recordings: Recordings, height: int = 182, width: int = 256, batch: int = 256) -> Recordings:
+def record_images(
+    recordings: Recordings, height: int = 182, width: int = 256, batch: int = 256
+) -> Recordings:
     """Each record as one grey picture (see `signals.pictures`), its rows as channels: int16 (n, height, width).
 
     The second and third image that nets for photographs expect would be copies and are left out: a net on one image
@@ -92,7 +96,11 @@ def record_images(recordings: Recordings, height: int = 182, width: int = 256, b
 
 
 def scalograms(
-    recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128, batch: int = 64
+    recordings: Recordings,
+    frequencies: np.ndarray,
+    wavelet: str = "cmor1.5-1.0",
+    bins: int = 128,
+    batch: int = 64,
 ) -> Recordings:
     """The magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
 
@@ -146,7 +154,10 @@ def z_score(recordings: Recordings) -> Recordings:
 
 def assign_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordings:
     """The same recordings with a column `fold` by subject, as `splits.assign_folds` assigns them."""
-    return replace(recordings, table=recordings.table.assign(fold=splits.assign_folds(recordings.table["subject"], test, seed)))
+    return replace(
+        recordings,
+        table=recordings.table.assign(fold=splits.assign_folds(recordings.table["subject"], test, seed)),
+    )
 
 
 def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
@@ -176,7 +187,9 @@ def segment_pulses(recordings: Recordings, channel: str) -> Recordings:
             excluded.append((record, channel, str(error)))
             continue
         rows += found
-        tables.append(pd.DataFrame({"subject": about["subject"], "recording": record, "start": starts / RATE}))
+        tables.append(
+            pd.DataFrame({"subject": about["subject"], "recording": record, "start": starts / RATE})
+        )
     if not rows:
         why = excluded[0][2] if excluded else "there are no recordings"
         raise ValueError(f"no pulse of {recordings.dataset} in channel {channel} can be used: {why}")

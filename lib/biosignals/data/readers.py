@@ -60,7 +60,9 @@ def read(path: Path | str, sampling_rate: float | None = None, unit: str = "mV")
     try:
         path = Path(path)
     except TypeError:
-        raise InvalidRecording(f"a recording is a file, an array (channels, samples) or a Signal, no {type(path).__name__}") from None
+        raise InvalidRecording(
+            f"a recording is a file, an array (channels, samples) or a Signal, no {type(path).__name__}"
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn of damage that is refused here
@@ -78,7 +80,9 @@ def from_array(values: np.ndarray, channels: Sequence[str], sampling_rate: float
     try:
         values, channels, sampling_rate = np.asarray(values), tuple(channels), float(sampling_rate)
     except Exception as error:  # whatever an object that is no array raises
-        raise InvalidRecording(f"no recording: an array, names of its channels and its sampling rate ({error})") from error
+        raise InvalidRecording(
+            f"no recording: an array, names of its channels and its sampling rate ({error})"
+        ) from error
     signal = check_signal(Signal(values, channels, (unit,) * len(channels), sampling_rate))
     with np.errstate(over="ignore"):  # infinity is refused
         return replace(signal, values=values.astype(np.float32))
@@ -129,7 +133,9 @@ def _read_other_wfdb(place: Path) -> Signal:
         raise InvalidRecording(f"more than {LARGEST_FILE >> 20} MiB; cut it first")
     record = wfdb.rdrecord(stem)
     values = np.asarray(record.p_signal.T, dtype=np.float32)
-    return Signal(_filled(values), tuple(name or "" for name in record.sig_name), tuple(record.units), float(record.fs))
+    return Signal(
+        _filled(values), tuple(name or "" for name in record.sig_name), tuple(record.units), float(record.fs)
+    )
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
@@ -179,7 +185,9 @@ def _read_csv(path: Path, sampling_rate: float | None, unit: str) -> Signal:
     if sampling_rate is None:
         raise InvalidRecording("give its sampling rate, or a column `time` in seconds")
     channels = tuple(name for name, is_time in zip(names, timed, strict=True) if not is_time)
-    return Signal(table[~np.array(timed)].astype(np.float32), channels, (unit,) * len(channels), float(sampling_rate))
+    return Signal(
+        table[~np.array(timed)].astype(np.float32), channels, (unit,) * len(channels), float(sampling_rate)
+    )
 
 
 def _read_h5(path: Path) -> Signal:
@@ -190,7 +198,12 @@ def _read_h5(path: Path) -> Signal:
     with h5py.File(path, "r") as file:
         name = "signals" if "signals" in file else "ecg"  # which follows no link to another file
         signals = sph.own_dataset(file, name)
-        if signals is None or signals.ndim != 2 or signals.dtype.kind not in "fiu" or signals.size > LARGEST_FILE // 4:
+        if (
+            signals is None
+            or signals.ndim != 2
+            or signals.dtype.kind not in "fiu"
+            or signals.size > LARGEST_FILE // 4
+        ):
             raise InvalidRecording("needs a data set `signals` of its own, (channels, samples)")
         values = signals[:].astype(np.float32)
         if name == "ecg":
@@ -210,9 +223,15 @@ def check_signal(signal: Signal) -> Signal:
     for texts in (signal.channels, signal.units):
         if not isinstance(texts, tuple | list) or not all(isinstance(text, str) for text in texts):
             raise InvalidRecording("names of channels and units must be text, one for each channel")
-    if signal.values.ndim != 2 or not len(signal.values) == len(signal.channels) == len(signal.units) or not signal.values.size:
+    if (
+        signal.values.ndim != 2
+        or not len(signal.values) == len(signal.channels) == len(signal.units)
+        or not signal.values.size
+    ):
         shape, count = signal.values.shape, len(signal.channels)
-        raise InvalidRecording(f"values of shape {shape} for {count} channels: they must be (channels, samples)")
+        raise InvalidRecording(
+            f"values of shape {shape} for {count} channels: they must be (channels, samples)"
+        )
     if not isinstance(signal.sampling_rate, Real) or not 0 < signal.sampling_rate < 1e5:
         raise InvalidRecording(f"a sampling rate of {signal.sampling_rate} Hz")
     return signal

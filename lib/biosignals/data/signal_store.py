@@ -87,7 +87,9 @@ def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | 
     )  # fmt: skip
 
 
-def requested_rows(listed: pd.Series | pd.DataFrame, records: tuple | None, path: Path) -> pd.Series | pd.DataFrame:
+def requested_rows(
+    listed: pd.Series | pd.DataFrame, records: tuple | None, path: Path
+) -> pd.Series | pd.DataFrame:
     """The rows of `listed`, read from `path`, for `records` (None: all), once each; ValueError for unknown ones."""
     if records is None:
         return listed

@@ -116,9 +116,13 @@ def find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
     for record, text in metadata["AHA_Code"].items():
         unknown = [code for code in statements(text) if code not in known]
         if unknown:
-            reasons[record] = f"unknown AHA code {unknown[0]!r} in {METADATA}: correct it or add it to {CODES}"
+            reasons[record] = (
+                f"unknown AHA code {unknown[0]!r} in {METADATA}: correct it or add it to {CODES}"
+            )
     lengths = metadata["N"]
-    reasons[~(lengths.between(1, LONGEST) & (lengths % 1 == 0))] = f"N in {METADATA} is not 1 to {LONGEST} samples"
+    reasons[~(lengths.between(1, LONGEST) & (lengths % 1 == 0))] = (
+        f"N in {METADATA} is not 1 to {LONGEST} samples"
+    )
     reasons[metadata["Patient_ID"] == ""] = f"no Patient_ID in {METADATA}: it cannot be split by patient"
     named = [re.fullmatch(r"\w[\w-]*", record, re.ASCII) is not None for record in metadata.index]
     reasons[~np.array(named, dtype=bool)] = f"ECG_ID is no file name ({METADATA}): refused"
@@ -161,7 +165,9 @@ def read(stem: str, rows: list[int], lengths: Mapping[str, int]) -> np.ndarray:
             millivolts = data[:].astype(np.float32)[rows]  # float16 ends at 65,504 and rounds in every sum
     except (OSError, RuntimeError, KeyError) as error:
         raise waveforms.Unreadable(f"{name} cannot be read ({error}): {waveforms.AGAIN}") from error
-    return waveforms.as_counts(np.where(np.isfinite(millivolts), millivolts, np.nan) * waveforms.COUNTS_PER_MILLIVOLT)
+    return waveforms.as_counts(
+        np.where(np.isfinite(millivolts), millivolts, np.nan) * waveforms.COUNTS_PER_MILLIVOLT
+    )
 
 
 def own_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:

@@ -72,14 +72,18 @@ def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     names, codes = np.unique(list(subjects), return_inverse=True)
     tested = round(test * len(names))
     if not 0 <= test < 1 or len(names) - tested < 9 or (test and not tested):
-        raise ValueError(f"{len(names)} subjects cannot be dealt into nine folds and a test share of {test:.0%}")
+        raise ValueError(
+            f"{len(names)} subjects cannot be dealt into nine folds and a test share of {test:.0%}"
+        )
     order = np.random.default_rng(seed).permutation(len(names))
     folds = np.full(len(names), 10)
     folds[order[tested:]] = np.arange(len(names) - tested) % 9 + 1
     return folds[codes]
 
 
-def by_time(table: pd.DataFrame, parts: Mapping[str, tuple[float, float]], seconds: float) -> dict[str, np.ndarray]:
+def by_time(
+    table: pd.DataFrame, parts: Mapping[str, tuple[float, float]], seconds: float
+) -> dict[str, np.ndarray]:
     """Rows of windows that lie wholly within each part of their recording's time: {"train": (0, 0.5), ...}.
 
     For telling people apart, where everybody must be in every part: what separates train and test is time, the gap
@@ -116,7 +120,9 @@ def sample_per_subject(subjects: Iterable, most: int, seed: int) -> np.ndarray:
         raise ValueError(f"at least one recording of each subject is needed, not {most}")
     codes = subject_codes(pd.Series(list(subjects)))
     shuffled = np.random.default_rng(seed).permutation(len(codes))
-    place = pd.Series(codes[shuffled]).groupby(codes[shuffled]).cumcount()  # among the rows of the same subject
+    place = (
+        pd.Series(codes[shuffled]).groupby(codes[shuffled]).cumcount()
+    )  # among the rows of the same subject
     return np.sort(shuffled[place < most])
 
 

@@ -157,7 +157,9 @@ def read_digital(path: str, header: Header) -> np.ndarray:
         raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
     frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
     counts = np.ascontiguousarray(frames.T)
-    sums = tuple(np.add.reduce(counts, axis=1, dtype=np.int16).tolist())  # WFDB's checksum: 16 bits, overflow dropped
+    sums = tuple(
+        np.add.reduce(counts, axis=1, dtype=np.int16).tolist()
+    )  # WFDB's checksum: 16 bits, overflow dropped
     if sums != header.checksums and any(
         said and (said - found) % 65536 for said, found in zip(header.checksums, sums)
     ):

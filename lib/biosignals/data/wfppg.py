@@ -113,10 +113,18 @@ def read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
         header = [name.strip() for name in pd.read_csv(path, nrows=0).columns]
         missing = [name for name in columns if name not in header]
         if missing:
-            raise Unreadable(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(header)}: {AGAIN}")
+            raise Unreadable(
+                f"{path.name} has no column {', '.join(missing)}; it has {', '.join(header)}: {AGAIN}"
+            )
         wanted = [header.index(name) for name in columns]
         table = pd.read_csv(
-            path, header=0, names=header, usecols=wanted, dtype=dtype, nrows=MOST_ROWS + 1, skipinitialspace=True
+            path,
+            header=0,
+            names=header,
+            usecols=wanted,
+            dtype=dtype,
+            nrows=MOST_ROWS + 1,
+            skipinitialspace=True,
         )
     except Unreadable:
         raise

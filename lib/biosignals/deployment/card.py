@@ -81,10 +81,14 @@ def read_card(model: Path) -> Card:
         if place.stat().st_size > LARGEST_CARD:
             raise InvalidRecording(f"{place}: too large for a card")
         values = json.loads(place.read_text())
-        card = Card(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        card = Card(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
         _check_card(card, place)
     except FileNotFoundError:
-        raise InvalidRecording(f"{place}: there is no card; a model needs the .json that came with its .onnx") from None
+        raise InvalidRecording(
+            f"{place}: there is no card; a model needs the .json that came with its .onnx"
+        ) from None
     except InvalidRecording:
         raise
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:

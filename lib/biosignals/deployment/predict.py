@@ -59,19 +59,33 @@ class Prediction:
         for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
             over = np.concatenate([[False], p >= threshold, [False]])
             for first, stop in np.flatnonzero(np.diff(over)).reshape(-1, 2):
-                found.append((name, float(self.starts[first]), float(self.starts[stop - 1] + length), float(p[first:stop].max())))
+                found.append(
+                    (
+                        name,
+                        float(self.starts[first]),
+                        float(self.starts[stop - 1] + length),
+                        float(p[first:stop].max()),
+                    )
+                )
         return found
 
     def __str__(self) -> str:
         width = max(len("class"), *map(len, self.card.classes))
         lines = [f"{self.card.task}, {self.card.model}", f"{'class':{width}}  probability  threshold"]
-        for name, p, threshold, above in zip(self.card.classes, self.probabilities, self.card.thresholds, self.above, strict=True):
+        for name, p, threshold, above in zip(
+            self.card.classes, self.probabilities, self.card.thresholds, self.above, strict=True
+        ):
             lines.append(f"{name:{width}}  {p:11.3f}  {threshold:9.3f}  {'above' if above else ''}".rstrip())
         if self.card.aggregation == "maximum":
-            lines += [f"{name} from {_clock(start)} to {_clock(end)}, up to {p:.3f}" for name, start, end, p in self.stretches()]
+            lines += [
+                f"{name} from {_clock(start)} to {_clock(end)}, up to {p:.3f}"
+                for name, start, end, p in self.stretches()
+            ]
         left_out = int(np.isnan(self.windows).any(axis=1).sum())
         if left_out:
-            lines.append(f"{left_out} of {len(self.windows)} windows are left out: a channel stands still in them")
+            lines.append(
+                f"{left_out} of {len(self.windows)} windows are left out: a channel stands still in them"
+            )
         return "\n".join(printable(line) for line in [*lines, NO_DIAGNOSIS])
 
 
@@ -150,7 +164,9 @@ def open_model(model: Path | str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions have no common name
-        raise InvalidRecording(f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})") from error
+        raise InvalidRecording(
+            f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})"
+        ) from error
 
 
 def _chosen(signal: Signal, card: Card) -> np.ndarray:
@@ -158,14 +174,20 @@ def _chosen(signal: Signal, card: Card) -> np.ndarray:
     rows = _positions(signal, card)
     units = [signal.units[row].strip().lower() for row in rows]
     if not set(units) <= UNITS.keys():
-        raise InvalidRecording(f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be in V, mV or uV")
+        raise InvalidRecording(
+            f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be in V, mV or uV"
+        )
     x = signal.values[rows] * np.array([[UNITS[unit]] for unit in units], dtype=np.float32)
     _refuse_values(x, card)
     if signal.sampling_rate < 0.999 * card.sampling_rate:
-        raise InvalidRecording(f"{signal.sampling_rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more")
+        raise InvalidRecording(
+            f"{signal.sampling_rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more"
+        )
     if x.shape[1] / signal.sampling_rate < 0.999 * card.samples / card.sampling_rate:
         seconds = card.samples / card.sampling_rate
-        raise InvalidRecording(f"{x.shape[1] / signal.sampling_rate:.1f} s; {card.model} needs {seconds:g} s or longer")
+        raise InvalidRecording(
+            f"{x.shape[1] / signal.sampling_rate:.1f} s; {card.model} needs {seconds:g} s or longer"
+        )
     return x / np.float32(UNITS[card.unit.lower()])
 
 
@@ -211,7 +233,9 @@ def _positions(signal: Signal, card: Card) -> list[int]:
     wanted = [channel.lower() for channel in card.channels]
     missing = [channel for channel in card.channels if channel.lower() not in present]
     if missing:
-        raise MissingChannels(f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(signal.channels)}")
+        raise MissingChannels(
+            f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(signal.channels)}"
+        )
     twice = [name for name in wanted if present.count(name) > 1]
     if twice:
         raise InvalidRecording(f"the name {twice[0]} stands twice")
@@ -240,7 +264,9 @@ def _scores(
         parts.append(_ask(session, asked))
     said = np.concatenate(parts).astype(np.float64)
     if said.shape[1] != len(card.classes):
-        raise InvalidRecording(f"{card.model} gives {said.shape[1]} probabilities, its card names {len(card.classes)} classes")
+        raise InvalidRecording(
+            f"{card.model} gives {said.shape[1]} probabilities, its card names {len(card.classes)} classes"
+        )
     starts = starts / rate
     # Of the recording itself: resampling may make a constant waver.
     shares = _shares(still, starts * recorded, card.samples / card.sampling_rate * recorded)

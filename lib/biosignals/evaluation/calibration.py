@@ -118,7 +118,6 @@ def class_numbers(labels: np.ndarray) -> np.ndarray:
     return labels.astype(int)
 
 
-
 def binary_labels(labels: np.ndarray) -> np.ndarray:
     labels = class_numbers(labels)
     if labels.max() > 1:
@@ -126,10 +125,8 @@ def binary_labels(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-
 def two_classes(labels: np.ndarray) -> np.ndarray:
     labels = binary_labels(labels)
     if labels.min() == labels.max():
         raise ValueError(f"all {len(labels)} records are of class {labels[0]}; both classes are needed")
     return labels
-

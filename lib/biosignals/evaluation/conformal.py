@@ -40,8 +40,14 @@ def thresholds(targets: np.ndarray, probabilities: np.ndarray, error: float) -> 
     """
     if not 0 < error < 1:
         raise ValueError(f"an error rate is between 0 and 1, not {error}")
-    if np.shape(targets) != np.shape(probabilities) or np.ndim(targets) != 2 or not np.isfinite(probabilities).all():
-        raise ValueError(f"finite probabilities (n, labels) for each target: {np.shape(probabilities)}, {np.shape(targets)}")
+    if (
+        np.shape(targets) != np.shape(probabilities)
+        or np.ndim(targets) != 2
+        or not np.isfinite(probabilities).all()
+    ):
+        raise ValueError(
+            f"finite probabilities (n, labels) for each target: {np.shape(probabilities)}, {np.shape(targets)}"
+        )
     limits = []
     for truth, p in zip(np.asarray(targets).T > 0.5, np.asarray(probabilities, dtype=float).T, strict=True):
         # A truth is ruled out where it is stranger than all but a share `error` of its own kind.
@@ -57,7 +63,12 @@ def prediction_sets(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray
 
 
 def sets_out_of_fold(
-    targets: np.ndarray, probabilities: np.ndarray, subjects: Sequence, folds: np.ndarray, nets: np.ndarray, error: float
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    subjects: Sequence,
+    folds: np.ndarray,
+    nets: np.ndarray,
+    error: float,
 ) -> np.ndarray:
     """`answers` for probabilities out of fold, int8 (n, labels): those of each fold at thresholds that its net's other folds gave.
 
@@ -66,7 +77,14 @@ def sets_out_of_fold(
     of `subjects` (n,) one record calibrates. Raises ValueError for a subject in two folds and for a net that was asked about one fold only.
     """
     folds, nets = np.asarray(folds), np.asarray(nets)
-    if pd.DataFrame({"subject": list(subjects), "fold": folds}).dropna().groupby("subject").fold.nunique().gt(1).any():
+    if (
+        pd.DataFrame({"subject": list(subjects), "fold": folds})
+        .dropna()
+        .groupby("subject")
+        .fold.nunique()
+        .gt(1)
+        .any()
+    ):
         raise ValueError("a subject is in two folds: who calibrates must not be asked")
     alone = np.isin(np.arange(len(folds)), splits.sample_per_subject(subjects, 1, seed=0))
     found = np.full(np.shape(probabilities), ABSTAIN, np.int8)
@@ -75,7 +93,9 @@ def sets_out_of_fold(
         others = (nets == net) & (folds != fold) & alone
         if not others.any():
             raise ValueError(f"net {net} was asked about fold {fold} only: there is none to calibrate with")
-        found[asked] = prediction_sets(probabilities[asked], thresholds(targets[others], probabilities[others], error))
+        found[asked] = prediction_sets(
+            probabilities[asked], thresholds(targets[others], probabilities[others], error)
+        )
     return found
 
 

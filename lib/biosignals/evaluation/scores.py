@@ -248,7 +248,9 @@ def worst_errors(targets: np.ndarray, probabilities: np.ndarray, count: int) -> 
 
 
 def _auroc(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    weights = weights.T.astype(np.float32)  # how often a record was drawn is a whole number, which has room there
+    weights = weights.T.astype(
+        np.float32
+    )  # how often a record was drawn is a whole number, which has room there
     positive = target.astype(bool)
     negatives = np.flatnonzero(~positive)[np.argsort(probability[~positive])]
     ranked, own = probability[negatives], weights[positive]
@@ -278,8 +280,7 @@ def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> 
     """Weighted true positives, false positives, false negatives, true negatives, (resamples,) each."""
     truth, found = targets.astype(bool), decisions.astype(bool)
     return [
-        (weights @ cases).sum(1)
-        for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
+        (weights @ cases).sum(1) for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
     ]
 
 
@@ -323,8 +324,12 @@ def _mean_score(
             f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}"
         )
     fits = np.reshape(probabilities, (-1, *targets.shape))
-    blocks = np.split(weights, range(128, len(weights), 128))  # so small that they stay in the processor's cache
-    return np.mean([np.concatenate([metric(targets, fit, block) for block in blocks]) for fit in fits], axis=0)
+    blocks = np.split(
+        weights, range(128, len(weights), 128)
+    )  # so small that they stay in the processor's cache
+    return np.mean(
+        [np.concatenate([metric(targets, fit, block) for block in blocks]) for fit in fits], axis=0
+    )
 
 
 def _summary(values: np.ndarray) -> Interval:

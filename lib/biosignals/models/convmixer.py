@@ -64,13 +64,20 @@ class Block(nn.Module):
     """Mixes the places of each channel, beside a residual, then the channels of each place."""
 
     def __init__(
-        self, convolution: type[nn.Module], norm: type[nn.Module], width: int, kernel: int, dropout: float = 0.0
+        self,
+        convolution: type[nn.Module],
+        norm: type[nn.Module],
+        width: int,
+        kernel: int,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.places = nn.Sequential(
             convolution(width, width, kernel, padding=kernel // 2, groups=width), nn.GELU(), norm(width)
         )
-        self.channels = nn.Sequential(convolution(width, width, 1), nn.GELU(), norm(width), nn.Dropout(dropout))
+        self.channels = nn.Sequential(
+            convolution(width, width, 1), nn.GELU(), norm(width), nn.Dropout(dropout)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.channels(x + self.places(x))

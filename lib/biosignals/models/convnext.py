@@ -27,7 +27,9 @@ class ConvNeXt(nn.Module):
         self._check(height, samples)
         shares = [stochastic_depth * i / (sum(depths) - 1) for i in range(sum(depths))]
         images = image_channels(channels, height)
-        self.stages = nn.Sequential(nn.Conv2d(images, widths[0], 4, stride=4), ChannelNorm(widths[0], eps=1e-6))
+        self.stages = nn.Sequential(
+            nn.Conv2d(images, widths[0], 4, stride=4), ChannelNorm(widths[0], eps=1e-6)
+        )
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             if i > 0:
                 self.stages.append(ChannelNorm(widths[i - 1], eps=1e-6))

@@ -20,7 +20,13 @@ class CvtConvMixer(nn.Module):
     """
 
     def __init__(
-        self, channels: int, classes: int, samples: int = 128, height: int = 64, width: int = 128, dropout: float = 0.2
+        self,
+        channels: int,
+        classes: int,
+        samples: int = 128,
+        height: int = 64,
+        width: int = 128,
+        dropout: float = 0.2,
     ):
         super().__init__()
         images = image_channels(channels, height)
@@ -35,7 +41,9 @@ class CvtConvMixer(nn.Module):
             nn.Conv2d(images, width, 8, stride=8), nn.GELU(), nn.BatchNorm2d(width),
             *(Block(nn.Conv2d, nn.BatchNorm2d, width, kernel=7) for _ in range(4)),
         )  # fmt: skip
-        self.dense = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout))
+        self.dense = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout)
+        )
         self.attention = SelfAttention(width, heads=4)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, classes))
 

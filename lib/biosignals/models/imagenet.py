@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-_PUBLISHED = "EfficientNetV2-S and ConvNeXt-Tiny as of torchvision or timm, DeiT-Tiny distilled as of its authors"
+_PUBLISHED = (
+    "EfficientNetV2-S and ConvNeXt-Tiny as of torchvision or timm, DeiT-Tiny distilled as of its authors"
+)
 
 
 def load_imagenet(net: nn.Module, file: str | Path) -> None:
@@ -51,7 +53,9 @@ def _read(file: str | Path) -> dict[str, Tensor]:
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]  # as DeiT's authors save it
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{file} holds no state dict: save a net's `state_dict()`, not the net or a training run")
+        raise ValueError(
+            f"{file} holds no state dict: save a net's `state_dict()`, not the net or a training run"
+        )
     return state
 
 

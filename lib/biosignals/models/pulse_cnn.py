@@ -13,7 +13,9 @@ class PulseCnn(nn.Module):
     def __init__(self, channels: int, classes: int, samples: int = 68, dropout: float = 0.3):
         super().__init__()
         if samples < 4:
-            raise ValueError(f"a pulse-cnn halves its input twice and needs at least 4 samples, not {samples}")
+            raise ValueError(
+                f"a pulse-cnn halves its input twice and needs at least 4 samples, not {samples}"
+            )
         self.features = nn.Sequential(
             *_convolution(channels, 32, 7), nn.MaxPool1d(2), nn.Dropout(dropout),
             *_convolution(32, 64, 5), nn.MaxPool1d(2), nn.Dropout(dropout),
@@ -27,5 +29,7 @@ class PulseCnn(nn.Module):
 
 def _convolution(channels: int, width: int, kernel: int) -> list[nn.Module]:
     return [
-        nn.Conv1d(channels, width, kernel, padding=kernel // 2, bias=False), nn.BatchNorm1d(width), nn.ReLU()
+        nn.Conv1d(channels, width, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
     ]

@@ -18,7 +18,9 @@ from sklearn.calibration import calibration_curve
 
 from biosignals.data.ptbxl import SUPERCLASSES
 
-COLOURS = dict(zip(SUPERCLASSES, sns.color_palette("colorblind")))  # one colour a class, the same in every chapter
+COLOURS = dict(
+    zip(SUPERCLASSES, sns.color_palette("colorblind"))
+)  # one colour a class, the same in every chapter
 PAPER, THIN, THICK, INK = "#fffafa", "#f8dcdc", "#eeb0b0", "#202030"  # an ECG page
 
 MM_PER_SECOND, MM_PER_MV = 25, 10
@@ -105,7 +107,9 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2):
     counts = [name for name, column in numbers.items() if _is_whole(column) and column.abs().max() >= 1000]
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
     style = style.format("{:,.0f}", subset=counts, na_rep="")
-    return style.set_caption(caption).set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}])
+    return style.set_caption(caption).set_table_styles(
+        [{"selector": "caption", "props": "caption-side: bottom"}]
+    )
 
 
 def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
@@ -168,7 +172,9 @@ def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: s
     return ax
 
 
-def strips(signals: Sequence[np.ndarray], sampling_rate: float, labels: Sequence[str], seconds: float = 10) -> Axes:
+def strips(
+    signals: Sequence[np.ndarray], sampling_rate: float, labels: Sequence[str], seconds: float = 10
+) -> Axes:
     """Single-lead ECGs below each other on ECG paper (25 mm/s, 10 mm/mV), each from its beginning.
 
     signals: one array (samples,) in mV for each label; drawn around its median and cut off 1.4 mV away from it.
@@ -187,7 +193,14 @@ def paper(seconds: float, rows: int) -> Axes:
     left, right, top, bottom = -12, MM_PER_SECOND * seconds + 2, 20, -ROW * (rows - 1) - 18
     width = 9.5
     _, ax = plt.subplots(figsize=(width, width * (top - bottom) / (right - left) + 0.35))
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", facecolor=PAPER, xticklabels=[], yticklabels=[])
+    ax.set(
+        xlim=(left, right),
+        ylim=(bottom, top),
+        aspect="equal",
+        facecolor=PAPER,
+        xticklabels=[],
+        yticklabels=[],
+    )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MultipleLocator(5))
         axis.set_minor_locator(MultipleLocator(1))
@@ -198,11 +211,19 @@ def paper(seconds: float, rows: int) -> Axes:
     return ax
 
 
-def trace(ax: Axes, signal: np.ndarray, sampling_rate: float, start: float, stop: float, middle: float) -> None:
+def trace(
+    ax: Axes, signal: np.ndarray, sampling_rate: float, start: float, stop: float, middle: float
+) -> None:
     """Draw `signal` (mV) from `start` to `stop` seconds around the height `middle` (mm)."""
     first, last = round(start * sampling_rate), round(stop * sampling_rate)
     millimetres = MM_PER_SECOND * np.arange(first, last) / sampling_rate
-    ax.plot(millimetres, middle + MM_PER_MV * signal[first:last], color=INK, linewidth=0.9, solid_joinstyle="round")
+    ax.plot(
+        millimetres,
+        middle + MM_PER_MV * signal[first:last],
+        color=INK,
+        linewidth=0.9,
+        solid_joinstyle="round",
+    )
 
 
 def calibration(ax: Axes, middle: float) -> None:
@@ -213,11 +234,16 @@ def calibration(ax: Axes, middle: float) -> None:
 def label(ax: Axes, text: str, start: float, middle: float) -> None:
     """Name a lead above the beginning of its trace."""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
-    ax.text(MM_PER_SECOND * start + 1.5, middle + 11.5, text, fontsize=9, fontweight="bold", color=INK, bbox=box)
+    ax.text(
+        MM_PER_SECOND * start + 1.5, middle + 11.5, text, fontsize=9, fontweight="bold", color=INK, bbox=box
+    )
 
 
 def beats(
-    shapes: Mapping[str, np.ndarray], times: np.ndarray, leads: Sequence[str], colours: Mapping[str, tuple] = COLOURS
+    shapes: Mapping[str, np.ndarray],
+    times: np.ndarray,
+    leads: Sequence[str],
+    colours: Mapping[str, tuple] = COLOURS,
 ) -> np.ndarray:
     """Compare beats lead by lead: one small panel a lead, one line a name.
 
@@ -286,7 +312,14 @@ def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None
         share = np.array([test.statistic for test in tests])
         ends = np.array([test.proportion_ci(method="wilson") for test in tests]).T
         x = [groups.index(group) + 0.12 * (i - (len(values) - 1) / 2) for group in counts.index]
-        ax.errorbar(x, share, yerr=np.abs(ends - share), fmt="o-", capsize=2, label=f"{value} (n = {counts['count'].sum():,})")
+        ax.errorbar(
+            x,
+            share,
+            yerr=np.abs(ends - share),
+            fmt="o-",
+            capsize=2,
+            label=f"{value} (n = {counts['count'].sum():,})",
+        )
     ax.set(xticks=range(len(groups)), xticklabels=groups, xlabel=by, ylim=(0, None))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend()
@@ -305,13 +338,17 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
         axes[0].plot(history.index, history.validation_loss, color=colour)
         axes[1].plot(history.index, history.validation_auroc, color=colour, label=name)
         axes[1].plot(best, history.validation_auroc[best], "o", color=colour)
-    axes[0].set(xlabel="epoch", ylabel="binary cross-entropy", title="loss: training dashed, validation whole")
+    axes[0].set(
+        xlabel="epoch", ylabel="binary cross-entropy", title="loss: training dashed, validation whole"
+    )
     axes[1].set(xlabel="epoch", ylabel="macro AUROC", title="validation score, dot: the epoch kept")
     figure.legend(loc="outside right center")
     return axes
 
 
-def roc_and_precision_recall(targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+def roc_and_precision_recall(
+    targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> np.ndarray:
     """ROC and precision-recall curve per class, each precision-recall curve with its prevalence dotted.
 
     targets 0 or 1 and probabilities, (records, classes). Returns the two axes.
@@ -332,11 +369,15 @@ def roc_and_precision_recall(targets: np.ndarray, probabilities: np.ndarray, cla
     return axes
 
 
-def reliability(targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bins: int = 10) -> Axes:
+def reliability(
+    targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bins: int = 10
+) -> Axes:
     """Observed share against predicted probability per class, in `bins` groups of equal size."""
     _, ax = plt.subplots(figsize=(5.5, 4.5))
     for i, name in enumerate(classes):
-        observed, predicted = calibration_curve(targets[:, i], probabilities[:, i], n_bins=bins, strategy="quantile")
+        observed, predicted = calibration_curve(
+            targets[:, i], probabilities[:, i], n_bins=bins, strategy="quantile"
+        )
         ax.plot(predicted, observed, "o-", color=COLOURS.get(name), markersize=4, label=name)
     ax.plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
     ax.set(xlabel="predicted probability", ylabel="observed share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
@@ -358,7 +399,9 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
     return ax
 
 
-def dots(scores: pd.DataFrame, label: str, hue: str, palette: Mapping[str, tuple], ax: Axes | None = None) -> Axes:
+def dots(
+    scores: pd.DataFrame, label: str, hue: str, palette: Mapping[str, tuple], ax: Axes | None = None
+) -> Axes:
     """Values with their intervals (columns value, low, high), one row of `scores` a line, named by `label`, coloured by `hue`."""
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 0.8 + 0.24 * len(scores)))
@@ -389,7 +432,9 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
                     rotation=65, va="bottom", rotation_mode="anchor", fontsize="x-small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}")
+    ax.xaxis.set_major_formatter(
+        lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
+    )
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

@@ -18,7 +18,9 @@ HEADLINES = {  # the metric that speaks for a task, and the task in words
     "pulse-shape": ("macro_f1", "shapes of pulses"),
     "identification": ("accuracy", "who it is, from a pulse wave"),
 }  # fmt: skip
-NOT_PRESELECTED = "not chosen beforehand"  # how a task came to its figures where nothing was held back for choosing
+NOT_PRESELECTED = (
+    "not chosen beforehand"  # how a task came to its figures where nothing was held back for choosing
+)
 BASELINES = ("majority", "rule")  # a guess, and what made the labels: below and above every model
 QUANTIZED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what another one says
 # Conditions that ask another question than the task's: other records, other splits, another input, a spoilt input, another format.
@@ -31,7 +33,9 @@ OTHER_QUESTIONS = (
 def mean_over_seeds(records: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The records over all seeds; of what (the same `keys`) was only recorded seed by seed, each seed's."""
     over_all = records.seed.isna()
-    return records[over_all | ~over_all.groupby([records[key] for key in keys], dropna=False).transform("any")]
+    return records[
+        over_all | ~over_all.groupby([records[key] for key in keys], dropna=False).transform("any")
+    ]
 
 
 def plain_rows(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
@@ -42,7 +46,11 @@ def plain_rows(records: pd.DataFrame, task: str = "superclass", metric: str = "m
     """
     rows = records.query("task == @task and metric == @metric and condition == '' and split != 'train'")
     rows = rows[~rows.model.str.contains(QUANTIZED)]
-    return mean_over_seeds(rows, ["model", "split"]).sort_values("chapter", kind="stable").drop_duplicates(["model", "split"])
+    return (
+        mean_over_seeds(rows, ["model", "split"])
+        .sort_values("chapter", kind="stable")
+        .drop_duplicates(["model", "split"])
+    )
 
 
 def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
@@ -64,9 +72,13 @@ def contenders(records: pd.DataFrame, task: str = "superclass", cost: str | None
     first's. Left out are guesses, ensembles, other questions (`ASIDES`), what was scored on a part of the records
     only, and with `cost`, a column, models of which nobody recorded that.
     """
-    rows = records[(records.task == task) & (records.metric == HEADLINES[task][0]) & (records.split == "out-of-fold")]
+    rows = records[
+        (records.task == task) & (records.metric == HEADLINES[task][0]) & (records.split == "out-of-fold")
+    ]
     rows = rows[~rows.model.isin(BASELINES)]
-    rows = rows[~rows.condition.str.contains(rf"{OTHER_QUESTIONS}|(?:^| )ensemble=")].dropna(subset=[cost] if cost else [])
+    rows = rows[~rows.condition.str.contains(rf"{OTHER_QUESTIONS}|(?:^| )ensemble=")].dropna(
+        subset=[cost] if cost else []
+    )
     rows = mean_over_seeds(rows[rows.n_test == rows.n_test.max()], ["model", "condition"])
     first = rows.assign(varied=rows.condition != "").sort_values(
         ["varied", "value", "chapter"], ascending=[True, False, True], kind="stable"
@@ -94,7 +106,9 @@ def headlines(records: pd.DataFrame) -> pd.DataFrame:
     of fold. Where nothing was chosen beforehand, every model that read the test set. Rounded models are left out.
     """
     metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
-    own = records[(records.metric == metric) & ~records.model.isin(BASELINES) & ~records.model.str.contains(QUANTIZED)]
+    own = records[
+        (records.metric == metric) & ~records.model.isin(BASELINES) & ~records.model.str.contains(QUANTIZED)
+    ]
     own = own[~own.condition.str.contains(OTHER_QUESTIONS)]
     own = mean_over_seeds(own, ["chapter", "task", "dataset", "model", "condition", "split"])
     found = [_speaking(rows, own) for _, rows in own.groupby(["task", "dataset", "kind"], sort=False)]
@@ -132,9 +146,13 @@ def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame
     name = ours.model.where(~ours.condition.str.startswith("ensemble="), "ensemble")
     label = [f"{model} ({dataset}, {kind}, n = {n:,.0f})"
              for model, dataset, kind, n in zip(name, ours.dataset, ours.kind, ours.n_test)]  # fmt: skip
-    published = anchors[anchors.metric == anchors.task.map({task: metric for task, (metric, _) in HEADLINES.items()})]
+    published = anchors[
+        anchors.metric == anchors.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
+    ]
     both = pd.concat([ours.assign(who="ours", label=label), published.assign(label=published.model)])
-    both = both[both.task.isin(published.task) & both.task.isin(ours.task)].sort_values("value", ascending=False)
+    both = both[both.task.isin(published.task) & both.task.isin(ours.task)].sort_values(
+        "value", ascending=False
+    )
     columns = ["task", "metric", "who", "label", "value", "low", "high"]
     return _in_order(both)[columns].drop_duplicates(["task", "label"])
 
@@ -197,7 +215,9 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
                "metric": metric.replace("_", " "), "model": model, "how": how, "ours": ours}  # fmt: skip
         published = anchors[(anchors.task == task) & (anchors.metric == metric)].groupby("who").value.max()
         again = any(title == earlier["task"] for earlier in rows)
-        best_of = {who: "" if again or who not in published else short(published[who]) for who in ("theirs", "field")}
+        best_of = {
+            who: "" if again or who not in published else short(published[who]) for who in ("theirs", "field")
+        }
         rows.append(row | best_of)
     words = (
         "What speaks for each task [95 % interval]. *Theirs* is the best figure of earlier projects, *field* the best "

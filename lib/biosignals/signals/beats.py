@@ -41,9 +41,11 @@ def median_beat(x: np.ndarray, peaks: np.ndarray, sampling_rate: float, before=0
     """
     beats = cut_beats(x, peaks, sampling_rate, before, after)
     if len(beats) == 0:
-        return np.full((len(x), round(after * sampling_rate) - round(-before * sampling_rate)), np.nan, np.float32)
+        return np.full(
+            (len(x), round(after * sampling_rate) - round(-before * sampling_rate)), np.nan, np.float32
+        )
     beat = np.median(beats, axis=0)
-    reference = beat[:, round((before - 0.1) * sampling_rate):round((before - 0.06) * sampling_rate)]
+    reference = beat[:, round((before - 0.1) * sampling_rate) : round((before - 0.06) * sampling_rate)]
     return (beat - np.median(reference, axis=-1, keepdims=True)).astype(np.float32)
 
 

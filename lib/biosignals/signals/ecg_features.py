@@ -43,10 +43,16 @@ def ecg_features(x: np.ndarray, sampling_rate: float, leads: Sequence[str] | Non
         raise ValueError("the signals hold NaN or infinity: exclude or repair these records first")
     leads = list(leads) if leads is not None else [str(i + 1) for i in range(x.shape[1])]
     peaks = [r_peaks(record, sampling_rate) for record in tqdm(x, desc="R peaks", leave=False)]
-    beats = np.stack([median_beat(record, found, sampling_rate, BEFORE, AFTER)
-                      for record, found in zip(tqdm(x, desc="median beats", leave=False), peaks)])
+    beats = np.stack(
+        [
+            median_beat(record, found, sampling_rate, BEFORE, AFTER)
+            for record, found in zip(tqdm(x, desc="median beats", leave=False), peaks)
+        ]
+    )
     per_lead = {**waves(beats, sampling_rate), **shape(beats, sampling_rate), **wavelet_energies(x)}
-    columns = {f"{lead}_{name}": values[:, i] for name, values in per_lead.items() for i, lead in enumerate(leads)}
+    columns = {
+        f"{lead}_{name}": values[:, i] for name, values in per_lead.items() for i, lead in enumerate(leads)
+    }
     table = pd.DataFrame(columns).assign(QRS_width=qrs_width(beats, sampling_rate))
     rhythms = pd.DataFrame([rhythm(found, sampling_rate) for found in peaks])
     return pd.concat([rhythms, table], axis=1).astype(np.float32)
@@ -54,20 +60,41 @@ def ecg_features(x: np.ndarray, sampling_rate: float, leads: Sequence[str] | Non
 
 def rhythm(peaks: np.ndarray, sampling_rate: float) -> dict[str, float]:
     """Heart rate and its variability from the R peaks of one record (positions in samples); NaN below three beats."""
-    names = ("heart_rate", "RR_mean", "RR_sd", "RR_min", "RR_max", "RR_cv", "RMSSD", "RR_median_change", "pNN50")
+    names = (
+        "heart_rate",
+        "RR_mean",
+        "RR_sd",
+        "RR_min",
+        "RR_max",
+        "RR_cv",
+        "RMSSD",
+        "RR_median_change",
+        "pNN50",
+    )
     if len(peaks) < 3:
         return dict.fromkeys(names, np.nan)
     rr = np.diff(peaks) / sampling_rate
     change = np.abs(np.diff(rr))
-    values = (60 / np.median(rr), rr.mean(), rr.std(), rr.min(), rr.max(), rr.std() / rr.mean(),
-              np.sqrt(np.mean(change**2)), np.median(change), np.mean(change > 0.05))
+    values = (
+        60 / np.median(rr),
+        rr.mean(),
+        rr.std(),
+        rr.min(),
+        rr.max(),
+        rr.std() / rr.mean(),
+        np.sqrt(np.mean(change**2)),
+        np.median(change),
+        np.mean(change > 0.05),
+    )
     return dict(zip(names, values))
 
 
 def waves(beats: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
     """Amplitudes of P, Q, R, S, J point, ST and T in median beats (N, leads, window), in mV from the PR level."""
-    return {name: measure(beats[..., slice(*window_samples(start, stop, sampling_rate))], axis=-1)
-            for name, (start, stop, measure) in WAVES.items()}
+    return {
+        name: measure(beats[..., slice(*window_samples(start, stop, sampling_rate))], axis=-1)
+        for name, (start, stop, measure) in WAVES.items()
+    }
 
 
 def shape(beats: np.ndarray, sampling_rate: float, step: float = 0.05) -> dict[str, np.ndarray]:

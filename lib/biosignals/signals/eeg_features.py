@@ -40,9 +40,7 @@ def _describe(x: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, np.ndarr
     x = x - x.mean(-1, keepdims=True)
     length = min(round(2 * sampling_rate), x.shape[-1])
     frequencies, power = signal.welch(x, sampling_rate, nperseg=length)
-    bands = [
-        power[..., (frequencies >= low) & (frequencies < high)].mean(-1) for low, high in BANDS.values()
-    ]
+    bands = [power[..., (frequencies >= low) & (frequencies < high)].mean(-1) for low, high in BANDS.values()]
     rhythm = power[..., (frequencies >= 1) & (frequencies < 30)]
     width = max(round(length / sampling_rate), 1)  # bins of one hertz
     strongest = signal.convolve(rhythm, np.ones((1, 1, width)), mode="valid").max(-1)

@@ -8,7 +8,12 @@ from scipy import ndimage, signal
 
 
 def bandpass(
-    x: np.ndarray, low: float | None, high: float | None, sampling_rate: float, order: int = 2, zero_phase: bool = True
+    x: np.ndarray,
+    low: float | None,
+    high: float | None,
+    sampling_rate: float,
+    order: int = 2,
+    zero_phase: bool = True,
 ) -> np.ndarray:
     """Keep what lies between `low` and `high` Hz with a Butterworth filter; None leaves that side open.
 
@@ -20,7 +25,9 @@ def bandpass(
     if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
         raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
     kind = "bandpass" if len(edges) == 2 else "lowpass" if low is None else "highpass"
-    sections = signal.butter(order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos")
+    sections = signal.butter(
+        order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos"
+    )
     return apply_sections(sections, x, zero_phase)
 
 
@@ -31,7 +38,9 @@ def notch(x: np.ndarray, frequency: float, sampling_rate: float, quality: float 
     """
     if not 0 < frequency < sampling_rate / 2:
         raise ValueError(f"{frequency} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
-    return apply_sections(signal.tf2sos(*signal.iirnotch(frequency, quality, sampling_rate)), x, zero_phase=True)
+    return apply_sections(
+        signal.tf2sos(*signal.iirnotch(frequency, quality, sampling_rate)), x, zero_phase=True
+    )
 
 
 def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:
@@ -44,7 +53,9 @@ def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.
     return signal.sosfilt(sections, x, axis=-1, zi=start)[0].astype(x.dtype if x.dtype.kind == "f" else float)
 
 
-def remove_baseline(x: np.ndarray, sampling_rate: float, widths: tuple[float, float] = (0.2, 0.6)) -> np.ndarray:
+def remove_baseline(
+    x: np.ndarray, sampling_rate: float, widths: tuple[float, float] = (0.2, 0.6)
+) -> np.ndarray:
     """Subtract the slow wander under an ECG: a median over 0.2 s drops the QRS, one over 0.6 s then drops P and T.
 
     x: (..., samples); `widths` in seconds. After de Chazal et al. (2004).
@@ -52,11 +63,15 @@ def remove_baseline(x: np.ndarray, sampling_rate: float, widths: tuple[float, fl
     baseline = np.asarray(x)
     for width in widths:
         samples = 2 * round(width * sampling_rate / 2) + 1
-        baseline = np.apply_along_axis(ndimage.median_filter, -1, baseline, samples, mode="nearest")  # 1-D is 10 x faster
+        baseline = np.apply_along_axis(
+            ndimage.median_filter, -1, baseline, samples, mode="nearest"
+        )  # 1-D is 10 x faster
     return x - baseline
 
 
-def denoise_wavelet(x: np.ndarray, wavelet: str = "sym8", levels: int = 4, strength: float = 1.0) -> np.ndarray:
+def denoise_wavelet(
+    x: np.ndarray, wavelet: str = "sym8", levels: int = 4, strength: float = 1.0
+) -> np.ndarray:
     """Shrink small wavelet coefficients, which are mostly noise, towards zero and keep the large ones.
 
     x: (..., samples), same shape and dtype back. The noise of each signal is read from the median of its finest
@@ -80,7 +95,9 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
     common = math.gcd(int(sampling_rate), int(new_rate))
     x = np.asarray(x)
     up, down = int(new_rate) // common, int(sampling_rate) // common
-    return signal.resample_poly(x, up, down, axis=-1, padtype="line").astype(x.dtype if x.dtype.kind == "f" else float)
+    return signal.resample_poly(x, up, down, axis=-1, padtype="line").astype(
+        x.dtype if x.dtype.kind == "f" else float
+    )
 
 
 def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float, low: float = 2, high: float = 30) -> float:

@@ -16,7 +16,9 @@ SAMPLING_RATE = 100  # Hz, of all pulses
 TYPES = ("1", "2E", "2L", "1L", "3")
 SHORTEST, LONGEST = 40, 200  # samples of a pulse: 150 and 30 beats a minute
 FEWEST = 19  # samples that the zero-phase filter needs
-LOW_PASS = signal.butter(5, 10, fs=SAMPLING_RATE, output="sos")  # designed once: pulses are filtered by the thousand
+LOW_PASS = signal.butter(
+    5, 10, fs=SAMPLING_RATE, output="sos"
+)  # designed once: pulses are filtered by the thousand
 
 
 def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
@@ -51,7 +53,9 @@ def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
     Before the first and after the last foot it is zero. ValueError for fewer than two feet.
     """
     if len(positions) < 2:
-        raise ValueError(f"{len(positions)} feet: a baseline needs two or more; is it a pulse wave, and upright?")
+        raise ValueError(
+            f"{len(positions)} feet: a baseline needs two or more; is it a pulse wave, and upright?"
+        )
     baseline = interpolate.CubicSpline(positions, ppg[positions])
     levelled = np.zeros(len(ppg))
     inside = np.arange(positions[0], positions[-1] + 1)
@@ -76,7 +80,9 @@ def pulses(ppg: np.ndarray, sampling_rate: float) -> tuple[list[np.ndarray], np.
         for start, stop in pairwise(positions)
         if stop - start <= LONGEST and x[start:stop].max() > 0
     ]
-    return [pulse.astype(np.float32) for _, pulse in found], np.array([start for start, _ in found], dtype=np.int64)
+    return [pulse.astype(np.float32) for _, pulse in found], np.array(
+        [start for start, _ in found], dtype=np.int64
+    )
 
 
 def pulse_type(pulse: np.ndarray) -> str:
@@ -108,7 +114,9 @@ def scaled(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     highest = x.max(axis=-1, keepdims=True)
     if (highest <= 0).any():
         low = rows[highest[:, 0] <= 0][0]
-        raise ValueError(f"pulse {low} does not rise above zero: cut it from foot to foot of an upright, level signal")
+        raise ValueError(
+            f"pulse {low} does not rise above zero: cut it from foot to foot of an upright, level signal"
+        )
     return x / highest
 
 
@@ -209,4 +217,6 @@ def fit_width(pulses: np.ndarray, lengths: np.ndarray, width: int, how: str) -> 
 
 def take(pulses: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The samples `places` (N, 1..., width) of pulses (N, ..., samples)."""
-    return np.take_along_axis(pulses, np.broadcast_to(places, (*pulses.shape[:-1], places.shape[-1])), axis=-1)
+    return np.take_along_axis(
+        pulses, np.broadcast_to(places, (*pulses.shape[:-1], places.shape[-1])), axis=-1
+    )

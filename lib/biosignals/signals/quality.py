@@ -33,6 +33,8 @@ def einthoven_error(x: np.ndarray) -> np.ndarray:
 
 def copies(x: np.ndarray, names: pd.Index) -> pd.Series:
     """Recordings whose samples all equal another's: the name of each, and a number for the group it belongs to."""
-    digests = pd.Series([hashlib.sha256(np.ascontiguousarray(record)).hexdigest() for record in x], index=names)
+    digests = pd.Series(
+        [hashlib.sha256(np.ascontiguousarray(record)).hexdigest() for record in x], index=names
+    )
     repeated = digests[digests.duplicated(keep=False)]
     return repeated.groupby(repeated).ngroup().rename("group")

@@ -31,7 +31,9 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
         # Outputs up apart meet the same taps, at inputs `down` apart.
         first = -((half - phase * down) // up)  # of the inputs that the filter covers
         own = taps[half + phase * down - first * up :: -up].astype(np.float32)
-        seen = np.lib.stride_tricks.sliding_window_view(extended[..., first + reach :], len(own), axis=-1)[..., ::down, :]
+        seen = np.lib.stride_tricks.sliding_window_view(extended[..., first + reach :], len(own), axis=-1)[
+            ..., ::down, :
+        ]
         count = len(range(phase, y.shape[-1], up))
         y[..., phase::up] = np.einsum("...ik,k->...i", seen[..., :count, :], own)
     return y

@@ -143,7 +143,7 @@ def sample_entropy(rr: np.ndarray, tolerance: float = 0.03, matches: int = 5) ->
     first, second = np.triu_indices(len(rr) - 1, 1)
     one = np.abs(rr[first] - rr[second])
     two = np.maximum(one, np.abs(rr[first + 1] - rr[second + 1]))
-    tolerance = max(tolerance, np.sort(two)[: matches][-1])
+    tolerance = max(tolerance, np.sort(two)[:matches][-1])
     return np.log(np.sum(one <= tolerance) / np.sum(two <= tolerance) * 2 * tolerance / rr.mean())
 
 

@@ -129,7 +129,9 @@ def _gaussian_derivative(order: int) -> Mother:
 # Transform
 
 
-def _transform(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None, magnitude: bool) -> Tensor:
+def _transform(
+    signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None, magnitude: bool
+) -> Tensor:
     mother = _mother(wavelet)
     signals = torch.as_tensor(signals, dtype=torch.float32)
     samples, scales = signals.shape[-1], np.atleast_1d(np.asarray(scales, dtype=float))
@@ -158,7 +160,9 @@ def _transform(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | No
 def _magnitude(coefficients: Tensor) -> Tensor:
     if not coefficients.is_complex():
         return coefficients.abs()
-    return (coefficients.real**2 + coefficients.imag**2).sqrt()  # on CPUs half the time of abs, which guards overflow
+    return (
+        coefficients.real**2 + coefficients.imag**2
+    ).sqrt()  # on CPUs half the time of abs, which guards overflow
 
 
 def _padded_bins(samples: int, bins: int, reach: float) -> int:
@@ -197,7 +201,9 @@ def _folds(
         rows = slice(reached[0], reached[-1] + 1)
         place = torch.arange(stretch * wide, (stretch + 1) * wide, device=device)
         scale = torch.tensor(scales[rows, None], dtype=torch.float32, device=device)
-        weights = (2 if mother.real else 1) * scale.sqrt() * mother.spectrum(scale * (2 * pi / length * place))
+        weights = (
+            (2 if mother.real else 1) * scale.sqrt() * mother.spectrum(scale * (2 * pi / length * place))
+        )
         yield place % length, rows, weights * (2 * place.abs() < length)  # up to half the sampling rate
 
 
@@ -225,7 +231,11 @@ def _check_signals(signals: Tensor) -> None:
     finite = signals.isfinite().all(-1)
     if not finite.all():
         bad = int((~finite).sum())
-        raise ValueError(f"{bad} of {finite.numel()} signals hold NaN or infinity; leave them out or fill them first")
+        raise ValueError(
+            f"{bad} of {finite.numel()} signals hold NaN or infinity; leave them out or fill them first"
+        )
     constant = (signals == signals[..., :1]).all(-1)
     if constant.any():
-        raise ValueError(f"{int(constant.sum())} of {constant.numel()} signals never change; leave them out first")
+        raise ValueError(
+            f"{int(constant.sum())} of {constant.numel()} signals never change; leave them out first"
+        )

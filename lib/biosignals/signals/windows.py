@@ -13,8 +13,10 @@ def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     """
     starts = np.asarray(starts)
     if starts.min() < 0 or starts.max() + length > x.shape[-1]:
-        raise IndexError(f"crops of {length} from {starts.min()} to {starts.max()} do not fit in {x.shape[-1]} samples")
-    return np.stack([record[:, start:start + length] for record, start in zip(x, starts)])
+        raise IndexError(
+            f"crops of {length} from {starts.min()} to {starts.max()} do not fit in {x.shape[-1]} samples"
+        )
+    return np.stack([record[:, start : start + length] for record, start in zip(x, starts)])
 
 
 def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:

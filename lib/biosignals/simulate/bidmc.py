@@ -31,7 +31,9 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> 
     than 99 records or less than 15 seconds.
     """
     if not 1 <= records <= MOST or minutes < 0.25:
-        raise ValueError(f"records must be 1 to {MOST} and minutes at least 0.25, got {records} and {minutes}")
+        raise ValueError(
+            f"records must be 1 to {MOST} and minutes at least 0.25, got {records} and {minutes}"
+        )
     root = Path(root)
     files.begin(root)
     folder = root / "bidmc_csv"
@@ -68,7 +70,9 @@ def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str,
     if irregular:
         rhythm = heart.fibrillation(rng, seconds + 1, rate)
     else:
-        rhythm = heart.sinus(rng, seconds + 1, rate, 0.012 * np.exp(rng.normal(0, 0.4)), rng.choice([0, 0, 0.03]))
+        rhythm = heart.sinus(
+            rng, seconds + 1, rate, 0.012 * np.exp(rng.normal(0, 0.4)), rng.choice([0, 0, 0.03])
+        )
 
     times = np.arange(samples) / SAMPLING_RATE
     breaths = rng.uniform(0.2, 0.38) * (1 + 0.05 * pulse.wandering(rng, times, 6))  # Hz
@@ -76,7 +80,9 @@ def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str,
     signals = {"RESP": 0.45 + 0.25 * breath + 0.02 * noise.wander(rng, 1, samples, SAMPLING_RATE)[0]}
 
     potentials = heart.electrodes(own, rhythm, samples, SAMPLING_RATE, rng)
-    potentials += noise.disturb(rng, len(potentials), samples, SAMPLING_RATE, drift=0.02, hum=0.0, tremor=0.008)
+    potentials += noise.disturb(
+        rng, len(potentials), samples, SAMPLING_RATE, drift=0.02, hum=0.0, tremor=0.008
+    )
     leads = heart.leads(potentials)
     for name, row in LEADS.items():
         signals[name] = 0.4 + 0.7 * leads[row] + 0.02 * breath
@@ -90,13 +96,19 @@ def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str,
     grip = noise.bursts(rng, samples, SAMPLING_RATE) * rng.choice([0, 0.05, 0.3])
     blood += (0.002 + grip) * noise.movement(rng, 1, samples, SAMPLING_RATE)[0]
     signals["PLETH"] = np.clip(0.25 + np.exp(rng.normal(np.log(0.4), 0.25)) * blood, 0, 4)
-    return signals, {"Age": f"{age:.0f}", "Gender": "M" if male else "F", "Location": str(rng.choice(["micu", "ccu"]))}
+    return signals, {
+        "Age": f"{age:.0f}",
+        "Gender": "M" if male else "F",
+        "Location": str(rng.choice(["micu", "ccu"])),
+    }
 
 
 def _fingertip(rng: Generator, age: float) -> pulse.Artery:
     """The arteries of a patient in intensive care: narrowed vessels return little of the echo, and broadly."""
     artery = pulse.finger(rng, age)
-    return replace(artery, echo=0.55 * artery.echo * np.exp(rng.normal(0, 0.3)), echo_rise=1.15 * artery.echo_rise)
+    return replace(
+        artery, echo=0.55 * artery.echo * np.exp(rng.normal(0, 0.3)), echo_rise=1.15 * artery.echo_rise
+    )
 
 
 def _columns(rng: Generator) -> tuple[str, ...]:
@@ -118,4 +130,6 @@ def _fix(name: str, subject: str, about: dict[str, str], names: tuple[str, ...])
     """The text file of what does not change during a record."""
     lines = [name, f"Signals: {'; '.join(names)}", f"Signals sampling frequency: {SAMPLING_RATE} Hz"]
     lines += [f"{key}: {value}" for key, value in about.items()]
-    return "\n".join([*lines, f"MIMIC II matched wdb ID: {subject}", "MIMIC II data segment: simulated"]) + "\n"
+    return (
+        "\n".join([*lines, f"MIMIC II matched wdb ID: {subject}", "MIMIC II data segment: simulated"]) + "\n"
+    )

@@ -230,7 +230,9 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
     return millivolts, {
         "groups": " ".join(groups),
         "scp_codes": str({str(code): float(likelihood) for code, likelihood in found.items()}),
-        "report": " ".join(scp_statements.BY_CODE[code].description.lower() + "." for code in reversed(found)),
+        "report": " ".join(
+            scp_statements.BY_CODE[code].description.lower() + "." for code in reversed(found)
+        ),
         "heart_axis": _axis_name(heart.axis(own)) if rng.random() < 0.57 else None,
         **_stages(rng, "MI" in groups),
         **disturbances,

@@ -62,10 +62,14 @@ def wave(
     feet = beats + artery.transit
     first = _bumps(feet, stretch * artery.rise, size, artery.sharpness, samples, sampling_rate)
     later, height = feet + stretch * artery.delay, size * artery.echo * echo
-    return first + _bumps(later, stretch * artery.echo_rise, height, artery.echo_sharpness, samples, sampling_rate)
+    return first + _bumps(
+        later, stretch * artery.echo_rise, height, artery.echo_sharpness, samples, sampling_rate
+    )
 
 
-def _bumps(start: np.ndarray, rise: np.ndarray, height: np.ndarray, k: float, samples: int, sampling_rate: float):
+def _bumps(
+    start: np.ndarray, rise: np.ndarray, height: np.ndarray, k: float, samples: int, sampling_rate: float
+):
     """The sum of waves that begin at `start` (n,), in s, and reach `height` (n,) after `rise` (n,)."""
     length = int(rise.max() * (2 + 12 / np.sqrt(k)) * sampling_rate)
     first = np.ceil(start * sampling_rate).astype(int)

@@ -23,8 +23,24 @@ CODES = {  # AHA/ACC/HRS statements and modifiers that occur here
     "106": "Right bundle-branch block", "142": "Left ventricular hypertrophy",
     "147": "T-wave abnormality", "161": "Inferior MI", "346": "With a rapid ventricular response",
 }  # fmt: skip
-RHYTHMS = {"1": 0.635, "22": 0.16, "21": 0.05, "23": 0.075, "30": 0.03, "60": 0.04, "51": 0.01}  # not fibrillation
-DISEASES = {"147": "NDT", "105": "IRBBB", "106": "CRBBB", "142": "LVH", "101": "LAFB", "104": "CLBBB", "161": "IMI"}
+RHYTHMS = {
+    "1": 0.635,
+    "22": 0.16,
+    "21": 0.05,
+    "23": 0.075,
+    "30": 0.03,
+    "60": 0.04,
+    "51": 0.01,
+}  # not fibrillation
+DISEASES = {
+    "147": "NDT",
+    "105": "IRBBB",
+    "106": "CRBBB",
+    "142": "LVH",
+    "101": "LAFB",
+    "104": "CLBBB",
+    "161": "IMI",
+}
 DISEASE_SHARE = 0.3  # of the records that would be normal but for it
 
 
@@ -52,7 +68,9 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     metadata = people.assign(AHA_Code=codes, N=lengths)
     columns = ["ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N", "Date"]
     files.write(root / "metadata.csv", metadata[columns].to_csv(index=False))
-    files.write(root / "code.csv", pd.DataFrame(CODES.items(), columns=["Code", "Description"]).to_csv(index=False))
+    files.write(
+        root / "code.csv", pd.DataFrame(CODES.items(), columns=["Code", "Description"]).to_csv(index=False)
+    )
     files.finish(root, records, seed)
 
 
@@ -93,7 +111,9 @@ def _record(rng: Generator, anatomy: Generator, person: dict) -> tuple[np.ndarra
         codes = [str(rng.choice(list(DISEASES)))]
         own = heart.afflict(own, DISEASES[codes[0]], rng.uniform(0.5, 1.0), rng)
     potentials = heart.electrodes(own, rhythm, samples, SAMPLING_RATE, rng)
-    potentials += noise.disturb(rng, 9, samples, SAMPLING_RATE, drift=0.008, hum=0.0005, tremor=0.002)  # filtered
+    potentials += noise.disturb(
+        rng, 9, samples, SAMPLING_RATE, drift=0.008, hum=0.0005, tremor=0.002
+    )  # filtered
     return heart.leads(potentials), ";".join(codes)
 
 

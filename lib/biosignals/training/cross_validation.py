@@ -1,206 +1,344 @@
-"""Out-of-fold predictions: every record scored by a model that has not seen its subject."""
+"""Out-of-fold predictions: every record predicted by a model that has not seen its subject."""
 
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from __future__ import annotations
 
-import joblib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from torch import nn
 
 from biosignals import caching
+from biosignals.caching import Cache, Local, Rows
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.evaluation import calibration
-from biosignals.evaluation import scores as evaluation
-from biosignals.training import fit as training
-from biosignals.training import predict as prediction
-from biosignals.training import recipe
-from biosignals.training.distillation import DistillationLoss
+from biosignals.evaluation.predictions import Predictions, own_and_others
+from biosignals.training import sampling as samplers
+from biosignals.training.fit import Fit, Teacher, TrainingData
+from biosignals.training.predict import Inference, predict_signals
+from biosignals.training.recipe import Recipe
+
+Model = str | Sequence[Sequence[nn.Module]]
+"""A net by its name, or nets to train further: a list for each seed, in it one for each group of folds."""
 
 
 @dataclass(frozen=True)
-class OutOfFold:
-    """probabilities: (rows, classes), a row per record of `rows`; fits: one per group of folds, in their order."""
+class Examples:
+    """What is cross-validated.
 
-    rows: np.ndarray
-    probabilities: np.ndarray
-    fits: list[training.Fit]
+    targets: 0 to 1, float32 (recordings, classes). groups: positions to train on and positions held out, for each group of
+    folds (default: `splits.groups` of the recordings' folds). features: float32 (recordings, features), a second input of
+    some nets and the input of classifiers. cache: where fits and predictions are kept, None: nowhere. trainer: options of
+    Lightning's Trainer. Raises ValueError for targets or features of another number of recordings.
+    """
+
+    recordings: Recordings
+    targets: np.ndarray
+    cache: Cache | None = None
+    groups: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+    features: np.ndarray | None = None
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, rows in {"targets": self.targets, "features": self.features}.items():
+            if rows is not None and (np.ndim(rows) != 2 or len(rows) != len(self.recordings)):
+                raise ValueError(
+                    f"{name} must be ({len(self.recordings)} recordings, ...), not {np.shape(rows)}"
+                )
+        if not self.groups:
+            object.__setattr__(self, "groups", splits.groups(self.recordings.table))
 
     @property
-    def seconds(self) -> float:
-        return sum(fit.seconds for fit in self.fits)
+    def rows(self) -> np.ndarray:
+        """Positions of the recordings that are predicted out of fold, (n,), in the order of those predictions."""
+        return np.concatenate([held_out for _, held_out in self.groups])
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Targets of `rows`, (n, classes)."""
+        return self.targets[self.rows]
+
+    @property
+    def subjects(self) -> np.ndarray:
+        """Subjects of `rows`, (n,)."""
+        return self.recordings.table["subject"].to_numpy()[self.rows]
+
+    @property
+    def test(self) -> np.ndarray:
+        """Positions of the recordings of fold 10, which is read once."""
+        return np.flatnonzero(self.recordings.table["fold"].to_numpy() == 10)
+
+
+@dataclass(frozen=True)
+class OutOfFold(Predictions):
+    """Predictions (seeds, n, classes) of `Examples.rows`; fits: for each seed, one for each group of folds.
+
+    groups: which group a recording is of, (n,). A classifier of features has no fits.
+    """
+
+    groups: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    fits: Sequence[Sequence[Fit]] = ()
+
+    @property
+    def nets(self) -> list[list[nn.Module]]:
+        """The fitted nets, as `fits`."""
+        return [[fit.net for fit in of_seed] for of_seed in self.fits]
 
 
 def out_of_fold(
-    model: str | Sequence[nn.Module], recordings: Recordings, targets: np.ndarray, recipe: recipe.Recipe, cache: Path,
-    seed: int = 0, n_scored_targets: int | None = None, features: np.ndarray | None = None,
-    sampling: str | None = None, lessons: Sequence[DistillationLoss] | None = None,
-) -> OutOfFold:  # fmt: skip
-    """Hold out folds 1-3, 4-6 and 7-9 in turn and train on the six others, to the last epoch of `recipe`.
+    examples: Examples,
+    model: Model,
+    recipe: Recipe,
+    seeds: Sequence[int] = (0,),
+    *,
+    sampling: str | None = None,
+    distillation: Sequence[Teacher] | None = None,
+    n_scored_targets: int | None = None,
+) -> OutOfFold:
+    """Hold out each group of folds in turn and train on the others, once for each seed, to the last epoch of `recipe`.
 
-    Nets in place of the name of a model, one per group of folds, are trained further there.
+    A recipe with `patience` needs validation records: then one of the folds to train on, the last, says where to stop.
 
-    A recipe with `patience` needs validation records: then one of the six, the last, says where to stop.
-
-    targets: (recordings, classes); only the first `n_scored_targets` are returned. sampling: "random-over" or "random-under", to
-    train on as many positives of the first class as negatives. lessons: one per group of folds, by teachers that have
-    not seen it either (see `listen`). Other arguments as in `training.fit`.
+    sampling: "random-over" or "random-under", to train on as many positives of the first class as negatives. distillation:
+    one for each group of folds, by teachers that have not seen it either. n_scored_targets: only the first so many classes
+    are predicted, the others help to learn. Raises ValueError as `TrainingData` and `fit`.
     """
-    fits, parts = [], []
-    groups = splits.groups(recordings.table)
-    starts = [model] * len(groups) if isinstance(model, str) else model
-    for (train, held_out), start, lesson in zip(groups, starts, lessons or [None] * len(groups), strict=True):
-        train, validation = with_validation(train, recordings.table, recipe)
-        drawn = draw_rows(train, targets, sampling, seed)
-        rows = {"train": drawn, "validation": validation}
-        options = {"n_scored_targets": n_scored_targets, "features": features, "lesson": lesson}
-        fits.append(_fit(start, recordings, targets, **rows, recipe=recipe, cache=cache, seed=seed, **options))
-        probabilities = prediction.predict(fits[-1].net, recordings, held_out, recipe.crop, features, recipe.multiclass)
-        parts.append(probabilities[:, : n_scored_targets or targets.shape[1]])
-    rows = np.concatenate([held_out for _, held_out in groups])
-    return OutOfFold(rows, np.concatenate(parts), fits)
+    models = [[model] * len(examples.groups)] * len(seeds) if isinstance(model, str) else model
+    teachers = distillation or [None] * len(examples.groups)
+    fits = []
+    for seed, of_seed in zip(seeds, models, strict=True):
+        fits.append([])
+        for (train, _), start, teacher in zip(examples.groups, of_seed, teachers, strict=True):
+            train, validation = with_validation(train, examples.recordings.table, recipe)
+            train = draw_rows(train, examples.targets, sampling, seed)
+            data = _data(examples, train, validation, n_scored_targets, teacher)
+            fits[-1].append(Fit(start, data, recipe, seed, examples.cache, trainer=examples.trainer))
+    predictions = [_predict_groups(examples, of_seed) for of_seed in fits]
+    scored = slice(n_scored_targets)
+    probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
+    return _out_of_fold(examples, probabilities, _mean_about([about for _, about in predictions]), fits)
 
 
-def predict_out_of_fold(
-    answering: Sequence[nn.Module | Path], recordings: Recordings, crop: int | None = None
-) -> np.ndarray:
-    """Probabilities (rows, classes) of nets or ONNX files, one per group of folds, of that group; rows as `out_of_fold`."""
+def classify(
+    examples: Examples,
+    estimator: ClassifierMixin,
+    features: np.ndarray | None = None,
+    classes: int | None = None,
+) -> OutOfFold:
+    """The same for a scikit-learn model of features (recordings, features), by default the examples' own.
+
+    classes: how many classes exclude each other, their numbers then being the targets' largest; None: labels by
+    themselves. Raises ValueError without features.
+    """
+    features = examples.features if features is None else features
+    if features is None:
+        raise ValueError("a classifier needs features: pass them, or give the examples some")
+    targets = examples.targets.argmax(1) if classes else examples.targets.astype(int)
     parts = []
-    for one, (_, held_out) in zip(answering, splits.groups(recordings.table), strict=True):
-        predict = prediction.predict if isinstance(one, nn.Module) else prediction.predict_file
-        parts.append(predict(one, recordings, held_out, crop))
-    return np.concatenate(parts)
-
-
-def over_seeds(
-    model: str, recordings: Recordings, targets: np.ndarray, recipe: recipe.Recipe, cache: Path,
-    seeds: Iterable[int], **options,
-) -> np.ndarray:  # fmt: skip
-    """Probabilities (seeds, rows, classes) of `out_of_fold` with each of `seeds`; `options` are its own."""
-    fitted = [out_of_fold(model, recordings, targets, recipe, cache, seed, **options) for seed in seeds]
-    return np.stack([fit.probabilities for fit in fitted])
+    for train, held_out in examples.groups:
+        learnt, inputs = (features[train], _column(targets[train])), features[held_out]
+        key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
+        parts.append(
+            caching.fetch(
+                examples.cache,
+                key,
+                lambda a=learnt, b=inputs: _fit_and_predict(estimator, *a, b, classes),
+                export=True,
+            )
+        )
+    about = {"n_train": round(np.mean([len(train) for train, _ in examples.groups]))} | caching.provenance()
+    return _out_of_fold(examples, np.concatenate(parts)[None], about)
 
 
 def fit_final(
-    model: str, recordings: Recordings, targets: np.ndarray, recipe: recipe.Recipe, cache: Path, seed: int = 0,
-    features: np.ndarray | None = None, lesson: DistillationLoss | None = None,
-) -> training.Fit:  # fmt: skip
-    """The net that reads the test fold: trained on all groups of folds together, as `out_of_fold` trains on two."""
-    rows = np.sort(np.concatenate([held_out for _, held_out in splits.groups(recordings.table)]))
-    train, validation = with_validation(rows, recordings.table, recipe)
-    options = {"features": features, "lesson": lesson}
-    return _fit(model, recordings, targets, train, validation, recipe, cache, seed, **options)
+    examples: Examples,
+    model: str,
+    recipe: Recipe,
+    seeds: Sequence[int] = (0,),
+    *,
+    sampling: str | None = None,
+    distillation: Teacher | None = None,
+) -> list[Fit]:
+    """The nets that read the test fold, one for each seed: trained on all groups together, as `out_of_fold` on some."""
+    rows = np.sort(examples.rows)
+    train, validation = with_validation(rows, examples.recordings.table, recipe)
+    fits = []
+    for seed in seeds:
+        drawn = draw_rows(train, examples.targets, sampling, seed)
+        data = _data(examples, drawn, validation, None, distillation)
+        fits.append(Fit(model, data, recipe, seed, examples.cache, trainer=examples.trainer))
+    return fits
 
 
-def _fit(*task, **options) -> training.Fit:
-    # A class that the fold to stop by lacks scores the same in every epoch and decides nothing; torchmetrics warns of it.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No (positive|negative) samples", UserWarning)
-        return training.fit(*task, **options)
+def predict_rows(examples: Examples, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
+    """Predictions (seeds, n, classes) of `rows`, (n,), by default those of fold 10, by one fit for each seed."""
+    rows = examples.test if rows is None else rows
+    found = [fit.predict(examples.recordings, rows, examples.features, export=True) for fit in fits]
+    table = examples.recordings.table
+    return Predictions(
+        np.stack(found),
+        examples.targets[rows],
+        table["subject"].to_numpy()[rows],
+        table.index.to_numpy()[rows],
+        _mean_about([fit.about for fit in fits]),
+    )
+
+
+def perturbed(fitted: OutOfFold, examples: Examples, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
+    """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not trained again."""
+
+    def compute() -> np.ndarray:
+        parts = []
+        for of_seed in fitted.fits:
+            for fit, (_, held_out) in zip(of_seed, examples.groups, strict=True):
+                how = Inference(fit.recipe.crop, fit.recipe.multiclass)
+                signals = change(examples.recordings.physical(held_out))
+                parts.append(predict_signals(fit.net, signals, how=how))
+        classes = fitted.probabilities.shape[2]
+        return np.concatenate(parts).reshape(len(fitted.fits), -1, parts[0].shape[1])[:, :, :classes]
+
+    recordings = examples.recordings
+    keys = [[fit.key for fit in of_seed] for of_seed in fitted.fits]
+    code = Local(predict_signals)
+    parts = ("perturbed", keys, change, recordings.scale, Rows(recordings.signals, examples.rows), code)
+    return replace(fitted, probabilities=caching.fetch(examples.cache, parts, compute, export=True))
+
+
+def decide(
+    fitted: OutOfFold, choose: Callable[[np.ndarray, np.ndarray], float] = calibration.youden_threshold
+) -> OutOfFold:
+    """Decisions of 0 and 1, (seeds, n, classes), at thresholds that `choose` found on the other groups.
+
+    choose: takes target and probability of one class, (n,) each, gives the threshold. Raises what it raises.
+    """
+    decisions = np.empty_like(fitted.probabilities)
+    for own, others in own_and_others(fitted.groups):
+        for by_seed, predicted in zip(decisions, fitted.probabilities, strict=True):
+            pairs = zip(fitted.truth[others].T, predicted[others].T, strict=True)
+            by_seed[own] = predicted[own] >= [choose(target, probability) for target, probability in pairs]
+    return replace(fitted, probabilities=decisions)
+
+
+def calibrate(fitted: OutOfFold) -> OutOfFold:
+    """Probabilities (seeds, n, classes), scaled by a temperature and offset that the other groups gave."""
+    scaled = np.empty_like(fitted.probabilities)
+    for own, others in own_and_others(fitted.groups):
+        for by_seed, predicted in zip(scaled, fitted.probabilities, strict=True):
+            for k in range(scaled.shape[2]):
+                scaling = calibration.temperature(predicted[others, k], fitted.truth[others, k], bias=True)
+                by_seed[own, k] = scaling(predicted[own, k])
+    return replace(fitted, probabilities=scaled)
 
 
 def with_validation(
-    rows: np.ndarray, table: pd.DataFrame, recipe: recipe.Recipe
+    rows: np.ndarray, table: pd.DataFrame, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows to train on and to stop by: all and None, or with patience those of all folds but the last, and of the last."""
+    """Rows to train on and to stop by, (n,) each: all and None, or with patience all folds but the last, and the last."""
     if recipe.patience is None:
         return rows, None
     folds = table["fold"].to_numpy()[rows]
     return rows[folds < folds.max()], rows[folds == folds.max()]
 
 
-def predict_perturbed(
-    fitted: OutOfFold, recordings: Recordings, change: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Probabilities again in the same order, (rows, classes), after `change` of the signals, (n, channels, samples)."""
-    parts = []
-    for fit, (_, held_out) in zip(fitted.fits, splits.groups(recordings.table), strict=True):
-        signals = change(recordings.physical(held_out))
-        parts.append(prediction.predict_signals(fit.net, signals, fit.recipe.crop))
-    return np.concatenate(parts)[:, : fitted.probabilities.shape[1]]
-
-
 def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed: int) -> np.ndarray:
-    """`rows` drawn again by `sampling.resample_rows`, until the first class has as many positives as negatives."""
+    """`rows`, (n,), over- or undersampled until the first class of targets (recordings, classes) is balanced."""
     if sampling is None:
         return rows
-    return rows[sampling.resample_rows(sampling, targets[rows, 0].astype(int), seed)]
-
-
-def decide_out_of_fold(
-    fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame,
-    choose: Callable[[np.ndarray, np.ndarray], float] = evaluation.youden_threshold,
-) -> np.ndarray:  # fmt: skip
-    """Yes or no per class, (rows, classes), at thresholds that `choose` found on the two other groups.
-
-    choose: takes target and probability of one class, (n,) each, gives the threshold.
-    """
-    parts = []
-    for own, others in _own_and_others(table):
-        truth, p = targets[fitted.rows[others]], fitted.probabilities[others]
-        thresholds = [choose(t, q) for t, q in zip(truth.T, p.T, strict=True)]
-        parts.append(fitted.probabilities[own] >= thresholds)
-    return np.concatenate(parts)
-
-
-def calibrate_out_of_fold(fitted: OutOfFold, targets: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Probabilities (rows, classes), scaled by a temperature and offset that the two other groups gave."""
-    parts = []
-    for own, others in _own_and_others(table):
-        truth, p = targets[fitted.rows[others]], fitted.probabilities
-        scalings = [calibration.temperature(q, t, bias=True) for t, q in zip(truth.T, p[others].T, strict=True)]
-        columns = [scaling(q) for scaling, q in zip(scalings, p[own].T, strict=True)]
-        parts.append(np.stack(columns, axis=1))
-    return np.concatenate(parts)
-
-
-def _own_and_others(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions, among the rows of an OutOfFold, of each group and of the two others."""
-    ends = np.cumsum([0, *(len(held_out) for _, held_out in splits.groups(table))])
-    everything = np.arange(ends[-1])
-    return [
-        (everything[start:end], np.delete(everything, slice(start, end)))
-        for start, end in pairwise(ends)
-    ]
-
-
-def classifier_out_of_fold(
-    forest: ClassifierMixin, features: np.ndarray, targets: np.ndarray, table: pd.DataFrame,
-    classes: int | None = None,
-) -> np.ndarray:  # fmt: skip
-    """The same for a scikit-learn model of features (records, features): probabilities in the order of `out_of_fold`.
-
-    targets: 0 or 1, (records,) or (records, labels); with `classes`, numbers of classes that exclude each other.
-    """
-
-    def ask(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-        learnt, asked_about = (features[train], targets[train]), features[held_out]
-        return caching.array(
-            lambda: (joblib.hash(forest), classes, sys.modules[__name__], *learnt, asked_about),
-            lambda: class_probabilities(clone(forest).fit(*learnt), asked_about, classes),
-        )
-
-    return np.concatenate([ask(train, held_out) for train, held_out in splits.groups(table)])
+    return rows[samplers.resample_rows(sampling, targets[rows, 0].astype(int), seed)]
 
 
 def class_probabilities(
     fitted: ClassifierMixin, features: np.ndarray, classes: int | None = None
 ) -> np.ndarray:
-    """Probability of each label, (records, labels), from a multi-label scikit-learn model; of class 1 from a binary one.
+    """Probability of each label, (n, labels), from a multi-label scikit-learn model; of class 1 from a binary one.
 
-    With `classes`, of each of so many classes that exclude each other: 0 for one that the model never met.
+    features: (n, features). With `classes`, of each of so many classes that exclude each other: 0 for one that the model
+    never met.
     """
     # Threads would add up a forest's trees in any order, and ties would fall differently in each run.
     fitted.set_params(**{name: 1 for name in fitted.get_params() if name.split("__")[-1] == "n_jobs"})
-    answers = fitted.predict_proba(features)
+    found = fitted.predict_proba(features)
     if classes is not None:
-        return answers @ np.eye(classes)[fitted.classes_]
-    if isinstance(answers, np.ndarray):
-        return answers[:, 1:]
-    return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in answers], axis=1)
+        return found @ np.eye(classes)[fitted.classes_]
+    if isinstance(found, np.ndarray):
+        return found[:, 1:]
+    return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in found], axis=1)
+
+
+def _fit_and_predict(
+    estimator: ClassifierMixin,
+    features: np.ndarray,
+    targets: np.ndarray,
+    inputs: np.ndarray,
+    classes: int | None,
+) -> np.ndarray:
+    return class_probabilities(clone(estimator).fit(features, targets), inputs, classes)
+
+
+def _column(targets: np.ndarray) -> np.ndarray:
+    """Targets of one class as scikit-learn takes them, (n,)."""
+    return targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
+
+
+def _data(
+    examples: Examples,
+    train: np.ndarray,
+    validation: np.ndarray | None,
+    scored: int | None,
+    teacher: Teacher | None,
+) -> TrainingData:
+    return TrainingData(
+        examples.recordings, examples.targets, train, validation, examples.features, scored, teacher
+    )
+
+
+def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray, dict]:
+    """Probabilities of the held-out recordings of each group by its fit, (n, all classes), and how they were made.
+
+    Kept as one entry, so that nothing is trained where it is there already.
+    """
+    cache, recordings, entry = examples.cache, examples.recordings, None
+    if cache is not None:
+        signals, features = Rows(recordings.signals, examples.rows), examples.features
+        second = None if features is None else features[examples.rows].astype(np.float32)
+        key = cache.key("out of fold", [fit.key for fit in fits], signals, second)
+        entry = cache.load(key)
+    if entry is None:
+        parts = [
+            fit.predict(recordings, held_out, examples.features)
+            for fit, (_, held_out) in zip(fits, examples.groups, strict=True)
+        ]
+        entry = {"array": np.concatenate(parts)}, _sum_about([fit.about for fit in fits])
+        if cache is not None:
+            cache.save(key, *entry)
+    if cache is not None and not cache.is_exported(key):
+        cache.export(key, *entry)
+    return entry[0]["array"], entry[1]
+
+
+def _out_of_fold(
+    examples: Examples, probabilities: np.ndarray, about: dict, fits: Sequence[Sequence[Fit]] = ()
+) -> OutOfFold:
+    rows, classes = examples.rows, probabilities.shape[2]
+    groups = np.repeat(np.arange(len(examples.groups)), [len(held_out) for _, held_out in examples.groups])
+    ids = examples.recordings.table.index.to_numpy()[rows]
+    truth = examples.truth[:, :classes]
+    return OutOfFold(probabilities.astype(np.float32), truth, examples.subjects, ids, about, groups, fits)
+
+
+def _sum_about(parts: Sequence[dict]) -> dict:
+    """How the fits of several groups were made together: means of counts, the sum of their seconds."""
+    counts = {name: round(np.mean([part[name] for part in parts])) for name in ("n_train", "passes", "steps")}
+    return parts[0] | counts | {"seconds": round(sum(part["seconds"] for part in parts), 1)}
+
+
+def _mean_about(parts: Sequence[dict]) -> dict:
+    """How the fits of several seeds were made: means of counts and seconds."""
+    names = ("n_train", "passes", "steps", "seconds")
+    return parts[0] | {
+        name: round(np.mean([part[name] for part in parts])) for name in names if name in parts[0]
+    }

@@ -1,18 +1,15 @@
-"""Distillation: a student net learns from labels and from what a teacher says of the same recordings.
+"""Distillation: a student net learns from labels and from a teacher's outputs for the same recordings.
 
-`listen` asks a teacher once and keeps its answers; a `Lesson` says what the student makes of them, as a weighted sum of
-terms; `training.fit(..., lesson=...)` trains. Each term is one equation of one paper, on a batch of answers.
+`teacher_outputs` computes them once; a `DistillationLoss` is the weighted sum of terms that the student learns from; a fit
+takes it as `TrainingData.distillation`. Each term is one equation of one paper, on the outputs for a batch.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +27,8 @@ from torch.nn.functional import (
 )
 from tqdm import tqdm
 
+from biosignals.caching import Local, Rows
+from biosignals.caching import provenance as provenance_now
 from biosignals.data.recordings import Recordings
 from biosignals.training.fit import Fit
 from biosignals.training.predict import overlapping_crops, prepare_for_inference
@@ -37,15 +36,15 @@ from biosignals.training.predict import overlapping_crops, prepare_for_inference
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a teacher says of recordings: float32 arrays, a row per recording.
+    """What a teacher gives for recordings: float32 arrays, a row per recording.
 
-    ids: of the recordings, see `identities`. logits: (n, classes). embeddings: (n, width), what its last layer saw;
-    weight (classes, width) and bias (classes,) of that layer, None where logits come another way.
+    ids: of the recordings, see `row_ids`. logits: (n, classes). embeddings: (n, width), what its last layer saw, None where
+    only logits were computed; weight (classes, width) and bias (classes,) of that layer, None where logits come another way.
     """
 
     ids: pd.Index
     logits: np.ndarray
-    embeddings: np.ndarray
+    embeddings: np.ndarray | None = None
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
 
@@ -62,28 +61,29 @@ class NetOutputs(NamedTuple):
     projected: Tensor
 
 
-# Asking a teacher
+# The teacher's side
 
 
-def teacher_outputs(fit: Fit, recordings: Recordings, cache: Path) -> TeacherOutputs:
-    """What a fitted net says of all recordings, mean over its crops. Computed once: `cache` is a folder of answers.
+def teacher_outputs(fit: Fit, recordings: Recordings, embeddings: bool = False) -> TeacherOutputs:
+    """Logits of a fitted net for all recordings, with `embeddings` also what its last layer sees: means over its crops.
 
-    The recordings must have the sampling rate that the net learnt from, which a net does not know.
-    Raises ValueError for a net that does not end in a dense layer or does not take these recordings, and for recordings
-    shorter than the crops that it learnt from.
+    Computed once where the fit has a cache; logits travel with the project. The recordings must have the sampling rate that
+    the net learnt from, which a net does not know. Raises ValueError for a net that does not end in a dense layer or does not
+    take these recordings, and for recordings shorter than the crops that it learnt from.
     """
-    place = Path(cache) / f"{_digest(fit, recordings)}.npz"
-    layer = last_linear(fit.net)
-    if not place.is_file():
-        logits, embeddings = _ask(fit, recordings)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_suffix(f".{os.getpid()}.part.npz")
-        np.savez(unfinished, logits=logits, embeddings=embeddings)
-        os.replace(unfinished, place)
-    with np.load(place, allow_pickle=False) as kept:
-        said = {name: kept[name] for name in ("logits", "embeddings")}
-    last = {name: getattr(layer, name).detach().cpu().numpy() for name in ("weight", "bias")}
-    return TeacherOutputs(row_ids(recordings), **said, **last)
+    names = ("logits", "embeddings", "weight", "bias") if embeddings else ("logits",)
+    cache, key, entry = fit.cache, None, None
+    if cache is not None:
+        data = (recordings.scale, Rows(recordings.signals, np.arange(len(recordings))))
+        key = cache.key("teacher outputs", fit.key, data, Local((_forward, prepare_for_inference)))
+        entry = cache.load(key, names[-1])
+    if entry is None:
+        entry = _forward(fit, recordings), provenance_now()
+        if cache is not None:
+            cache.save(key, *entry)
+    if cache is not None and not cache.is_exported(key):
+        cache.export(key, {"logits": entry[0]["logits"]}, entry[1])
+    return TeacherOutputs(row_ids(recordings), **{name: entry[0][name] for name in names})
 
 
 def row_ids(recordings: Recordings) -> pd.Index:
@@ -93,26 +93,30 @@ def row_ids(recordings: Recordings) -> pd.Index:
 
 
 def average_teachers(teachers: Sequence[TeacherOutputs]) -> TeacherOutputs:
-    """Several teachers as one: the mean of their logits, their embeddings side by side."""
+    """Several teachers as one: the mean of their logits, their embeddings side by side where all have some.
+
+    Raises ValueError for teachers of different recordings or classes.
+    """
     if len({teacher.logits.shape for teacher in teachers}) != 1:
-        raise ValueError(f"teachers must answer alike, not {[teacher.logits.shape for teacher in teachers]}")
-    weight = bias = None
-    if all(teacher.weight is not None for teacher in teachers):
-        weight = np.hstack([teacher.weight for teacher in teachers]) / len(teachers)
-        bias = np.mean([teacher.bias for teacher in teachers], axis=0)
-    return TeacherOutputs(
-        teachers[0].ids,
-        np.mean([teacher.logits for teacher in teachers], axis=0),
-        np.hstack([teacher.embeddings for teacher in teachers]),
-        weight,
-        bias,
-    )
+        raise ValueError(
+            f"teachers must have equal shapes, not {[teacher.logits.shape for teacher in teachers]}"
+        )
+    logits = np.mean([teacher.logits for teacher in teachers], axis=0)
+    if any(teacher.embeddings is None for teacher in teachers):
+        return TeacherOutputs(teachers[0].ids, logits)
+    embeddings = np.hstack([teacher.embeddings for teacher in teachers])
+    if any(teacher.weight is None for teacher in teachers):
+        return TeacherOutputs(teachers[0].ids, logits, embeddings)
+    weight = np.hstack([teacher.weight for teacher in teachers]) / len(teachers)
+    bias = np.mean([teacher.bias for teacher in teachers], axis=0)
+    return TeacherOutputs(teachers[0].ids, logits, embeddings, weight, bias)
 
 
 def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> TeacherOutputs:
-    """A teacher of many statements that answers for fewer classes: class k is there if any of statements `parts[k]` is.
+    """A teacher of many statements as one of fewer classes: class k is there if any of the statements `parts[k]` is.
 
-    Noisy-OR: 1 - product of (1 - p), as if statements came independently (Pearl 1988).
+    Noisy-OR: 1 - product of (1 - p), as if statements came independently (Pearl 1988). Raises ValueError for a class without
+    statements.
     """
     if not all(len(part) for part in parts):
         raise ValueError("every class needs a statement that it follows from")
@@ -123,9 +127,9 @@ def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> Teacher
 
 
 def shuffle_within_subjects(teacher: TeacherOutputs, subjects: Iterable, rows: np.ndarray) -> TeacherOutputs:
-    """As if the teacher had listened to the next of the same subject's `rows`: a control for what a moment teaches.
+    """The outputs of the next of the same subject's `rows`, (n,): a control for what one moment teaches.
 
-    Other rows stay as they are. ValueError for a subject with a single row, which has no other moment.
+    Other rows stay as they are. Raises ValueError for a subject with a single row, which has no other moment.
     """
     subjects = np.asarray(list(subjects))
     source = np.arange(len(subjects))
@@ -134,43 +138,46 @@ def shuffle_within_subjects(teacher: TeacherOutputs, subjects: Iterable, rows: n
         if len(own) < 2:
             raise ValueError(f"subject {subject} has one row only, and no other moment")
         source[own] = np.roll(own, -1)
-    return replace(teacher, logits=teacher.logits[source], embeddings=teacher.embeddings[source])
+    embeddings = None if teacher.embeddings is None else teacher.embeddings[source]
+    return replace(teacher, logits=teacher.logits[source], embeddings=embeddings)
 
 
 def last_linear(net: nn.Module) -> nn.Linear:
-    """The last dense layer of a net. ValueError if there is none."""
+    """The last dense layer of a net. Raises ValueError if there is none."""
     layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise ValueError(f"{type(net).__name__} has no dense layer whose input could be compared")
     return layers[-1]
 
 
-def _ask(fit: Fit, recordings: Recordings) -> tuple[np.ndarray, np.ndarray]:
+def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
     crop, logits, embeddings = fit.recipe.crop, [], []
     if crop is not None and recordings.signals.shape[-1] < crop:
         raise ValueError(
             f"the teacher learnt from crops of {crop} samples, {recordings.dataset} has {recordings.signals.shape[-1]}"
         )
+    layer = last_linear(fit.net)
     net = prepare_for_inference(fit.net, recordings.physical([0, -1])[..., :crop])
     device = next(net.parameters()).device
     with torch.inference_mode(), _watching(net) as seen:
-        for start in tqdm(range(0, len(recordings), 256), desc="asking the teacher", leave=False):
+        for start in tqdm(range(0, len(recordings), 256), desc="teacher outputs", leave=False):
             x = torch.from_numpy(recordings.physical(np.arange(start, min(start + 256, len(recordings)))))
             crops = overlapping_crops(x.to(device), crop)
             try:
-                said = net(crops.flatten(0, 1))
+                output = net(crops.flatten(0, 1))
             except RuntimeError as error:
                 raise ValueError(
                     f"the teacher does not take {recordings.dataset}'s {len(recordings.channels)} channels of "
                     f"{recordings.signals.shape[-1]} samples: {error}"
                 ) from error
-            logits.append(said.float().unflatten(0, crops.shape[:2]).mean(0).cpu())
+            logits.append(output.float().unflatten(0, crops.shape[:2]).mean(0).cpu())
             embeddings.append(seen.pop().float().unflatten(0, crops.shape[:2]).mean(0).cpu())
-    return torch.cat(logits).numpy(), torch.cat(embeddings).numpy()
+    last = {name: getattr(layer, name).detach().cpu().numpy() for name in ("weight", "bias")}
+    return {"logits": torch.cat(logits).numpy(), "embeddings": torch.cat(embeddings).numpy()} | last
 
 
 @contextmanager
-def _watching(net: nn.Module):
+def _watching(net: nn.Module) -> Iterator[list[Tensor]]:
     """A list that gets the input of the last dense layer at every call of `net`."""
     seen: list[Tensor] = []
     hook = last_linear(net).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -180,20 +187,20 @@ def _watching(net: nn.Module):
         hook.remove()
 
 
-def _digest(fit: Fit, recordings: Recordings) -> str:
-    digest = hashlib.blake2b(digest_size=10)
-    digest.update(f"{recordings.scale} {fit.recipe.crop} {recordings.signals.shape}".encode())
-    for value in fit.net.state_dict().values():
-        digest.update(value.cpu().contiguous().numpy())
-    digest.update(np.ascontiguousarray(recordings.signals))
-    return digest.hexdigest()
+# Terms of the loss
 
 
-# What can be learnt from answers
+class Term:
+    """A term of the loss: of a batch's outputs and targets (batch, classes), a number."""
+
+    compares_embeddings: ClassVar[bool] = False
+
+    def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class SoftTargets:
+class SoftTargets(Term):
     """Classes that exclude each other: T^2 KL(softmax(t / T) || softmax(s / T)) (Hinton et al. 2015)."""
 
     temperature: float = 4.0
@@ -208,7 +215,7 @@ class SoftTargets:
 
 
 @dataclass(frozen=True)
-class BinarySoftTargets:
+class BinarySoftTargets(Term):
     """Each label a question of its own: T^2 KL(Bernoulli(t / T) || Bernoulli(s / T)), mean over labels.
 
     Hinton's softened answers label by label, the "one-versus-all" distillation of Yang et al. (2023).
@@ -227,7 +234,7 @@ class BinarySoftTargets:
 
 
 @dataclass(frozen=True)
-class DKD:
+class DKD(Term):
     """alpha KL(true class against the rest) + beta KL(among the other classes), times T^2: DKD (Zhao et al. 2022).
 
     Hinton's term ties the second to how unsure the teacher is; here both have their own weight. Classes that exclude
@@ -245,7 +252,9 @@ class DKD:
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         true = targets > 0.5
         if (true.sum(1) != 1).any():
-            raise ValueError("DKD needs exactly one class for each recording: use SoftDecisions for several labels")
+            raise ValueError(
+                "DKD needs exactly one class for each recording: use SoftDecisions for several labels"
+            )
         s, t = (log_softmax(net.logits / self.temperature, 1) for net in (student, teacher))
         own, theirs = (torch.stack([p[true], _log_rest(p, true)], 1) for p in (s, t))
         target = kl_div(own, theirs, log_target=True, reduction="batchmean")
@@ -260,36 +269,44 @@ def _log_rest(p: Tensor, true: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Hint:
+class Hint(Term):
     """Mean of (W s - t)^2 over the embeddings, W learnt (FitNets, Romero et al. 2015)."""
+
+    compares_embeddings: ClassVar[bool] = True
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         return mse_loss(student.projected, teacher.embeddings)
 
 
 @dataclass(frozen=True)
-class RelationalDistance:
+class RelationalDistance(Term):
     """Huber loss between the distances of all pairs of a batch, each over its mean: RKD-D (Park et al. 2019)."""
+
+    compares_embeddings: ClassVar[bool] = True
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         return huber_loss(distances(student.embeddings), distances(teacher.embeddings))
 
 
 @dataclass(frozen=True)
-class RelationalAngle:
+class RelationalAngle(Term):
     """Huber loss between the cosines of the angles of all triples of a batch: RKD-A (Park et al. 2019)."""
+
+    compares_embeddings: ClassVar[bool] = True
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         return huber_loss(angles(student.embeddings), angles(teacher.embeddings))
 
 
 @dataclass(frozen=True)
-class LabelWiseDistance:
+class LabelWiseDistance(Term):
     """Huber loss between the distances of a batch as each label sees them: its weights times the embedding.
 
     The instance-aware half of L2D (Yang et al. 2023), only among recordings that have the label; with a linear last
     layer the label's own embedding is w * e.
     """
+
+    compares_embeddings: ClassVar[bool] = True
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         if teacher.weight is None:
@@ -304,10 +321,12 @@ class LabelWiseDistance:
 
 
 @dataclass(frozen=True)
-class ContrastiveAlignment:
+class ContrastiveAlignment(Term):
     """Each recording's two embeddings are to find each other in the batch: symmetric cross-entropy of cosines over a
     temperature (CLIP, Radford et al. 2021), the student's embedding projected.
     """
+
+    compares_embeddings: ClassVar[bool] = True
 
     temperature: float = 0.1
 
@@ -321,11 +340,13 @@ class ContrastiveAlignment:
 
 
 @dataclass(frozen=True)
-class MaximumMeanDiscrepancy:
+class MaximumMeanDiscrepancy(Term):
     """Squared maximum mean discrepancy of the two clouds of embeddings (Gretton et al. 2012), Gaussian kernels.
 
     Widths are a half, one and two times the mean squared distance of the teacher's.
     """
+
+    compares_embeddings: ClassVar[bool] = True
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         own, theirs = student.projected, teacher.embeddings
@@ -339,10 +360,12 @@ class MaximumMeanDiscrepancy:
 
 
 @dataclass(frozen=True)
-class Triplet:
+class Triplet(Term):
     """max(0, margin + d(s, t) - d(s, t')): nearer to the teacher's embedding of the same recording than to its closest
     of a recording with other labels (Schroff et al. 2015), embeddings of length 1.
     """
+
+    compares_embeddings: ClassVar[bool] = True
 
     margin: float = 0.5
 
@@ -358,10 +381,12 @@ class Triplet:
 
 
 @dataclass(frozen=True)
-class CrossAssessment:
+class CrossAssessment(Term):
     """Each one's embedding through the other's last layer, scored by the labels: cross-knowledge assessment
     (arXiv 2501.01983). The teacher's layer stays as it is.
     """
+
+    compares_embeddings: ClassVar[bool] = True
 
     multiclass: bool = True
 
@@ -394,7 +419,7 @@ def _check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be above 0, not {value}")
 
 
-# Lessons
+# The loss
 
 
 @dataclass(frozen=True)
@@ -402,96 +427,116 @@ class DistillationLoss:
     """What a student learns from: labels x its loss of the labels + the sum of weight x term over `terms`.
 
     terms: pairs (weight, term), a term being one of the classes above. labels: Hinton's 1 - alpha, from 0 to 1.
-    Raises ValueError for others.
+    Raises ValueError for others, and for terms that compare embeddings where the teacher gives none.
     """
 
-    knowledge: TeacherOutputs = field(repr=False)
-    terms: tuple[tuple[float, object], ...] = ((0.5, BinarySoftTargets()),)
+    teacher: TeacherOutputs = field(repr=False)
+    terms: tuple[tuple[float, Term], ...] = ((0.5, BinarySoftTargets()),)
     labels: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.labels <= 1:
             raise ValueError(f"labels is a share from 0 to 1, not {self.labels}")
         if not self.terms and self.labels == 0:
-            raise ValueError("a lesson without terms and without labels teaches nothing")
+            raise ValueError("a loss without terms and without labels teaches nothing")
         for weight, term in self.terms:
             _check_positive(f"the weight of {type(term).__name__}", weight)
+            if term.compares_embeddings and self.teacher.embeddings is None:
+                raise ValueError(
+                    f"{type(term).__name__} compares embeddings: teacher_outputs(..., embeddings=True) has them"
+                )
 
     def check(self, recordings: Recordings, classes: int) -> None:
-        """ValueError unless the teacher spoke of the same recordings and classes."""
-        knowledge = self.knowledge
-        if not row_ids(recordings).equals(knowledge.ids):
+        """Raises ValueError unless the teacher's outputs are of the same recordings and classes."""
+        teacher = self.teacher
+        if not row_ids(recordings).equals(teacher.ids):
             raise ValueError(
-                f"the teacher spoke of {len(knowledge.ids)} other recordings than the {len(recordings)} of "
+                f"the teacher's outputs are of {len(teacher.ids)} other recordings than the {len(recordings)} of "
                 f"{recordings.dataset}: both must see the same ones in the same order"
             )
-        if knowledge.logits.shape[1] != classes:
+        if teacher.logits.shape[1] != classes:
             raise ValueError(
-                f"the teacher answers for {knowledge.logits.shape[1]} classes, the student for {classes}: "
-                "train both on the same, or see `folded`"
+                f"the teacher has {teacher.logits.shape[1]} classes, the student {classes}: train both on the same, "
+                "or see `noisy_or`"
             )
-        if not (np.isfinite(knowledge.logits).all() and np.isfinite(knowledge.embeddings).all()):
-            raise ValueError("the teacher's answers hold NaN or infinity")
+        if not all(np.isfinite(part).all() for part in (teacher.logits, self._embeddings(slice(None)))):
+            raise ValueError("the teacher's outputs hold NaN or infinity")
 
-    def said(self, rows: np.ndarray) -> np.ndarray:
-        """Logits and embeddings of `rows` side by side: float32 (n, classes + width)."""
-        return np.hstack([self.knowledge.logits[rows], self.knowledge.embeddings[rows]]).astype(np.float32)
+    def outputs(self, rows: np.ndarray) -> np.ndarray:
+        """Logits, and embeddings where a term compares them, of `rows` side by side: float32 (n, classes + width)."""
+        return np.hstack([self.teacher.logits[rows], self._embeddings(rows)]).astype(np.float32)
 
-    def digest(self, rows: np.ndarray) -> bytes:
-        """What tells this lesson about `rows` from others."""
-        last = [part for part in (self.knowledge.weight, self.knowledge.bias) if part is not None]
-        parts = [repr(self).encode(), *(np.ascontiguousarray(part) for part in (self.said(rows), *last))]
-        return hashlib.blake2b(b"".join(bytes(part) for part in parts), digest_size=10).digest()
+    def parts(self, rows: list[np.ndarray]) -> tuple:
+        """All that tells this loss from others when a student learns from `rows`, arrays of positions: of a key."""
+        last = (self.teacher.weight, self.teacher.bias) if self._compares_embeddings else ()
+        code = Local(DistillationModule)
+        return self.terms, self.labels, [self.outputs(some) for some in rows], last, code
 
-    def tutor(self, net: nn.Module, *inputs: Tensor) -> DistillationModule:
-        """The part of the training that holds what only learning needs; `inputs` are an example of the net's."""
+    def module(self, net: nn.Module, *inputs: Tensor) -> DistillationModule:
+        """The part of the training that holds what only learning needs; `inputs`, (batch, ...), are an example of the net's."""
         return DistillationModule(self, net, *inputs)
+
+    @property
+    def _compares_embeddings(self) -> bool:
+        return any(term.compares_embeddings for _, term in self.terms)
+
+    def _embeddings(self, rows: np.ndarray | slice) -> np.ndarray:
+        if self._compares_embeddings:
+            return self.teacher.embeddings[rows]
+        return np.empty((len(self.teacher.logits[rows]), 0), np.float32)
 
 
 class DistillationModule(nn.Module):
-    """Watches a student `net` and turns its answers and the teacher's into one loss.
+    """Watches a student `net` and turns its outputs and the teacher's into one loss.
 
     The two linear projections between the embeddings are learnt along and left behind. A net with a distillation head
     (DeiT) learns from labels by its class head and from the teacher by the other. Raises ValueError for a net that
-    does not end in a dense layer, which an example of its `inputs` finds out, and for a lesson that would leave one of
+    does not end in a dense layer, which an example of its `inputs` finds out, and for a loss that would leave one of
     two heads without anything to learn.
     """
 
-    def __init__(self, lesson: DistillationLoss, net: nn.Module, *inputs: Tensor):
+    def __init__(self, loss: DistillationLoss, net: nn.Module, *inputs: Tensor):
         super().__init__()
-        self.lesson = lesson
-        knowledge, layer = lesson.knowledge, last_linear(net)
-        self.to_teacher = nn.Linear(layer.in_features, knowledge.embeddings.shape[1])
-        self.to_student = nn.Linear(knowledge.embeddings.shape[1], layer.in_features)
+        self.distillation = loss
+        teacher, layer = loss.teacher, last_linear(net)
+        width = loss.outputs(np.arange(1)).shape[1] - teacher.logits.shape[1]
+        self.to_teacher = nn.Linear(layer.in_features, width) if width else nn.Identity()
+        self.to_student = nn.Linear(width, layer.in_features) if width else nn.Identity()
         for name in ("weight", "bias"):
-            values = getattr(knowledge, name)
+            values = getattr(teacher, name)
             self.register_buffer(name, None if values is None else torch.from_numpy(values).float())
-        self._layers = [layer]  # in a list, so that its weights do not become the tutor's
+        self._layers = [layer]  # in a list, so that its weights do not become this module's
         self._heads = [module.head for module in net.modules() if hasattr(module, "distillation_head")]
         self._seen: dict[str, Tensor] = {}
         layer.register_forward_hook(self._see)
         for head in self._heads:
             head.register_forward_hook(lambda _, __, logits: self._seen.update(by_labels=logits))
-        answers = [term for _, term in lesson.terms if isinstance(term, SoftTargets | BinarySoftTargets | DKD)]
-        if self._heads and not (lesson.labels and answers):
-            raise ValueError("a net with two heads needs labels for one and the teacher's answers for the other")
+        soft = [term for _, term in loss.terms if isinstance(term, SoftTargets | BinarySoftTargets | DKD)]
+        if self._heads and not (loss.labels and soft):
+            raise ValueError(
+                "a net with two heads needs labels for one and the teacher's logits for the other"
+            )
         with torch.no_grad():
-            found = net.eval()(*inputs)
-        if not self._heads and not torch.allclose(found, self._seen["logits"], atol=1e-5):
-            raise ValueError(f"{type(net).__name__} does more after its last dense layer: it cannot be a student")
+            output = net.eval()(*inputs)
+        if not self._heads and not torch.allclose(output, self._seen["logits"], atol=1e-5):
+            raise ValueError(
+                f"{type(net).__name__} does more after its last dense layer: it cannot be a student"
+            )
 
     def _see(self, layer: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
         self._seen |= {"embeddings": inputs[0], "logits": logits}
 
-    def forward(self, loss, logits: Tensor, targets: Tensor, said: Tensor) -> Tensor:
-        """The loss of a batch: `loss` of logits and targets, and the lesson's terms of what the teacher said."""
+    def forward(
+        self, loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, targets: Tensor, outputs: Tensor
+    ) -> Tensor:
+        """`loss` of logits and targets plus the terms; outputs: the teacher's, (batch, classes + width)."""
         (layer,), seen, classes = self._layers, self._seen, targets.shape[1]
         if self._heads:
             logits = seen["by_labels"]
-        student = NetOutputs(
-            seen["logits"], seen["embeddings"], layer.weight, layer.bias, self.to_teacher(seen["embeddings"])
-        )
-        embeddings = said[:, classes:]
-        teacher = NetOutputs(said[:, :classes], embeddings, self.weight, self.bias, self.to_student(embeddings))
-        terms = (weight * term(student, teacher, targets) for weight, term in self.lesson.terms)
-        return self.lesson.labels * loss(logits, targets) + sum(terms)
+        projected = self.to_teacher(seen["embeddings"])
+        student = NetOutputs(seen["logits"], seen["embeddings"], layer.weight, layer.bias, projected)
+        embeddings = outputs[:, classes:]
+        projected = self.to_student(embeddings)
+        teacher = NetOutputs(outputs[:, :classes], embeddings, self.weight, self.bias, projected)
+        terms = (weight * term(student, teacher, targets) for weight, term in self.distillation.terms)
+        return self.distillation.labels * loss(logits, targets) + sum(terms)

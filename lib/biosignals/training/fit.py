@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import hashlib
-import importlib
-import inspect
-import json
+import functools
 import logging
-import os
-import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import lightning
 import numpy as np
@@ -26,8 +20,8 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.utils.data import DataLoader, Dataset, RandomSampler, WeightedRandomSampler
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     BinaryAUROC,
@@ -38,85 +32,224 @@ from torchmetrics.classification import (
 from tqdm import tqdm
 
 from biosignals import models
+from biosignals.caching import Cache, Local, Rows, provenance, release
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.standardised import Standardised
-from biosignals.training.predict import crop_probabilities, fastest_form
+from biosignals.training.predict import Inference, crop_probabilities, fastest_form, predict_with
 from biosignals.training.recipe import OPTIMIZERS, Recipe
 
-if TYPE_CHECKING:
-    from biosignals.training.distillation import DistillationLoss
+NUMBERS = 1  # raise it when training gives other numbers: exported predictions made before are then not taken
+RELEASE = 64 << 20  # bytes of a memory map, after which its pages are given back
+FAULT_AROUND = 1 << 16  # bytes that the system maps around each place that is read
+STATISTICS_ROWS = 500  # records that mean and deviation of the input come from
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted net in evaluation mode, its learning curve (a row per epoch) and the seconds that training took."""
 
-    net: nn.Module
-    history: pd.DataFrame
-    seconds: float
-    recipe: Recipe
+class Teacher(Protocol):
+    """What a student learns from beside labels: `distillation.DistillationLoss`."""
+
+    def check(self, recordings: Recordings, classes: int) -> None: ...
+    def parts(self, rows: list[np.ndarray]) -> tuple: ...
+    def outputs(self, rows: np.ndarray) -> np.ndarray: ...
+    def module(self, net: nn.Module, *inputs: Tensor) -> nn.Module: ...
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a fit learns from: the arguments of `fit` that are data."""
+    """What a net learns from.
+
+    targets: 0 to 1, (recordings, classes). train, validation: positions of recordings; without validation (None) the last
+    epoch is kept. features: a second input, float32 (recordings, features), for nets that take one. n_scored_targets: the
+    first so many classes (default: all) make the validation score; the others only help to learn. distillation: what a
+    teacher gives, and how to learn from it.
+
+    Raises ValueError for rows without recordings, targets or features that do not fit or are not finite, signals that are
+    not finite, and for validation records that lack a class, from which no best epoch could be chosen.
+    """
 
     recordings: Recordings
     targets: np.ndarray
-    features: np.ndarray | None
     train: np.ndarray
-    validation: np.ndarray
-    n_scored_targets: int
-    lesson: DistillationLoss | None = None
+    validation: np.ndarray | None = None
+    features: np.ndarray | None = None
+    n_scored_targets: int | None = None
+    distillation: Teacher | None = None
+
+    def __post_init__(self) -> None:
+        recordings, dataset = self.recordings, self.recordings.dataset
+        for name, rows in {"targets": self.targets, "features": self.features}.items():
+            if rows is not None and (len(rows) != len(recordings) or np.ndim(rows) != 2):
+                raise ValueError(f"{np.shape(rows)} of {name}, expected ({len(recordings)} recordings, ...)")
+            if rows is not None and not np.isfinite(rows).all():
+                raise ValueError(f"{name} hold NaN or infinity")
+        if not len(self.train):
+            raise ValueError(f"{dataset}: no recordings to train on; are its folds empty?")
+        if self.targets.min() < 0 or self.targets.max() > 1:
+            raise ValueError("targets must lie between 0 and 1")
+        if not _is_finite(recordings.signals):
+            raise ValueError(f"{dataset}: signals hold NaN or infinity; leave those recordings out first")
+        if self.validation is not None:
+            self._check_validation()
+        if self.distillation is not None:
+            self.distillation.check(recordings, self.targets.shape[1])
+
+    @property
+    def scored(self) -> int:
+        """How many classes make the validation score."""
+        return self.n_scored_targets or self.targets.shape[1]
+
+    def _check_validation(self) -> None:
+        present = self.targets[self.validation, : self.scored].round()
+        missing = [k for k, column in enumerate(present.T) if len(np.unique(column)) < 2]
+        if missing:
+            raise ValueError(
+                f"{self.recordings.dataset}: of the {len(present)} validation records all or none are of class "
+                f"{', '.join(map(str, missing))}: no best epoch can be chosen. Take more validation records, or none: "
+                "validation=None keeps the last epoch (a recipe without patience in cross-validation)"
+            )
+
+
+class Fit:
+    """A net and what it is to learn from; trained, or found in the cache, when its results are first asked for.
+
+    recipe: how it is trained. key: what it is known by, None without a cache. Arguments as in `fit`.
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        data: TrainingData,
+        recipe: Recipe,
+        seed: int = 0,
+        cache: Cache | None = None,
+        report: Callable[[int, dict], None] | None = None,
+        trainer: dict[str, Any] | None = None,
+    ):
+        self.data, self.recipe, self.seed, self.cache = data, recipe, seed, cache
+        self.name = _name(model)
+        self.report, self.trainer = report, trainer or {}
+        self._untrained = build(model, data, recipe, seed)
+        self.key = None if cache is None else cache.key(*self._parts())
+
+    @functools.cached_property
+    def net(self) -> nn.Module:
+        """The fitted net in evaluation mode."""
+        arrays, _ = self._entry("net.")
+        weights = {name[4:]: torch.from_numpy(x) for name, x in arrays.items() if name.startswith("net.")}
+        net = copy.deepcopy(self._untrained)
+        net.load_state_dict(weights)
+        return net.eval()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The learning curve: a row for each epoch."""
+        arrays, _ = self._entry("history.")
+        columns = {name[8:]: x for name, x in arrays.items() if name.startswith("history.")}
+        return pd.DataFrame(columns).rename_axis("epoch").rename(lambda i: i + 1)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Keys of a record: n_train, passes, steps, seconds, params, versions, commit, hardware, precision."""
+        return self._entry("history.")[1]
+
+    @property
+    def seconds(self) -> float:
+        """How long training took."""
+        return self.about["seconds"]
+
+    def predict(
+        self,
+        recordings: Recordings,
+        rows: np.ndarray,
+        features: np.ndarray | None = None,
+        export: bool = False,
+    ) -> np.ndarray:
+        """Probabilities (rows, classes) of recordings, float32: see `predict.predict`."""
+        how = Inference(self.recipe.crop, self.recipe.multiclass, self.cache, export)
+        return predict_with(lambda: self.net, self.key, recordings, rows, features, how)
+
+    def export(self, weights: bool = False) -> None:
+        """Let the learning curve, and with `weights` the net, travel with the project, where the cache has a place for it."""
+        if self.cache is not None:
+            arrays, about = self._entry("net." if weights else "history.")
+            kept = {name: x for name, x in arrays.items() if weights or name.startswith("history.")}
+            self.cache.export(self.key, kept, about)
+
+    def _entry(self, having: str) -> tuple[dict[str, np.ndarray], dict]:
+        """Arrays and provenance of the fit, some of whose names begin with `having`."""
+        entry = self.__dict__.get("_found")
+        if entry is None or not any(name.startswith(having) for name in entry[0]):
+            entry = None if self.cache is None else self.cache.load(self.key, having)
+        if entry is None:
+            entry = _train(self)
+            if self.cache is not None:
+                self.cache.save(self.key, *entry)
+        self._found = entry
+        return entry
+
+    def _parts(self) -> tuple:
+        """All that makes the fit, for its key."""
+        data, recordings = self.data, self.data.recordings
+        both = [np.asarray(rows) for rows in (data.train, data.validation) if rows is not None]
+        teacher = None if data.distillation is None else data.distillation.parts(both)
+        examples = [(Rows(recordings.signals, rows), data.targets[rows].astype(np.float32)) for rows in both]
+        features = (
+            None if data.features is None else [data.features[rows].astype(np.float32) for rows in both]
+        )
+        about = (recordings.scale, recordings.sampling_rate, recordings.channels, data.scored)
+        code = Local((TrainingModule, _run, crop_probabilities, precision(), self.trainer))
+        return NUMBERS, self._untrained, self.recipe, self.seed, about, examples, features, teacher, code
 
 
 def fit(
-    model: str | nn.Module, recordings: Recordings, targets: np.ndarray, train: np.ndarray, validation: np.ndarray | None,
-    recipe: Recipe, cache: Path, seed: int = 0, n_scored_targets: int | None = None, features: np.ndarray | None = None,
-    report: Callable[[int, dict], None] | None = None, lesson: DistillationLoss | None = None,
-) -> Fit:  # fmt: skip
-    """Train the net called `model` on the rows `train`; keep the epoch with the best score on `validation`.
+    model: str | nn.Module,
+    data: TrainingData,
+    recipe: Recipe,
+    seed: int = 0,
+    cache: Cache | None = None,
+    report: Callable[[int, dict], None] | None = None,
+    trainer: dict[str, Any] | None = None,
+) -> Fit:
+    """Train the net called `model`; keep the epoch with the best score on the validation rows, without them the last one.
 
-    A net in place of its name is trained further: a copy of it, from its own weights.
-
-    Without validation rows (None) the last epoch is kept: the recipe has then to be right beforehand.
-
-    targets: 0 or 1, (recordings, classes). The first `n_scored_targets` classes (default: all) make the validation score; the
-    others only help to learn. `features`, float32 (recordings, features): a second input, for nets that take one.
-    `cache`: folder of finished fits; one with the same data, recipe, seed and code is loaded instead of trained.
-    `report` is called after each epoch with its number and scores; what it raises ends the training.
-    `lesson`: what a teacher says of the recordings and how to learn from it, see `distillation`.
-    Raises ValueError for rows without data, targets or a lesson that do not fit, signals that are not finite.
+    A net in place of its name is trained further: a copy of it, from its own weights. A fit that is in `cache` is loaded
+    instead of trained; None: no cache. `report` is called after each epoch with its number and scores; what it raises ends
+    the training. trainer: options of Lightning's Trainer, as {"devices": 2, "strategy": "ddp_spawn"}. Raises ValueError as
+    `TrainingData`, and for a net that cannot be built or trained on such recordings.
     """
-    validation = np.array([], dtype=int) if validation is None else validation
-    task = TrainingData(recordings, targets, features, train, validation, n_scored_targets or targets.shape[1], lesson)
-    _check(task)
-    place = Path(cache) / f"{_name(model)}-{_key(model, task, recipe, seed)}"
-    if not place.is_dir():
-        _train(model, task, recipe, seed, report, place)
-    return _load(model, task, recipe, place)
+    fitted = Fit(model, data, recipe, seed, cache, report, trainer)
+    _ = fitted.about
+    return fitted
 
 
-def _check(task: TrainingData) -> None:
-    recordings, targets = task.recordings, task.targets
-    for name, rows in {"targets": targets, "features": task.features}.items():
-        if rows is not None and len(rows) != len(recordings):
-            raise ValueError(f"{len(rows)} rows of {name} for {len(recordings)} recordings")
-        if rows is not None and not np.isfinite(rows).all():
-            raise ValueError(f"{name} hold NaN or infinity")
-    if not len(task.train):
-        raise ValueError(f"{recordings.dataset}: no recordings to train on; are its folds empty?")
-    if targets.min() < 0 or targets.max() > 1:
-        raise ValueError("targets must lie between 0 and 1")
-    if not np.isfinite(recordings.signals).all():
-        raise ValueError(
-            f"{recordings.dataset}: signals hold NaN or infinity; leave those recordings out first"
-        )
-    if task.lesson is not None:
-        task.lesson.check(recordings, targets.shape[1])
+def build(model: str | nn.Module, data: TrainingData, recipe: Recipe, seed: int) -> Standardised:
+    """The untrained net behind the mean and deviation of its training recordings, with weights drawn by `seed`."""
+    if isinstance(model, Standardised):
+        return copy.deepcopy(model)
+    torch.manual_seed(seed)
+    if isinstance(model, str):
+        samples = recipe.crop or data.recordings.signals.shape[-1]
+        features = 0 if data.features is None else data.features.shape[1]
+        channels, classes = len(data.recordings.channels), data.targets.shape[1]
+        model = models.create(model, channels=channels, classes=classes, samples=samples, features=features)
+    return Standardised(copy.deepcopy(model), *_mean_and_deviation(data))
 
 
-# Finished fits
+def precision() -> str:
+    """bf16 where the processor or graphics card computes it, else float32: a name of Lightning's."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
+
+
+def _mean_and_deviation(data: TrainingData) -> tuple[float, float]:
+    rows = np.asarray(data.train)[:STATISTICS_ROWS]
+    blocks = [data.recordings.physical(rows[i : i + 50]) for i in range(0, len(rows), 50)]
+    sums = np.array(
+        [(block.size, block.sum(dtype=float), np.square(block, dtype=float).sum()) for block in blocks]
+    )
+    count, total, squares = sums.sum(0)
+    return total / count, np.sqrt(squares / count - (total / count) ** 2)
 
 
 def _name(model: str | nn.Module) -> str:
@@ -125,282 +258,284 @@ def _name(model: str | nn.Module) -> str:
     return model if isinstance(model, str) else type(model).__name__
 
 
-def _key(model: str | nn.Module, task: TrainingData, recipe: Recipe, seed: int) -> str:
-    digest = hashlib.blake2b(digest_size=10)
-    recordings = task.recordings
-    about = [str(model), recordings.scale, recordings.sampling_rate, recordings.channels]
-    digest.update(json.dumps([*about, repr(recipe), seed, task.n_scored_targets]).encode())
-    modules = [*_source_modules(model), Standardised.__module__, Conv1dAsConv2d.__module__, __name__]
-    modules += [type(part).__module__ for part in (recipe.loss, recipe.augment, task.lesson) if part is not None]
-    for module in modules:
-        digest.update(_code(module).encode())
-    if isinstance(model, nn.Module):
-        for value in model.state_dict().values():
-            digest.update(value.detach().cpu().contiguous().numpy())
-    if task.lesson is not None:
-        digest.update(task.lesson.digest(task.train))
-    for rows in (task.train, task.validation):
-        digest.update(np.ascontiguousarray(recordings.signals[rows]))
-        for values in (task.targets, task.features):
-            digest.update(b"" if values is None else np.ascontiguousarray(values[rows], dtype=np.float32))
-    return digest.hexdigest()
-
-
-def _source_modules(model: str | nn.Module) -> list[str]:
-    if isinstance(model, str):
-        return models.source_modules(model)
-    found = {type(module).__module__ for module in model.modules()}
-    return sorted(module for module in found if module.startswith("biosignals."))
-
-
-def _code(module: str) -> str:
-    """A module's code without comments and docstrings, whose change alters no result."""
-    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            node.body[0] = ast.Pass()
-    return ast.dump(tree)
-
-
-def _load(model: str | nn.Module, task: TrainingData, recipe: Recipe, place: Path) -> Fit:
-    net = _standardised(model, task, recipe, 0.0, 1.0)
-    net.load_state_dict(torch.load(place / "weights.pt", map_location="cpu", weights_only=True))
-    history = pd.read_csv(place / "history.csv", index_col="epoch")
-    return Fit(net.eval(), history, json.loads((place / "fit.json").read_text())["seconds"], recipe)
-
-
-def _standardised(
-    model: str | nn.Module, task: TrainingData, recipe: Recipe, mean: float, deviation: float
-) -> Standardised:
-    if isinstance(model, Standardised):
-        return copy.deepcopy(model)
-    net = _create(model, task, recipe) if isinstance(model, str) else copy.deepcopy(model)
-    return Standardised(net, mean, deviation)
-
-
-def _create(model: str, task: TrainingData, recipe: Recipe) -> nn.Module:
-    samples = recipe.crop or task.recordings.signals.shape[-1]
-    features = 0 if task.features is None else task.features.shape[1]
-    channels, classes = len(task.recordings.channels), task.targets.shape[1]
-    return models.create(model, channels=channels, classes=classes, samples=samples, features=features)
+def _is_finite(signals: np.ndarray) -> bool:
+    if signals.dtype.kind != "f":
+        return True
+    return all(np.isfinite(signals[i : i + 256]).all() for i in range(0, len(signals), 256))
 
 
 # Training
 
 
-def _train(
-    model: str | nn.Module, task: TrainingData, recipe: Recipe, seed: int, report: Callable | None, place: Path
-) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lightning.seed_everything(seed, workers=True, verbose=False)
-    sample = task.recordings.physical(task.train[:500])
-    net = _standardised(model, task, recipe, float(sample.mean()), float(sample.std()))
-    example = torch.from_numpy(sample[:2, :, : recipe.crop])
-    inputs = [example]
-    if task.features is not None:
-        inputs.append(torch.as_tensor(task.features[task.train[:2]], dtype=torch.float32))
-    # A net with two inputs has no 1 x k form.
-    fast = net if task.features is not None else fastest_form(net, example)
-    tutor = None if task.lesson is None else task.lesson.tutor(fast, *inputs)
-    learner = TrainingModule(net, fast, recipe, task.n_scored_targets, tutor)
-    with tempfile.TemporaryDirectory(prefix=f"{place.name}.", dir=place.parent) as folder:
+def _train(fitted: Fit) -> tuple[dict[str, np.ndarray], dict]:
+    """Weights and learning curve of a net that is trained now, and what is known of how it was made."""
+    data, recipe = fitted.data, fitted.recipe
+    lightning.seed_everything(fitted.seed, workers=True, verbose=False)
+    net = copy.deepcopy(fitted._untrained)
+    inputs = [torch.from_numpy(data.recordings.physical(data.train[:2])[..., : recipe.crop])]
+    if data.features is not None:
+        inputs.append(torch.as_tensor(data.features[data.train[:2]], dtype=torch.float32))
+    fast = net if data.features is not None else fastest_form(net, *inputs)  # which takes one input
+    teacher = None if data.distillation is None else data.distillation.module(fast, *inputs)
+    module = TrainingModule(net, fast, data, recipe, fitted.seed, teacher)
+    with tempfile.TemporaryDirectory(prefix="fit-") as folder:
         started = time.perf_counter()
-        best = _run(learner, task, recipe, EpochProgress(_name(model), report), folder)
+        progress = Progress(fitted.name, Path(folder) / "history.csv", fitted.report)
+        best = _run(module, progress, folder, fitted.trainer)
         seconds = time.perf_counter() - started
-        finished = Path(folder) / "finished"
-        finished.mkdir()
-        learner.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
-        torch.save(learner.trained_net().state_dict(), finished / "weights.pt")
-        learner.history().to_csv(finished / "history.csv")
-        about = {"model": _name(model), "seed": seed, "seconds": round(seconds, 1), "recipe": repr(recipe)}
-        (finished / "fit.json").write_text(json.dumps(about, indent=1))
-        try:
-            os.rename(finished, place)
-        except OSError:  # another process finished the same fit first
-            shutil.rmtree(finished)
+        module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+        history = pd.read_csv(progress.file, index_col="epoch")
+    weights = {
+        f"net.{name}": value.numpy() for name, value in module.trained_net().cpu().state_dict().items()
+    }
+    curve = {f"history.{name}": column.to_numpy() for name, column in history.items()}
+    counts = {
+        "n_train": len(data.train),
+        "passes": len(history),
+        "steps": len(history) * module.steps_per_epoch(),
+    }
+    about = {"seconds": round(seconds, 1), "params": models.parameter_count(net), "precision": precision()}
+    return weights | curve, counts | about | provenance()
 
 
-def _run(learner: TrainingModule, task: TrainingData, recipe: Recipe, progress: Callback, folder: str) -> str:
-    """Train to the end and return the file of the best epoch's weights, or of the last one's without validation."""
-    score = f"validation_{recipe.choose_by}" if len(task.validation) else None
+def _run(module: TrainingModule, progress: Progress, folder: str, options: dict[str, Any]) -> str:
+    """Train to the end; the file of the best epoch's weights, or of the last one's without validation."""
+    recipe = module.recipe
+    score = None if module.data.validation is None else f"validation_{recipe.choose_by}"
     best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=True)
-    callbacks = [best, progress]
+    callbacks: list[Callback] = [best, progress]
     if score and recipe.patience is not None:
         callbacks.append(EarlyStopping(score, mode="max", patience=recipe.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = lightning.Trainer(
-            max_epochs=recipe.epochs, callbacks=callbacks, precision=_precision(), logger=False,
+            max_epochs=recipe.epochs, callbacks=callbacks, precision=precision(), logger=False,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder,
+            use_distributed_sampler=False, **{"devices": 1} | options,
         )  # fmt: skip
-        trainer.fit(learner, _training_loader(task, recipe), _validation_loader(task, recipe) if score else None)
+        trainer.fit(module)
     return best.best_model_path
 
 
-def _training_loader(task: TrainingData, recipe: Recipe) -> DataLoader:
-    data = CropData(task, task.train, recipe.crop)
-    sampler = RandomSampler(data)
-    if recipe.balanced:
-        sampler = WeightedRandomSampler(_weights(data.targets, recipe.multiclass), len(data))
-    # A last batch of one record would stop batch norm.
-    drop_last = len(data) > recipe.batch_size
-    return DataLoader(data, recipe.batch_size, sampler=sampler, collate_fn=_as_it_is, drop_last=drop_last)
-
-
-def _validation_loader(task: TrainingData, recipe: Recipe) -> DataLoader:
-    return DataLoader(CropData(task, task.validation, None), recipe.batch_size, collate_fn=_as_it_is)
-
-
-def _as_it_is(batch):
-    return batch
-
-
-def _weights(targets: Tensor, multiclass: bool) -> Tensor:
-    """How often each record is to be drawn, relative to others, so that all classes come equally often."""
-    labels = targets.argmax(1) if multiclass else targets[:, 0].round().long()
-    return 1 / torch.bincount(labels)[labels]
-
-
-def _precision() -> str:
-    """bf16 where the processor or graphics card computes it, else float32."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
-
-
 Batch = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
-"""Signals, features if there are, targets, and what a teacher says if there is one."""
+"""Signals, features if there are, targets, and what a teacher gives if there is one."""
 
 
-class CropData(Dataset):
-    """Recordings in their unit, features if there are, targets, what a teacher says: a random crop each time, or whole."""
+class Crops(Dataset):
+    """Crops of recordings in their unit, with features, targets and teacher: (row, first sample) > an example.
 
-    def __init__(self, task: TrainingData, rows: np.ndarray, crop: int | None):
-        self.signals = task.recordings.signals[rows]
-        self.scale = np.float32(task.recordings.scale)
-        self.targets = torch.as_tensor(task.targets[rows], dtype=torch.float32)
-        self.features = None
-        if task.features is not None:
-            self.features = torch.as_tensor(task.features[rows], dtype=torch.float32)
-        self.said = None if task.lesson is None else torch.from_numpy(task.lesson.said(rows))
-        self.crop = crop or self.signals.shape[-1]
+    Signals stay in the memory map: of what was read from it, no more than `RELEASE` bytes are held.
+    """
+
+    def __init__(self, data: TrainingData, crop: int | None):
+        self.data, self.samples = data, crop or data.recordings.signals.shape[-1]
+        self.held = 0  # bytes mapped since pages were given back
+
+    def __getitems__(self, places: list[tuple[int, int]]) -> Batch:
+        data, signals = self.data, self.data.recordings.signals
+        rows = [row for row, _ in places]
+        x = np.stack([signals[row, :, start : start + self.samples] for row, start in places])
+        self.held += len(rows) * (signals[0].nbytes + FAULT_AROUND)
+        if self.held > RELEASE:
+            release(signals)
+            self.held = 0
+        targets = torch.as_tensor(data.targets[rows], dtype=torch.float32)
+        features = (
+            None if data.features is None else torch.as_tensor(data.features[rows], dtype=torch.float32)
+        )
+        teacher = (
+            None if data.distillation is None else torch.from_numpy(data.distillation.outputs(np.array(rows)))
+        )
+        return torch.from_numpy(x * np.float32(data.recordings.scale)), features, targets, teacher
+
+
+class Batches(Sampler):
+    """Rows and first samples of each batch of an epoch, drawn anew each time: of several processes, each has its share.
+
+    rows: positions of the recordings, (n,). weights: how often each is drawn, None for once. A last batch of one record,
+    which would stop batch norm, is left out.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, batch_size: int, starts: int, seed: int, weights: Tensor | None = None
+    ):
+        self.rows, self.batch_size, self.starts = torch.as_tensor(rows), batch_size, starts
+        self.weights, self.seed, self.epoch = weights, seed, 0
+        self.process, self.processes = 0, 1
 
     def __len__(self) -> int:
-        return len(self.signals)
+        return max(len(self.rows) // self.batch_size, 1)
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        starts = torch.randint(self.signals.shape[-1] - self.crop + 1, (len(indices),)).tolist()
-        crops = [
-            self.signals[i, :, start : start + self.crop] for i, start in zip(indices, starts, strict=True)
-        ]
-        features, said = (None if rows is None else rows[indices] for rows in (self.features, self.said))
-        return torch.from_numpy(np.stack(crops) * self.scale), features, self.targets[indices], said
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        self.epoch += 1
+        count = len(self.rows)
+        if self.weights is None:
+            order = torch.randperm(count, generator=chance)
+        else:
+            order = torch.multinomial(self.weights, count, replacement=True, generator=chance)
+        starts = torch.randint(self.starts, (count,), generator=chance).tolist()
+        places = list(zip(self.rows[order].tolist(), starts, strict=True))
+        for first in range(0, len(self) * self.batch_size, self.batch_size):
+            yield places[first : first + self.batch_size][self.process :: self.processes]
 
 
 class TrainingModule(lightning.LightningModule):
-    """One training run of a net; `fast` is the net itself or its 1 x k form, which is what is trained.
+    """One training run of a net; `fast` is the net itself or its fastest form, which is what is trained.
 
-    tutor: turns targets and what a teacher says into a loss, None without a teacher.
+    teacher: turns targets and a teacher's outputs into a loss, None without a teacher.
     """
 
-    def __init__(self, net: nn.Module, fast: nn.Module, recipe: Recipe, n_scored_targets: int, tutor: nn.Module | None):
+    def __init__(
+        self,
+        net: nn.Module,
+        fast: nn.Module,
+        data: TrainingData,
+        recipe: Recipe,
+        seed: int,
+        teacher: nn.Module | None,
+    ):
         super().__init__()
-        self.original = net
-        self.net = fast.train()  # Lightning leaves a net in the mode it finds it in, and `fast` was tried out in the other
-        self.recipe = recipe
-        self.n_scored_targets = n_scored_targets
-        self.tutor = tutor
+        self.original = [net]  # in a list, so that its weights are not counted twice
+        self.net = (
+            fast.train()
+        )  # Lightning leaves a net in the mode it finds it in, and `fast` was tried out in the other
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.teacher = teacher
         auroc, auprc = BinaryAUROC(), BinaryAveragePrecision()
-        if n_scored_targets > 1:
-            auroc, auprc = MultilabelAUROC(n_scored_targets), MultilabelAveragePrecision(n_scored_targets)
+        if data.scored > 1:
+            auroc, auprc = MultilabelAUROC(data.scored), MultilabelAveragePrecision(data.scored)
         self.scores = MetricCollection({"validation_auroc": auroc, "validation_auprc": auprc})
-        self.epochs: list[dict] = []
         self.losses: list[Tensor] = []
 
+    def train_dataloader(self) -> DataLoader:
+        crops = Crops(self.data, self.recipe.crop)
+        starts = self.data.recordings.signals.shape[-1] - crops.samples + 1
+        weights = (
+            _balance(self.data.targets[self.data.train], self.recipe.multiclass)
+            if self.recipe.balanced
+            else None
+        )
+        batches = Batches(self.data.train, self.recipe.batch_size, starts, self.seed, weights)
+        batches.process, batches.processes = self.global_rank, self.trainer.world_size
+        return DataLoader(crops, batch_sampler=batches, collate_fn=_unchanged)
+
+    def val_dataloader(self) -> DataLoader | list:
+        if self.data.validation is None:
+            return []
+        rows = np.asarray(self.data.validation)[self.global_rank :: self.trainer.world_size]
+        places = [(int(row), 0) for row in rows]
+        batches = [
+            places[i : i + self.recipe.batch_size] for i in range(0, len(places), self.recipe.batch_size)
+        ]
+        return DataLoader(Crops(self.data, None), batch_sampler=batches, collate_fn=_unchanged)
+
+    def steps_per_epoch(self) -> int:
+        """Gradient steps in a pass over the training records."""
+        return max(len(self.data.train) // self.recipe.batch_size, 1)
+
     def training_step(self, batch: Batch) -> Tensor:
-        x, features, y, said = batch
+        x, features, y, outputs = batch
         if self.recipe.augment is not None:
             x = self.recipe.augment(x)
-        x, y, said = _mix(x, y, said, self.recipe.mixup)
+        x, y, outputs = _mix(x, y, outputs, self.recipe.mixup)
         logits = self.net(x) if features is None else self.net(x, features)
-        loss = self.loss(logits, y) if self.tutor is None else self.tutor(self.loss, logits, y, said)
+        loss = self.loss(logits, y) if self.teacher is None else self.teacher(self.loss, logits, y, outputs)
         self.losses.append(loss.detach())
         return loss
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The recipe's loss of logits and targets, both (batch, classes)."""
         if self.recipe.loss is not None:
             return self.recipe.loss(logits, targets)
-        return (cross_entropy if self.recipe.multiclass else binary_cross_entropy_with_logits)(logits, targets)
+        return (cross_entropy if self.recipe.multiclass else binary_cross_entropy_with_logits)(
+            logits, targets
+        )
 
     def validation_step(self, batch: Batch) -> None:
         x, features, y, _ = batch
-        y = y[:, : self.n_scored_targets]
+        y = y[:, : self.data.scored]
         probabilities = crop_probabilities(self.net, x, features, self.recipe.crop, self.recipe.multiclass)
-        probabilities = probabilities[:, : self.n_scored_targets].clamp(1e-6, 1 - 1e-6)
-        loss = nn.functional.binary_cross_entropy(probabilities, y)
-        self.log("validation_loss", loss, on_epoch=True, batch_size=len(x))
+        probabilities = probabilities[:, : self.data.scored].clamp(1e-6, 1 - 1e-6)
+        loss = binary_cross_entropy(probabilities, y)
+        self.log("validation_loss", loss, on_epoch=True, batch_size=len(x), sync_dist=True)
         self.scores.update(probabilities, y.int())
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.scores.compute())
         self.scores.reset()
 
-    def on_train_epoch_end(self) -> None:
-        scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        self.epochs.append({"training_loss": float(torch.stack(self.losses).mean()), **scores})
-        self.losses.clear()
-
     def configure_optimizers(self):
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        learnt = [*self.net.parameters(), *(self.tutor.parameters() if self.tutor else [])]
-        optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay)
+        learnt = [*self.net.parameters(), *(self.teacher.parameters() if self.teacher else [])]
+        optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay, fused=True)
         if not self.recipe.one_cycle:
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.recipe.epochs * self.steps_per_epoch()
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def history(self) -> pd.DataFrame:
-        return pd.DataFrame(self.epochs, index=pd.RangeIndex(1, len(self.epochs) + 1, name="epoch"))
-
     def trained_net(self) -> nn.Module:
+        """The net that was trained, in its usual form."""
+        (net,) = self.original
         if isinstance(self.net, Conv1dAsConv2d):
-            self.net.copy_weights_to(self.original)
-        return self.original
+            self.net.copy_weights_to(net)
+        return net
 
 
-class EpochProgress(Callback):
-    """A bar that moves once per epoch, so that a log of it stays short; hands the scores on to `report`."""
+class Progress(Callback):
+    """A bar that moves once per epoch, so that a log of it stays short; writes the learning curve, and reports it."""
 
-    def __init__(self, name: str, report: Callable[[int, dict], None] | None):
-        self.name = name
-        self.report = report
+    def __init__(self, name: str, file: Path, report: Callable[[int, dict], None] | None):
+        self.name, self.file, self.report = name, file, report
+        self.epochs: list[dict[str, float]] = []
+        self.bar: tqdm | None = None
 
-    def on_train_start(self, trainer, learner) -> None:
-        self.bar = tqdm(total=trainer.max_epochs, desc=self.name, unit="epoch", leave=False, file=sys.stderr)
+    def on_train_start(self, trainer, module) -> None:
+        if trainer.is_global_zero:
+            self.bar = tqdm(
+                total=trainer.max_epochs, desc=self.name, unit="epoch", leave=False, file=sys.stderr
+            )
 
-    def on_train_epoch_end(self, trainer, learner) -> None:
+    def on_train_epoch_end(self, trainer, module) -> None:
+        loss = float(torch.stack(module.losses).mean())
+        module.losses.clear()
+        if not trainer.is_global_zero:
+            return
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.epochs.append({"training_loss": loss} | scores)
+        index = pd.RangeIndex(1, len(self.epochs) + 1, name="epoch")
+        pd.DataFrame(self.epochs, index=index).to_csv(self.file)
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in scores.items()})
         self.bar.update()
         if self.report is not None:
-            self.report(trainer.current_epoch + 1, scores)
+            self.report(len(self.epochs), scores)
 
-    def on_train_end(self, trainer, learner) -> None:
-        self.bar.close()
+    def on_train_end(self, trainer, module) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
-def _mix(x: Tensor, y: Tensor, said: Tensor | None, strength: float) -> tuple[Tensor, Tensor, Tensor | None]:
+def _unchanged(batch: Batch) -> Batch:
+    return batch
+
+
+def _balance(targets: np.ndarray, multiclass: bool) -> Tensor:
+    """How often each record is to be drawn, relative to others, so that all classes come equally often."""
+    labels = torch.as_tensor(targets.argmax(1) if multiclass else targets[:, 0].round().astype(int))
+    return 1 / torch.bincount(labels)[labels]
+
+
+def _mix(
+    x: Tensor, y: Tensor, outputs: Tensor | None, strength: float
+) -> tuple[Tensor, Tensor, Tensor | None]:
     if not strength:
-        return x, y, said
+        return x, y, outputs
     share = torch.distributions.Beta(strength, strength).sample((len(x),)).to(x.device)
     other = torch.randperm(len(x), device=x.device)
     return (
         torch.lerp(x[other], x, share[:, None, None]),
         torch.lerp(y[other], y, share[:, None]),
-        None if said is None else torch.lerp(said[other], said, share[:, None]),
+        None if outputs is None else torch.lerp(outputs[other], outputs, share[:, None]),
     )

@@ -1,91 +1,153 @@
-"""What a fitted net says of recordings."""
+"""Batch inference with fitted nets and with ONNX files."""
 
-import sys
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from biosignals import caching
+from biosignals.caching import Cache, Local, Rows
 from biosignals.data.recordings import Recordings
+from biosignals.models import onnx
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 
-_THIS = sys.modules[__name__]  # other code may answer otherwise
+BLOCK = 1024  # recordings in memory at a time
+BATCH = 256
+
+
+class Inference(NamedTuple):
+    """How a net is applied. crop: samples of the overlapping crops whose probabilities are averaged, None for whole records.
+
+    multiclass: each record is of exactly one class (softmax). cache: where predictions are kept, None: nowhere. export: let
+    them travel with the project.
+    """
+
+    crop: int | None = None
+    multiclass: bool = False
+    cache: Cache | None = None
+    export: bool = False
+
+
+PLAIN = Inference()  # whole records, every class by itself, nothing kept
 
 
 def predict(
-    net: nn.Module, recordings: Recordings, rows: np.ndarray, crop: int | None = None,
-    features: np.ndarray | None = None, multiclass: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """Probabilities (rows, classes) of a net: the mean over overlapping crops, or of the whole record.
+    net: nn.Module,
+    recordings: Recordings,
+    rows: np.ndarray,
+    features: np.ndarray | None = None,
+    how: Inference = PLAIN,
+) -> np.ndarray:
+    """Probabilities (rows, classes) of a net, float32: the mean over overlapping crops, or of the whole record.
 
     rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
-    float32 (recordings, features). multiclass: classes exclude each other (softmax). ValueError without rows.
+    float32 (recordings, features). Raises ValueError without rows.
+    """
+    return predict_with(lambda: net, net, recordings, rows, features, how)
+
+
+def predict_with(
+    get_net: Callable[[], nn.Module],
+    identity: Any,
+    recordings: Recordings,
+    rows: np.ndarray,
+    features: np.ndarray | None,
+    how: Inference,
+) -> np.ndarray:
+    """As `predict`, float32 (rows, classes), of a net that is only needed where its predictions are not known yet.
+
+    identity: what the net is known by, part of a cache key; features: float32 (recordings, features) or None. Raises
+    ValueError without rows.
     """
     if not len(rows):
-        raise ValueError(f"{recordings.dataset}: no recordings to ask about; is their split empty?")
+        raise ValueError(f"{recordings.dataset}: no recordings to predict; is their split empty?")
     rows = np.asarray(rows)
     second = None if features is None else np.asarray(features[rows], dtype=np.float32)
-    blocks = np.split(np.arange(len(rows)), range(1024, len(rows), 1024))
 
-    def sources() -> Iterator:
-        yield from (net, _THIS, crop, multiclass, recordings.scale, second)
-        yield from (recordings.signals[rows[own]] for own in blocks)
+    def compute() -> np.ndarray:
+        net = prepare_for_inference(get_net(), recordings.physical(rows[:2])[..., : how.crop], second)
+        parts = []
+        for start in range(0, len(rows), BLOCK):
+            block = slice(start, start + BLOCK)
+            more = None if second is None else second[block]
+            parts.append(_probabilities_of(net, recordings.physical(rows[block]), more, how))
+            caching.release(recordings.signals)
+        return np.concatenate(parts)
 
-    def ask() -> np.ndarray:
-        prepared = prepare_for_inference(net, recordings.physical(rows[:2])[..., :crop], second)
-        return np.concatenate([
-            _answers(prepared, recordings.physical(rows[own]), crop, None if second is None else second[own], multiclass)
-            for own in blocks
-        ])  # fmt: skip
-
-    return caching.array(sources, ask)
+    code = Local((prepare_for_inference, _probabilities_of))
+    parts = (
+        identity,
+        how.crop,
+        how.multiclass,
+        recordings.scale,
+        Rows(recordings.signals, rows),
+        second,
+        code,
+    )
+    return caching.fetch(how.cache, parts, compute, how.export)
 
 
 def predict_signals(
-    net: nn.Module, signals: np.ndarray, crop: int | None = None, features: np.ndarray | None = None,
-    multiclass: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """As `predict`, from signals in the recordings' unit, float32 (n, channels, samples), and features of the same n."""
-    return caching.array(
-        lambda: (net, _THIS, crop, multiclass, signals, features),
-        lambda: _answers(prepare_for_inference(net, signals[:2, :, :crop], features), signals, crop, features, multiclass),
-    )  # fmt: skip
+    net: nn.Module, signals: np.ndarray, features: np.ndarray | None = None, how: Inference = PLAIN
+) -> np.ndarray:
+    """As `predict`, float32 (n, classes), of signals in the recordings' unit, float32 (n, channels, samples).
+
+    features: float32 (n, features) of the same recordings.
+    """
+
+    def compute() -> np.ndarray:
+        ready = prepare_for_inference(net, signals[:2, :, : how.crop], features)
+        return _probabilities_of(ready, signals, features, how)
+
+    parts = (
+        net,
+        how.crop,
+        how.multiclass,
+        signals,
+        features,
+        Local((prepare_for_inference, _probabilities_of)),
+    )
+    return caching.fetch(how.cache, parts, compute, how.export)
 
 
-def predict_file(path: Path, recordings: Recordings, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
-    """As `predict`, of a net that was written by `compression.export`: ONNX Runtime on one thread of the CPU."""
-    blocks = np.split(np.asarray(rows), range(256, len(rows), 256))
+def predict_onnx(path: Path, recordings: Recordings, rows: np.ndarray, how: Inference = PLAIN) -> np.ndarray:
+    """As `predict`, float32 (rows, classes), of a net that `compression.export` wrote: ONNX Runtime, one thread.
 
-    def sources() -> Iterator:
-        yield from (Path(path), _THIS, crop, recordings.scale)
-        yield from (recordings.signals[some] for some in blocks)
+    rows: positions in `recordings`. The file gives probabilities already: `how.multiclass` is not looked at.
+    """
+    rows = np.asarray(rows)
 
-    def ask() -> np.ndarray:
-        session, parts = open_file(path), []
-        for some in blocks:
-            crops = overlapping_crops(torch.from_numpy(recordings.physical(some)), crop)
-            said = session.run(None, {"signals": crops.flatten(0, 1).numpy()})[0]
-            parts.append(said.reshape(*crops.shape[:2], -1).mean(0))
+    def compute() -> np.ndarray:
+        session, parts = onnx.open_session(path), []
+        for start in range(0, len(rows), BATCH):
+            crops = overlapping_crops(
+                torch.from_numpy(recordings.physical(rows[start : start + BATCH])), how.crop
+            )
+            probabilities = onnx.run(session, crops.flatten(0, 1).numpy())
+            parts.append(probabilities.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
 
-    return caching.array(sources, ask)
+    parts = (
+        Path(path),
+        how.crop,
+        recordings.scale,
+        Rows(recordings.signals, rows),
+        Local((onnx.run, overlapping_crops)),
+    )
+    return caching.fetch(how.cache, parts, compute, how.export)
 
 
-def open_file(path: Path) -> onnxruntime.InferenceSession:
-    """A session of ONNX Runtime for an ONNX file, on one thread of the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+def prepare_for_inference(
+    net: nn.Module, example: np.ndarray, features: np.ndarray | None = None
+) -> nn.Module:
+    """The net in evaluation mode, in its fastest form for signals like `example`, float32 (n, channels, samples).
 
-
-def prepare_for_inference(net: nn.Module, example: np.ndarray, features: np.ndarray | None = None) -> nn.Module:
-    """The net in evaluation mode and its fastest form for signals like `example`, float32 (n, channels, samples).
-
-    On a graphics card where there is one. A net that is given features has no faster form.
+    On a graphics card where there is one. A net that takes `features`, (n, features), has no faster form.
     """
     net = net.eval()
     if features is None:
@@ -93,26 +155,18 @@ def prepare_for_inference(net: nn.Module, example: np.ndarray, features: np.ndar
     return net.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def _answers(
-    net: nn.Module, signals: np.ndarray, crop: int | None, features: np.ndarray | None, multiclass: bool
-) -> np.ndarray:
-    device, parts = next(net.parameters()).device, []
-    with torch.inference_mode():
-        for start in range(0, len(signals), 256):
-            x = torch.from_numpy(signals[start : start + 256]).to(device)
-            more = None if features is None else torch.as_tensor(features[start : start + 256]).float().to(device)
-            parts.append(crop_probabilities(net, x, more, crop, multiclass).cpu())
-    return torch.cat(parts).numpy()
-
-
 def crop_probabilities(
     net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, multiclass: bool
 ) -> Tensor:
-    """Mean probability (batch, classes) over the crops of x, see `crops_of`."""
+    """Mean probability (batch, classes) over the crops of x (batch, channels, samples), see `overlapping_crops`.
+
+    features: (batch, features), or None.
+    """
     crops = overlapping_crops(x, crop)
-    count = len(crops)
-    logits = net(crops.flatten(0, 1)) if features is None else net(crops.flatten(0, 1), features.repeat(count, 1))
-    return _probabilities(logits, multiclass).unflatten(0, (count, len(x))).mean(0)
+    count, flat = len(crops), crops.flatten(0, 1)
+    logits = (net(flat) if features is None else net(flat, features.repeat(count, 1))).float()
+    probabilities = logits.softmax(1) if multiclass else logits.sigmoid()
+    return probabilities.unflatten(0, (count, len(x))).mean(0)
 
 
 def overlapping_crops(x: Tensor, crop: int | None) -> Tensor:
@@ -128,15 +182,27 @@ def overlapping_crops(x: Tensor, crop: int | None) -> Tensor:
     return torch.stack([x[..., start : start + crop] for start in starts])
 
 
-def _probabilities(logits: Tensor, multiclass: bool) -> Tensor:
-    return logits.float().softmax(1) if multiclass else logits.float().sigmoid()
-
-
 def fastest_form(net: nn.Module, example: Tensor) -> nn.Module:
-    """The 1 x k form of a convolutional net on a CPU, the net itself where there is none."""
+    """The 1 x k form of a convolutional net on a CPU, the net itself where there is none.
+
+    example: an input, float32 (batch, channels, samples).
+    """
     if torch.cuda.is_available():
         return net
     try:
         return Conv1dAsConv2d(net, example)
     except (ValueError, RuntimeError):  # no such form, or one that cannot be run
         return net
+
+
+def _probabilities_of(
+    net: nn.Module, signals: np.ndarray, features: np.ndarray | None, how: Inference
+) -> np.ndarray:
+    device, parts = next(net.parameters()).device, []
+    with torch.inference_mode():
+        for start in range(0, len(signals), BATCH):
+            batch = slice(start, start + BATCH)
+            x = torch.from_numpy(signals[batch]).to(device)
+            more = None if features is None else torch.as_tensor(features[batch]).float().to(device)
+            parts.append(crop_probabilities(net, x, more, how.crop, how.multiclass).cpu())
+    return torch.cat(parts).numpy()

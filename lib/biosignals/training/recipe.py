@@ -1,19 +1,21 @@
-"""How a net is trained."""
+"""How a net is trained: one recipe for one net, wherever it is fitted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
-
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
+OPTIMIZERS = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Recipe:
     patience: epochs without a better validation score after which training stops; None, or a fit without validation
         records, goes on to the end.
     multiclass: each record is of exactly one class (softmax); otherwise each class is a question of its own (sigmoid).
-    loss: takes logits and targets, (batch, classes) both, gives a number; None: cross-entropy. A frozen dataclass, as
-        `augment`, so that its repr says all that a finished fit must be known by.
+    loss: takes logits and targets, (batch, classes) both, gives a number; None: cross-entropy.
     augment: changes signals (batch, channels, samples) at random, in training only.
     balanced: draw records so that every class (without `multiclass`: yes and no of the first) comes equally often.
     mixup: strength of mixing pairs of records and of their labels (Zhang et al. 2018), 0 for none.
+
+    Raises ValueError for settings that no training could use.
     """
 
     epochs: int = 30
@@ -48,3 +51,28 @@ class Recipe:
     augment: Callable[[Tensor], Tensor] | None = None
     balanced: bool = False
     mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        if self.choose_by not in ("auroc", "auprc"):
+            raise ValueError(f'choose_by is "auroc" or "auprc", not {self.choose_by!r}')
+
+
+def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
+    """The recipes of a YAML file: name of a net > settings of `Recipe`, of which `epochs` says a number for each profile.
+
+    A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
+    """
+    settings = yaml.safe_load(Path(path).read_text())
+    recipes = {}
+    for name, values in settings.items():
+        try:
+            if profile in values["epochs"]:
+                recipes[name] = Recipe(**values | {"epochs": values["epochs"][profile]})
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{path}: {name} is no recipe ({error})") from error
+    return recipes

@@ -18,8 +18,13 @@ class OperatorLSTM(nn.Module):
         ends = ("l0", "l0_reverse")[: self.directions]
         with torch.no_grad():
             for name in ("weight_ih", "weight_hh"):
-                self.register_buffer(name, torch.stack([_in_their_order(getattr(lstm, f"{name}_{end}")) for end in ends]))
-            biases = [[_in_their_order(getattr(lstm, f"{name}_{end}")) for name in ("bias_ih", "bias_hh")] for end in ends]
+                self.register_buffer(
+                    name, torch.stack([_in_their_order(getattr(lstm, f"{name}_{end}")) for end in ends])
+                )
+            biases = [
+                [_in_their_order(getattr(lstm, f"{name}_{end}")) for name in ("bias_ih", "bias_hh")]
+                for end in ends
+            ]
             self.register_buffer("bias", torch.stack([torch.cat(pair) for pair in biases]))
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -44,6 +49,12 @@ def as_operators(net: nn.Module) -> nn.Module:
     """A copy in evaluation mode with LSTMs of one layer in that form; others are left to the exporter."""
     net = copy.deepcopy(net).eval()
     for name, layer in list(net.named_modules()):
-        if isinstance(layer, nn.LSTM) and layer.num_layers == 1 and layer.batch_first and layer.bias and not layer.proj_size:
+        if (
+            isinstance(layer, nn.LSTM)
+            and layer.num_layers == 1
+            and layer.batch_first
+            and layer.bias
+            and not layer.proj_size
+        ):
             net.set_submodule(name, OperatorLSTM(layer))
     return net

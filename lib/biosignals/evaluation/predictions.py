@@ -1,0 +1,59 @@
+"""What a model predicts for recordings, with their truth and subjects in the same order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of a model.
+
+    probabilities: float (n, classes), or (seeds, n, classes) of the same recordings. truth: 0 to 1, (n, classes). subjects,
+    ids: of the recordings, (n,). about: keys of a record, as n_train, seconds, versions, commit. Raises ValueError where
+    these do not fit together, and for probabilities that are not finite.
+    """
+
+    probabilities: np.ndarray
+    truth: np.ndarray
+    subjects: np.ndarray
+    ids: np.ndarray
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if np.shape(self.probabilities)[-2:] != np.shape(self.truth) or np.ndim(self.probabilities) not in (2, 3):
+            raise ValueError(
+                f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: expected (records, "
+                "classes) or (seeds, records, classes) of the same records in the same order"
+            )
+        if not np.isfinite(self.probabilities).all():
+            raise ValueError("probabilities hold NaN or infinity")
+        for name, values in {"subjects": self.subjects, "ids": self.ids}.items():
+            if len(values) != len(self.truth):
+                raise ValueError(f"{len(values)} {name} for {len(self.truth)} records")
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Probabilities (n, classes), the mean over seeds."""
+        return self.probabilities if self.probabilities.ndim == 2 else self.probabilities.mean(0)
+
+    def take(self, positions: np.ndarray) -> Self:
+        """The predictions at some positions: int or bool (n,)."""
+        taken = {name: getattr(self, name)[positions] for name in ("truth", "subjects", "ids")}
+        return replace(self, probabilities=self.probabilities[..., positions, :], **taken)
+
+    def of_class(self, k: int) -> Self:
+        """The predictions of one class, (n, 1)."""
+        return replace(self, probabilities=self.probabilities[..., [k]], truth=self.truth[:, [k]])
+
+    def replaced(self, probabilities: np.ndarray, **about: Any) -> Predictions:
+        """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added to what is known."""
+        return Predictions(probabilities, self.truth, self.subjects, self.ids, self.about | about)
+
+
+def own_and_others(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions of the records of each group and of those of all others; groups: which one a record is of, (n,)."""
+    return [(np.flatnonzero(groups == group), np.flatnonzero(groups != group)) for group in np.unique(groups)]

@@ -82,6 +82,8 @@ class _Digest:
             for start in range(0, len(x.rows), BLOCK):
                 self.add(x.array[x.rows[start : start + BLOCK]])
                 release(x.array)
+        elif isinstance(x, types.ModuleType):
+            self._token("module", x.__name__.rpartition(".")[2])
         elif isinstance(x, type):
             self._once(x, self._add_class)
         elif hasattr(x, "__array__"):
@@ -94,8 +96,6 @@ class _Digest:
             self._add_all("list" if type(x) in (list, tuple) else type(x).__name__, x)
         elif isinstance(x, Path):
             self._token("file", hashlib.blake2b(x.read_bytes()).hexdigest())
-        elif isinstance(x, types.ModuleType):
-            self._token("module", x.__name__.rpartition(".")[2])
         elif isinstance(x, types.FunctionType):
             self._once(x, self._add_function)
         elif isinstance(x, types.MethodType):

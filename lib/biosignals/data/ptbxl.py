@@ -197,3 +197,8 @@ def statements(table: pd.DataFrame) -> pd.DataFrame:
     """Which of the 71 SCP statements each record of `table` carries, at any likelihood: bool (N, 71)."""
     carried = parse_all(table["scp_codes"])
     return pd.DataFrame({code: [code in codes for codes in carried] for code in CODES}, index=table.index)
+
+
+def with_superclass(recordings: Recordings) -> Recordings:
+    """The recordings that have at least one of SUPERCLASSES, as published comparisons take them."""
+    return recordings.take(recordings.table[list(SUPERCLASSES)].any(axis=1).to_numpy())

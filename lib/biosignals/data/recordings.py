@@ -26,6 +26,9 @@ class Recordings:
     channels: names, in the order of the second axis of `signals`.
     table: a row per recording, indexed by record id; always `subject` (NA where unknown) and `samples`.
     excluded: what was left out and why: columns record, file, reason.
+    kind: "real" (a whole public set), "excerpt", "derived" or "simulated"; "" where nobody said.
+
+    Raises ValueError for signals that do not match table and channels.
     """
 
     dataset: str
@@ -36,6 +39,7 @@ class Recordings:
     channels: tuple[str, ...]
     table: pd.DataFrame
     excluded: pd.DataFrame = field(default_factory=no_exclusions)
+    kind: str = ""
 
     def __post_init__(self):
         if self.signals.ndim != 3:
@@ -63,6 +67,10 @@ class Recordings:
             raise KeyError(f"no channel {wanted} in these recordings of {self.dataset}: they have {present}")
         columns = np.array([self.channels.index(name) for name in names])
         return replace(self, signals=self.signals[:, as_slice(columns)], channels=tuple(names))
+
+    def labels(self, *names: str) -> np.ndarray:
+        """Columns `names` of the table as targets: float32 (N, names). KeyError when one is missing."""
+        return self.table[list(names)].to_numpy(np.float32)
 
     def physical(self, rows=None) -> np.ndarray:
         """Signals of `rows` (default: all) in `unit`: float32 (n, channels, samples)."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from biosignals import simulate
-from biosignals.data import cinc2017, ptbxl, signal_store, wfppg
+from biosignals import caching, simulate
+from biosignals.data import bidmc, cinc2017, helsinki, ptbxl, sph, wfppg
+from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
 OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
@@ -31,6 +33,14 @@ SIMULATORS = {
     "helsinki": simulate.helsinki.write,
     "wf-ppg": simulate.wfppg.write,
     "bidmc": simulate.bidmc.write,
+}
+LOADERS = {
+    "ptb-xl": ptbxl.load,
+    "cinc2017": cinc2017.load,
+    "sph": sph.load,
+    "helsinki": helsinki.load,
+    "wf-ppg": wfppg.load,
+    "bidmc": bidmc.load,
 }
 MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 
@@ -56,7 +66,8 @@ def locate(
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
     simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which. listed: ids
-    of the recordings to use of a set that is not simulated. FileNotFoundError when `folder` is not there.
+    of the recordings to use of a set that is not simulated. Raises ValueError for a set that there is no loader for and
+    FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
@@ -72,6 +83,18 @@ def locate(
     return Source(dataset, simulated_root(dataset, Path(simulated), records, seed, options), "simulated")
 
 
+def load(source: Source, signals: Path, **options: Any) -> Recordings:
+    """The recordings of a source, of its kind; signals: folder of the memory maps; options: of the set's own loader.
+
+    Raises ValueError for a set that is loaded by windows of a chapter's choice (`chbmit`), else as the set's loader does.
+    """
+    if source.dataset not in LOADERS:
+        raise ValueError(f"{source.dataset} has no loader of whole recordings; there is {', '.join(LOADERS)}")
+    listed = {} if source.listed is None else {"records": source.listed}
+    recordings = LOADERS[source.dataset](source.root, cache=signals, **listed, **options)
+    return replace(recordings, kind=source.kind)
+
+
 def kind_of(dataset: str, root: Path) -> str:
     """ "simulated" if so marked, "real" if the set's table lists all official recordings, else "excerpt"."""
     if (root / MARK).exists():
@@ -82,9 +105,9 @@ def kind_of(dataset: str, root: Path) -> str:
 def simulated_root(dataset: str, folder: Path, records: int, seed: int, options: dict[str, float]) -> Path:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
     root = folder / "-".join([dataset, *(f"{value:g}" for value in (records, seed, *options.values()))])
-    with signal_store.only_one(root):
+    with caching.locked(root):
         if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION} | options:
-            with signal_store.replacing(root) as draft:
+            with caching.replacing(root) as draft:
                 SIMULATORS[dataset](draft, records, seed, **options)
     return root
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 # Thresholds
 
@@ -25,6 +25,12 @@ def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     precision, recall = precision[:-1], recall[:-1]  # the last point has no threshold
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     return float(thresholds[np.flatnonzero(np.isclose(f1, f1.max(), rtol=1e-12))[-1]])
+
+
+def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
+    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950) for one class, (n,) each."""
+    false_positive, true_positive, thresholds = roc_curve(target, probability)
+    return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
 
 # Probabilities

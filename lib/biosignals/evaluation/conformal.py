@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import splits
+from biosignals.evaluation.predictions import Predictions
 
 YES, NO, ABSTAIN = 1, 0, -1
 
@@ -29,7 +30,7 @@ def quantile(scores: np.ndarray, error: float) -> float:
 def thresholds(targets: np.ndarray, probabilities: np.ndarray, error: float) -> np.ndarray:
     """Between which probabilities to abstain, per label: float (labels, 2), below the first no, above the second yes.
 
-    targets (0 or 1) and probabilities, (n, labels), of calibration records. The answers' promise: of records that are truly
+    targets (0 or 1) and probabilities, (n, labels), of calibration records. The promise: of records that are truly
     positive a share of at most `error` is called no, and of the negative ones at most that share yes, whatever the probabilities
     are worth. It holds for records that are exchangeable with the calibration records, as if all had been drawn at random from one
     lot: of the same hospital and device, by a model that learnt from neither, and with one record of each patient to calibrate with, none
@@ -63,44 +64,33 @@ def prediction_sets(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray
 
 
 def sets_out_of_fold(
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    subjects: Sequence,
-    folds: np.ndarray,
-    nets: np.ndarray,
-    error: float,
+    predictions: Predictions, folds: np.ndarray, nets: np.ndarray, error: float
 ) -> np.ndarray:
-    """`answers` for probabilities out of fold, int8 (n, labels): those of each fold at thresholds that its net's other folds gave.
+    """`prediction_sets` of predictions out of fold, int8 (n, labels): of each fold at thresholds that its net's other folds gave.
 
-    folds, nets: numbers, (n,): in which fold a record is, and which net was asked about it, of several that each left some folds
-    out. A promise is about one net: thresholds of another net are not exchangeable with it, however alike their scores are. Of each
-    of `subjects` (n,) one record calibrates. Raises ValueError for a subject in two folds and for a net that was asked about one fold only.
+    folds, nets: numbers, (n,): in which fold a record is, and which net predicted it, of several that each left some folds out. A
+    promise is about one net: thresholds of another net are not exchangeable with it, however alike their scores are. Of each
+    subject one record calibrates. Raises ValueError for a subject in two folds and for a net that predicted one fold only.
     """
+    targets, probabilities, subjects = predictions.truth, predictions.mean, predictions.subjects
     folds, nets = np.asarray(folds), np.asarray(nets)
-    if (
-        pd.DataFrame({"subject": list(subjects), "fold": folds})
-        .dropna()
-        .groupby("subject")
-        .fold.nunique()
-        .gt(1)
-        .any()
-    ):
-        raise ValueError("a subject is in two folds: who calibrates must not be asked")
+    known = pd.DataFrame({"subject": list(subjects), "fold": folds}).dropna()
+    if (known.groupby("subject").fold.nunique() > 1).any():
+        raise ValueError("a subject is in two folds: who calibrates must not be predicted")
     alone = np.isin(np.arange(len(folds)), splits.sample_per_subject(subjects, 1, seed=0))
     found = np.full(np.shape(probabilities), ABSTAIN, np.int8)
     for net, fold in sorted(set(zip(nets.tolist(), folds.tolist(), strict=True))):
-        asked = (nets == net) & (folds == fold)
+        held_out = (nets == net) & (folds == fold)
         others = (nets == net) & (folds != fold) & alone
         if not others.any():
-            raise ValueError(f"net {net} was asked about fold {fold} only: there is none to calibrate with")
-        found[asked] = prediction_sets(
-            probabilities[asked], thresholds(targets[others], probabilities[others], error)
-        )
+            raise ValueError(f"net {net} predicted fold {fold} only: there is none to calibrate with")
+        limits = thresholds(targets[others], probabilities[others], error)
+        found[held_out] = prediction_sets(probabilities[held_out], limits)
     return found
 
 
 def coverage_table(targets: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """How `answers` did, a row per label, all as shares, NaN where there is nothing to share.
+    """How `prediction_sets` did, a row per label, all as shares, NaN where there is nothing to share.
 
     answered: of all records. wrong of positives, wrong of negatives: called the opposite; what was promised. wrong of all: likewise. wrong of
     answered: the error among the answers given, which nothing was promised of.

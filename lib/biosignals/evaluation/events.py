@@ -12,7 +12,8 @@ from sklearn.metrics import cohen_kappa_score
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
-from biosignals.evaluation import scores as evaluation
+from biosignals.evaluation.predictions import Predictions
+from biosignals.evaluation.scores import compare, ratio
 
 BEFORE, AFTER, APART = 30.0, 60.0, 90.0
 """SzCORE's seconds: how much earlier or later than a seizure an alarm may be, and closer than what events are one."""
@@ -165,25 +166,25 @@ def _delay(start: float, end: float, heard: list[Alarm]) -> float | None:
 def event_sensitivity(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the seizures that are found, (resamples,); NaN without seizures. Counts in columns, as in the four below."""
     found, seizures, _, _ = _totals(table, weights)
-    return evaluation.ratio(found, seizures)
+    return ratio(found, seizures)
 
 
 def event_precision(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Seizures found, of these and the false alarms; 0 where there is no alarm."""
     found, _, false, _ = _totals(table, weights)
-    return evaluation.ratio(found, found + false, 0.0)
+    return ratio(found, found + false, 0.0)
 
 
 def event_f1(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of sensitivity and precision; NaN where there is neither seizure nor alarm."""
     found, seizures, false, _ = _totals(table, weights)
-    return evaluation.ratio(2 * found, found + seizures + false)
+    return ratio(2 * found, found + seizures + false)
 
 
 def false_alarms_per_day(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """False alarms per 24 h of recording, in seizures or not."""
     _, _, false, hours = _totals(table, weights)
-    return evaluation.ratio(24 * false, hours)
+    return ratio(24 * false, hours)
 
 
 def median_delay(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -202,26 +203,25 @@ _NO_DELAY = -1e9
 
 
 def summarise(
-    models: Mapping[str, Sequence], subjects: np.ndarray, versus: Sequence | None = None
+    models: Mapping[str, Sequence], subjects: np.ndarray, versus: str | None = None
 ) -> pd.DataFrame:
-    """Scores of detectors over all recordings, with 95 % bootstrap intervals over patients: as `evaluation.score_models`.
+    """Scores of detectors over all recordings, with 95 % bootstrap intervals over patients: a table as of `scores.compare`.
 
-    models: by name, the `EventCounts` of each recording, in the order of `subjects`; or several such lists, one for
-    each fit of the model: then the mean of their scores. versus: the counts of the detector compared with, for the
-    paired difference on the same resampled patients. Counts are added up before any ratio is taken, so that every
-    seizure and every hour weighs the same.
-
-    Returns a row per model and metric of METRICS: model, metric, value, low, high and, with `versus`, delta, delta_low,
-    delta_high. NaN where a score is undefined; resamples in which it is, count not for its interval.
+    models: by name, the `EventCounts` of each recording, in the order of `subjects`, (recordings,); or several such lists, one
+    for each fit of the model: then the mean of their scores. versus: the name of the detector compared with. Counts are added up
+    before any ratio is taken, so that every seizure and every hour weighs the same. The metrics are METRICS, NaN where one is
+    undefined; resamples in which it is, count not for its interval. Raises ValueError as `scores.compare`.
     """
-    fits = {name: _fits(counts) for name, counts in {**models, None: versus}.items() if counts is not None}
+    fits = {name: _fits(counts) for name, counts in models.items()}
     longest = max(len(c.delays) for lists in fits.values() for counts in lists for c in counts)
-    tables = {name: np.array([_table(counts, longest) for counts in lists]) for name, lists in fits.items()}
-    reference = tables.pop(None, None)
-    targets = np.zeros((len(subjects), 4 + longest))  # the counts say all
+    truth, ids = np.zeros((len(subjects), 4 + longest)), np.arange(len(subjects))  # the counts say all
+    tables = {}
+    for name, lists in fits.items():
+        counts = np.array([_table(counts, longest) for counts in lists])
+        tables[name] = Predictions(counts, truth, np.asarray(subjects), ids)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return evaluation.score_models(tables, targets, subjects, reference, METRICS)
+        return compare(tables, versus, METRICS)
 
 
 def _fits(counts: Sequence) -> Sequence[Sequence[EventCounts]]:

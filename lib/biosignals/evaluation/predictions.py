@@ -24,7 +24,10 @@ class Predictions:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if np.shape(self.probabilities)[-2:] != np.shape(self.truth) or np.ndim(self.probabilities) not in (2, 3):
+        if np.shape(self.probabilities)[-2:] != np.shape(self.truth) or np.ndim(self.probabilities) not in (
+            2,
+            3,
+        ):
             raise ValueError(
                 f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: expected (records, "
                 "classes) or (seeds, records, classes) of the same records in the same order"

@@ -1,11 +1,12 @@
-"""Scores with intervals over subjects, paired differences, thresholds and calibration."""
+"""Scores with intervals over subjects, and paired differences."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_curve
+
+from biosignals.evaluation.predictions import Predictions
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Takes targets (n, classes), probabilities (n, classes), weights (resamples, n); gives one score per resample."""
@@ -122,6 +123,7 @@ DECISIONS = {
     "balanced_accuracy": balanced_accuracy,
 }  # fmt: skip
 
+SCORE_COLUMNS = ("value", "low", "high", "delta", "delta_low", "delta_high")
 MULTICLASS = {"macro_f1": macro_f1, "balanced_accuracy": mean_recall, "accuracy": top_accuracy}
 
 
@@ -152,39 +154,45 @@ def difference(
     return _summary(ours - theirs)
 
 
-def score_models(
-    models: Mapping[str, np.ndarray],
-    targets: np.ndarray,
-    subjects: np.ndarray,
-    versus: np.ndarray | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+def compare(
+    models: Mapping[str, Predictions], versus: str | None = None, metrics: Mapping[str, Metric] | None = None
 ) -> pd.DataFrame:
-    """Several scores of several models, on the same resampled subjects: a row per model and metric.
+    """Scores of several models on the same resampled subjects: a row per model and metric.
 
-    models: probabilities by name; versus: those of the model compared with; arrays as in `interval`.
-    metrics: by name, default MULTILABEL. Columns: model, metric, value, low, high and, with `versus`, delta, delta_low,
-    delta_high: the paired difference. A calibration error has no interval: resampling makes it larger, so that the
-    percentiles need not even hold its value.
+    versus: name of the model that the others are compared with, paired. metrics: by name, default MULTILABEL. Columns: model,
+    metric, value, low, high and, with `versus`, delta, delta_low, delta_high, versus; n_test, subjects, positives (of one
+    class), and the keys of each model's `about`. Of several seeds it is the mean of their scores, so that the interval speaks of
+    the model and not of one lucky seed. A calibration error has no interval: resampling makes it larger, so that the percentiles
+    need not even hold its value. Raises ValueError for models of different records, for none, and as `interval`.
     """
-    weights, rows = _weights(targets, subjects, 1000), []
+    if versus is not None and versus not in models:
+        raise ValueError(f"no model named {versus!r} to compare with: there is {', '.join(models)}")
+    first = _same_records(models)
+    counts = {"n_test": len(first.truth), "subjects": len(pd.unique(pd.Series(list(first.subjects))))}
+    if first.truth.shape[1] == 1:
+        counts["positives"] = int(first.truth.round().sum())
+    weights, rows = _weights(first.truth, first.subjects, 1000), []
     for metric, score in (metrics or MULTILABEL).items():
-        theirs = None if versus is None else _mean_score(score, targets, versus, weights)
-        for model, probabilities in models.items():
-            ours = _mean_score(score, targets, probabilities, weights)
-            row = {"model": model, "metric": metric, **vars(_summary(ours))}
-            if theirs is not None:
-                delta = _summary(ours - theirs)
+        values = {
+            name: _mean_score(score, first.truth, one.probabilities, weights) for name, one in models.items()
+        }
+        for name, ours in values.items():
+            row = {"model": name, "metric": metric, **vars(_summary(ours))}
+            if versus is not None:
+                delta = _summary(ours - values[versus])
                 row |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+                row["versus"] = versus
             if metric == "ece":
                 row |= {key: np.nan for key in row if key.endswith(("low", "high"))}
-            rows.append(row)
+            rows.append(row | counts | models[name].about)
     return pd.DataFrame(rows)
 
 
 def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
-    """The rows of one metric of `scores`, best first, indexed by model."""
-    rows = table[table.metric == metric].drop(columns="metric").set_index("model")
-    return rows.sort_values("value", ascending=metric in ("brier", "ece", "eer"))
+    """The scores of one metric in a table of `compare`, best first, indexed by model."""
+    rows = table[table.metric == metric].set_index("model")
+    columns = [name for name in SCORE_COLUMNS if name in rows]
+    return rows[columns].sort_values("value", ascending=metric in ("brier", "ece", "eer"))
 
 
 def by_group(
@@ -207,12 +215,6 @@ def by_group(
                 delta = difference(macro_auroc, targets[members], ours, theirs, subjects[members])
                 rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
     return pd.DataFrame(rows)
-
-
-def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950) for one class, (n,) each."""
-    false_positive, true_positive, thresholds = roc_curve(target, probability)
-    return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
 
 def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
@@ -302,6 +304,20 @@ def _mean_of_present(part: np.ndarray, whole: np.ndarray, present: np.ndarray) -
 def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:
     """part / whole, (resamples,) each; `without` where the whole is 0."""
     return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
+
+
+def _same_records(models: Mapping[str, Predictions]) -> Predictions:
+    """The first of some predictions, all of the same records in the same order. Raises ValueError where they are not."""
+    if not models:
+        raise ValueError("no model to score")
+    name, first = next(iter(models.items()))
+    for other, one in models.items():
+        same = np.array_equal(one.ids, first.ids) and np.array_equal(one.truth, first.truth)
+        if not same:
+            raise ValueError(
+                f"{other} and {name} are of different records or classes: scores cannot be paired"
+            )
+    return first
 
 
 def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:

@@ -1,76 +1,84 @@
 """The record of a score that every chapter writes: its keys, its vocabulary, its files."""
 
-import functools
 import json
 import math
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-KEYS = (
-    "chapter", "task", "model", "condition", "dataset", "kind", "split", "seed", "n_train", "n_test", "subjects",
-    "metric", "value", "low", "high", "versus", "delta", "delta_low", "delta_high", "runtime", "batch", "latency_ms",
-    "p95_ms", "params", "bytes", "macs", "seconds", "versions", "commit",
-)  # fmt: skip
+from biosignals import caching
+
+KEYS = tuple(
+    "chapter task model condition dataset kind split seed n_train n_test subjects positives passes steps metric value low high "
+    "versus delta delta_low delta_high runtime batch latency_ms p95_ms params bytes macs seconds versions commit hardware "
+    "precision".split()
+)
 REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "metric", "value")
-KINDS = ("real", "excerpt", "simulated", "derived")
-SPLITS = ("train", "validation", "out-of-fold", "test")
+VOCABULARY = {
+    "task": "superclass af af-episodes rhythm-4 seizure neonatal-seizure pulse-shape hypertension blood-pressure identification "
+    "r-peaks waves",
+    "dataset": "own ptb-xl cinc2017 ludb cpsc2021 afdb sph chb-mit helsinki wf-ppg bidmc ppg-bp",
+    "kind": "real excerpt derived simulated",
+    "split": "train validation out-of-fold test",
+    "metric": "macro_auroc auroc auprc macro_f1 accuracy balanced_accuracy sensitivity specificity precision f1 event_f1 "
+    "event_sensitivity false_alarms_per_day delay_s burden_error kappa eer brier ece mae rmse timing_error_ms",
+}
+CONDITIONS = (  # what may differ beside the model
+    "ablation age augmentation channels channels-pruned checkpoint class decision distillation ensemble epochs error evaluated-on "
+    "filter finetuning folds format hyperparameters image impostors input leads loss order output perturbation prediction "
+    "quantization remedy sampling scaling sex sparsity split subjects targets teacher threshold train training versus window windows"
+)
 
 
-def record(**values) -> dict:
-    """One result with all keys, those not given null; `condition` is empty for the plain case.
+def record(**values: Any) -> dict:
+    """One result with all `KEYS`, those not given null; `condition` is empty for the plain case.
 
-    Raises ValueError for an unknown key, a missing required one, a word outside of the vocabulary, a model whose name is
-    not one word, or a condition that is not words `key=value`.
+    versions, commit and hardware are those of this process unless the fit's own are given. Raises ValueError for an unknown key,
+    a missing required one, a word outside of `VOCABULARY` or `CONDITIONS`, a model whose name is not one word, or a condition
+    that is not words `key=value`.
     """
     unknown = sorted(set(values) - set(KEYS))
     missing = [key for key in REQUIRED if _plain(values.get(key)) is None]  # NaN is none, too
     if unknown or missing:
         raise ValueError(f"a record with unknown keys {unknown} and without the required {missing}")
-    if values["kind"] not in KINDS or values["split"] not in SPLITS:
-        raise ValueError(
-            f"kind is one of {KINDS}, split one of {SPLITS}: {values['kind']}, {values['split']}"
-        )
-    filled = dict.fromkeys(KEYS) | {"condition": "", "versions": _versions(), "commit": _commit()} | values
+    for key, words in VOCABULARY.items():
+        if values[key] not in words.split():
+            raise ValueError(f"{key} is one of {words}; not {values[key]!r}")
+    filled = dict.fromkeys(KEYS) | {"condition": ""} | caching.provenance() | values
     filled = {key: _plain(filled[key]) for key in KEYS}
     if not re.fullmatch(r"[\w.+-]+", filled["model"]):
         raise ValueError(f"a model's name is one word, not {filled['model']!r}")
-    if not all(re.fullmatch(r"[^=\s]+=[^=\s]+", word) for word in filled["condition"].split()):
-        raise ValueError(f"a condition is words like loss=focal, not {filled['condition']!r}")
+    for word in filled["condition"].split():
+        key, _, value = word.partition("=")
+        if key not in CONDITIONS.split() or not value or "=" in value:
+            raise ValueError(f"a condition is words like loss=focal, of the keys {CONDITIONS}; not {word!r}")
     return filled
 
 
-def from_scores(
-    scores: pd.DataFrame, names: Mapping | None = None, sizes: Mapping[str, int] | None = None, **about
-) -> list[dict]:
-    """A record for each row of a table that `evaluation.scores` made.
+def from_scores(table: pd.DataFrame, names: Mapping | None = None, **about: Any) -> list[dict]:
+    """A record for each row of a table that `evaluation.scores.compare` made, in which columns that are no keys are left out.
 
-    names: model and condition of those of the table's models that go by another name. sizes: parameters of each model.
-    about: the other keys, the same for all rows.
+    names: model and condition of those of the table's models that go by another name. about: the other keys, the same for all
+    rows. Raises ValueError as `record`.
     """
-    records = []
-    for row in scores.to_dict("records"):
-        model, condition = (names or {}).get(row["model"], (row["model"], ""))
-        called = {"model": model, "condition": condition}
-        size = {"params": sizes.get(model)} if sizes else {}
-        records.append(record(**about, **(row | called | size)))
-    return records
+    names, rows = names or {}, []
+    for row in table[[name for name in table if name in KEYS]].to_dict("records"):
+        model, condition = names.get(row["model"], (row["model"], ""))
+        row |= {"model": model, "condition": condition}
+        if row.get("versus") is not None:
+            row["versus"] = names.get(row["versus"], (row["versus"], ""))[0]
+        rows.append(record(**(row | about)))
+    return rows
 
 
 def write(path: Path, records: Iterable[dict]) -> None:
     """Write a list of records as JSON, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.part")
     rows = ",\n".join(json.dumps(row, allow_nan=False) for row in records)
-    unfinished.write_text(f"[\n{rows}\n]\n")
-    os.replace(unfinished, path)
+    with caching.writing(path) as unfinished:
+        unfinished.write_text(f"[\n{rows}\n]\n")
 
 
 def read(*paths: Path) -> pd.DataFrame:
@@ -107,27 +115,7 @@ def read_run(run: Path) -> pd.DataFrame:
     return read(*files)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Python numbers in place of NumPy's; null for NaN."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@functools.cache
-def _versions() -> str:
-    packages = ("torch", "lightning", "scikit-learn")
-    return f"python {platform.python_version()}, " + ", ".join(
-        f"{name} {version(name).split('+')[0]}" for name in packages
-    )
-
-
-@functools.cache
-def _commit() -> str | None:
-    """The checked-out commit, null outside of a checkout."""
-    command = ["git", "rev-parse", "--short=12", "HEAD"]
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -1,32 +1,30 @@
 """Tables made from records: the scoreboard, the README's and the pages'."""
 
 import argparse
-import os
 from pathlib import Path
 
 import pandas as pd
 
-from biosignals.data.readers import read
-from biosignals.reporting.records import KEYS, merge
+from biosignals.caching import writing
+from biosignals.reporting.records import KEYS, merge, read
 
 HEADLINES = {  # the metric that speaks for a task, and the task in words
     "superclass": ("macro_auroc", "five superclasses"),
     "af": ("auprc", "atrial fibrillation"),
-    "af-external": ("auprc", "atrial fibrillation, another hospital"),
     "seizure": ("event_f1", "seizures as events"),
     "neonatal-seizure": ("auprc", "seizures of newborns"),
     "pulse-shape": ("macro_f1", "shapes of pulses"),
-    "identification": ("accuracy", "who it is, from a pulse wave"),
+    "identification": ("accuracy", "identification from PPG"),
 }  # fmt: skip
 NOT_PRESELECTED = (
     "not chosen beforehand"  # how a task came to its figures where nothing was held back for choosing
 )
 BASELINES = ("majority", "rule")  # a guess, and what made the labels: below and above every model
 QUANTIZED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what another one says
-# Conditions that ask another question than the task's: other records, other splits, another input, a spoilt input, another format.
+# Conditions that ask another question than the task's: other records, other splits, another input, perturbed signals, another format.
 OTHER_QUESTIONS = (
-    r"(?:^| )(?:(?:age|among|answer|beside|class|disturbed|filter|format|output|people|scaling|scored|sex|split|threshold|window"
-    r"|windows)=|sees=ecg)"
+    r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction|scaling|sex|split"
+    r"|subjects|threshold|versus|window|windows)=|input=ecg)"
 )
 
 
@@ -54,7 +52,7 @@ def plain_rows(records: pd.DataFrame, task: str = "superclass", metric: str = "m
 
 
 def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
-    """Scores with their intervals, a row per model in the plain case (see `plain`), best first, a column per split."""
+    """Scores with their intervals, a row per model in the plain case (see `plain_rows`), best first, a column per split."""
     rows = plain_rows(records, task, metric)
     table = rows.assign(score=rows.apply(interval_text, axis=1)).pivot(
         index="model", columns="split", values="score"
@@ -69,7 +67,7 @@ def contenders(records: pd.DataFrame, task: str = "superclass", cost: str | None
     """A task's single models out of fold, in the task's headline metric, one row each, best first.
 
     A model's row is its plain case, or where it has none the best of its conditions; the same of two chapters, the
-    first's. Left out are guesses, ensembles, other questions (`ASIDES`), what was scored on a part of the records
+    first's. Left out are guesses, ensembles, other questions (`OTHER_QUESTIONS`), what was scored on a part of the records
     only, and with `cost`, a column, models of which nobody recorded that.
     """
     rows = records[
@@ -101,8 +99,8 @@ def pareto_front(table: pd.DataFrame, cost: str, score: str) -> pd.DataFrame:
 def headlines(records: pd.DataFrame) -> pd.DataFrame:
     """The records that speak for each task and data set, in its headline metric; column `how` says how they came about.
 
-    Of the models that read a test set, the one with the best score out of fold (of a task "NAME-external": in the task
-    NAME; of equal ones the first chapter's), with its score on the test set. Where there is no test set, the best out
+    Of the models that read a test set, the one with the best score out of fold on the task's own data set (of equal ones the
+    first chapter's), with its score on the test set; another hospital's records are such a test set. Where there is no test set, the best out
     of fold. Where nothing was chosen beforehand, every model that read the test set. Rounded models are left out.
     """
     metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
@@ -124,9 +122,9 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 def _speaking(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
     """What speaks for a task on one data set, among its `rows`."""
     task, dataset = rows.task.iloc[0], rows.dataset.iloc[0]
-    home = task.removesuffix("-external")
-    compared = every[(every.task == home) & (every.split == "out-of-fold")]
-    compared = compared if home != task else compared[compared.dataset == dataset]
+    compared = every[(every.task == task) & (every.split == "out-of-fold")]
+    own = compared[compared.dataset == dataset]
+    compared = own if len(own) or rows.split.ne("test").any() else compared
     read = rows[rows.split == "test"]
     if not len(read):
         return compared.nlargest(1, "value").assign(how="best out of fold, no test set")
@@ -197,9 +195,8 @@ def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) ->
     before, rest = text.split("<!-- scores -->")
     after = rest.split("<!-- /scores -->")[1]
     tables = f"{tasks_in_markdown(records, anchors)}\n\n{superclasses_in_markdown(records)}"
-    unfinished = Path(readme).with_suffix(".part")
-    unfinished.write_text(f"{before}<!-- scores -->\n{tables}\n<!-- /scores -->{after}")
-    os.replace(unfinished, readme)
+    with writing(readme) as unfinished:
+        unfinished.write_text(f"{before}<!-- scores -->\n{tables}\n<!-- /scores -->{after}")
 
 
 def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:

@@ -1,16 +1,24 @@
 """Where a chapter reads and writes, and the note at its top that says what run it shows."""
 
+from __future__ import annotations
+
 import os
-import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import torch
 from IPython.display import Markdown, display
 
 from biosignals import caching
+from biosignals.caching import Cache
+from biosignals.data import sources
+from biosignals.data.recordings import Recordings
 from biosignals.data.sources import Source
+from biosignals.reporting import plots
+from biosignals.reporting import records as reporting_records
+from biosignals.training.recipe import Recipe, read_recipes
 
 TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
@@ -27,32 +35,71 @@ class Workspace:
     profile: str
     data: str  # the reader's folder of real data sets, empty if there is none
     folder: Path  # what the run leaves: executed chapters, results/, models/
-    cache: Path  # what can be made again: signals/, simulated/, fits/, answers/
+    temporary: Path  # what can be made again: signals/, simulated/
+    cache: Cache  # fits, predictions, features
+
+    @property
+    def signals(self) -> Path:
+        """The folder of the signal store."""
+        return self.temporary / "signals"
+
+    def locate(self, dataset: str, records: int = 0, listed: str = "", **options: float) -> Source:
+        """A data set on disk: the reader's, or `records` simulated ones, see `sources.locate`, also for the errors.
+
+        listed: a file below the root with the ids of the recordings to use, a line each. options: of the simulator.
+        """
+        ids = (self.root / listed).read_text().split() if listed else None
+        return sources.locate(
+            dataset, self.data, self.temporary / "simulated", records, listed=ids, **options
+        )
+
+    def load(
+        self,
+        dataset: str,
+        records: int = 0,
+        listed: str = "",
+        simulated: Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> Recordings:
+        """The recordings of a set, found as `locate` does; simulated: options of the simulator; options: of the loader.
+
+        Raises what `sources.locate` and the set's loader raise.
+        """
+        source = self.locate(dataset, records, listed, **(simulated or {}))
+        return sources.load(source, self.signals, **options)
+
+    def recipes(self) -> dict[str, Recipe]:
+        """How the nets that several chapters fit are trained in this profile. Raises ValueError as `read_recipes`."""
+        return read_recipes(self.root / "notebooks/recipes.yml", self.profile)
+
+    def write(self, records: Iterable[dict]) -> Path:
+        """Leave the chapter's records in the run's results/; returns the file."""
+        path = self.folder / "results" / f"{self.chapter}.json"
+        reporting_records.write(path, records)
+        return path
 
 
 def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -> Workspace:
-    """Find the project's root above the working directory, and there the chapter's place in the run.
+    """Find the project's root above the working directory, and there the chapter's place in the run; set the plots' style.
 
-    `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with the caches in cache/;
-    a run elsewhere keeps its caches below its own folder. What takes long to compute is kept there from now on (see `kept`).
-    Raises FileNotFoundError outside of the project.
+    `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with what can be made again in
+    cache/; a run elsewhere keeps that below its own folder. The reference run also takes, and leaves, the predictions that
+    travel with the project; the environment's REFIT=1 fits all anew. Raises FileNotFoundError outside of the project.
     """
     root = find_root(Path.cwd())
     place = root / (folder or f"runs/{profile}")
-    cache = place / "cache" if folder else root / "cache"
-    for path in (place, cache):
+    temporary = place / "cache" if folder else root / "cache"
+    for path in (place, temporary):
         path.mkdir(parents=True, exist_ok=True)
-    caching.keep_in(cache / "answers")
-    return Workspace(root, chapter, profile, str((root / data).resolve()) if data else "", place, cache)
-
-
-def read_list(workspace: Workspace, file: str) -> list[str] | None:
-    """The lines of a file below the root, as a list of record ids; None when no file is named."""
-    return (workspace.root / file).read_text().split() if file else None
+    exported = root / "book/reference/predictions" if profile == "reference" else None
+    cache = Cache(temporary / "results", exported, refit=os.environ.get("REFIT", "") not in ("", "0"))
+    plots.use_style()
+    resolved = str((root / data).resolve()) if data else ""
+    return Workspace(root, chapter, profile, resolved, place, temporary, cache)
 
 
 def find_root(start: Path) -> Path:
-    """The closest folder, from `start` upwards, that holds pyproject.toml and notebooks/."""
+    """The closest folder, from `start` upwards, that holds pyproject.toml and notebooks/; else raises FileNotFoundError."""
     for folder in (start, *start.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
             return folder
@@ -61,24 +108,19 @@ def find_root(start: Path) -> Path:
     )
 
 
-def banner(workspace: Workspace, *sources: tuple[Source, int]) -> None:
-    """Show which run this is, when and on what kind of hardware it was made, and on which data with n recordings."""
-    display(Markdown(describe_run(workspace, *sources)))
+def banner(workspace: Workspace, *sets: Recordings | tuple[Source, int]) -> None:
+    """Show which run this is, when, with what and on what kind of hardware it was made, and on which data with n recordings."""
+    display(Markdown(describe_run(workspace, *sets)))
 
 
-def describe_run(workspace: Workspace, *sources: tuple[Source, int]) -> str:
-    """The banner's Markdown text."""
+def describe_run(workspace: Workspace, *sets: Recordings | tuple[Source, int]) -> str:
+    """The banner's Markdown text; sets: recordings, or a source and how many recordings of it."""
     name = "The reference run" if workspace.profile == "reference" else f"Run `{workspace.profile}`"
-    sentences = [f"**{name}**, {date.today():%-d %B %Y}, on {hardware()}."]
-    sentences += [f"{TITLES[source.dataset]}: {source.kind}, n = {count:,}." for source, count in sources]
-    if any(source.kind == "simulated" for source, _ in sources):
+    about = caching.provenance()
+    commit = f", commit {about['commit']}" if about["commit"] else ""
+    sentences = [f"**{name}**, {date.today():%-d %B %Y}{commit}, on {about['hardware']}."]
+    named = [(one, len(one)) if isinstance(one, Recordings) else one for one in sets]
+    sentences += [f"{TITLES[one.dataset]}: {one.kind}, n = {count:,}." for one, count in named]
+    if any(one.kind == "simulated" for one, _ in named):
         sentences.append("*What is measured on simulated recordings means nothing clinical.*")
     return "> " + " ".join(sentences)
-
-
-def hardware() -> str:
-    """The kind of machine, as "2 x86-64 cores" and the graphics card's name if there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    kind = platform.machine().replace("_", "-")
-    gpu = f" and an {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{cores} {kind} cores{gpu}"

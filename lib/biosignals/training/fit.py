@@ -40,8 +40,6 @@ from biosignals.training.predict import Inference, crop_probabilities, fastest_f
 from biosignals.training.recipe import OPTIMIZERS, Recipe
 
 NUMBERS = 1  # raise it when training gives other numbers: exported predictions made before are then not taken
-RELEASE = 64 << 20  # bytes of a memory map, after which its pages are given back
-FAULT_AROUND = 1 << 16  # bytes that the system maps around each place that is read
 STATISTICS_ROWS = 500  # records that mean and deviation of the input come from
 
 
@@ -325,21 +323,17 @@ Batch = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 class Crops(Dataset):
     """Crops of recordings in their unit, with features, targets and teacher: (row, first sample) > an example.
 
-    Signals stay in the memory map: of what was read from it, no more than `RELEASE` bytes are held.
+    Signals stay in the memory map: what a batch read of it is given back at once, for systems map up to 2 MiB around each place.
     """
 
     def __init__(self, data: TrainingData, crop: int | None):
         self.data, self.samples = data, crop or data.recordings.signals.shape[-1]
-        self.held = 0  # bytes mapped since pages were given back
 
     def __getitems__(self, places: list[tuple[int, int]]) -> Batch:
         data, signals = self.data, self.data.recordings.signals
         rows = [row for row, _ in places]
         x = np.stack([signals[row, :, start : start + self.samples] for row, start in places])
-        self.held += len(rows) * (signals[0].nbytes + FAULT_AROUND)
-        if self.held > RELEASE:
-            release(signals)
-            self.held = 0
+        release(signals)
         targets = torch.as_tensor(data.targets[rows], dtype=torch.float32)
         features = (
             None if data.features is None else torch.as_tensor(data.features[rows], dtype=torch.float32)

@@ -9,4 +9,16 @@ from .key import Key, Local, Rows
 from .provenance import provenance
 from .store import Cache, call, fetch
 
-__all__ = ["Cache", "Key", "Local", "Rows", "call", "fetch", "locked", "provenance", "release", "replacing", "writing"]
+__all__ = [
+    "Cache",
+    "Key",
+    "Local",
+    "Rows",
+    "call",
+    "fetch",
+    "locked",
+    "provenance",
+    "release",
+    "replacing",
+    "writing",
+]

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from biosignals.compression import cost
-from biosignals.models import parameter_count
-from biosignals.training.predict import open_file
+from biosignals.models import onnx, parameter_count
 
 
 def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, float]:
@@ -32,7 +30,7 @@ def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, 
 
 def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
     """As `latency`, of an ONNX file in ONNX Runtime; x: float32 (batch, channels, samples)."""
-    session = open_file(path)
+    session = onnx.open_session(path)
     return measure(lambda: session.run(None, {"signals": x}), repeats)
 
 
@@ -80,8 +78,8 @@ def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) ->
     windows: float32 (n, channels, samples). With the parameters and multiply-adds for one window of the net it was made of.
     """
     one, many = windows[:1], len(windows)
-    median, slow = cost.latency_of_file(file, one, repeats)
-    median_of_many, slow_of_many = cost.latency_of_file(file, windows, max(3, repeats // 10))
+    median, slow = latency_of_file(file, one, repeats)
+    median_of_many, slow_of_many = latency_of_file(file, windows, max(3, repeats // 10))
     return {
         "parameters": parameter_count(net), "MACs": multiply_adds(net, torch.from_numpy(one)), "bytes": file.stat().st_size,
         "ms": median, "p95": slow, f"ms of {many}": median_of_many, f"p95 of {many}": slow_of_many,

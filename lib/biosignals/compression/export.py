@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -66,6 +64,7 @@ def export(net: nn.Module, example: Tensor, path: Path, multiclass: bool = False
 
 # Nets of one structure differ in their weights alone, and the exporter takes seconds: what it wrote is kept by structure.
 _graphs: dict[str, onnx.ModelProto] = {}
+MOST_GRAPHS = 16
 
 
 def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
@@ -84,6 +83,8 @@ def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
     if (
         " at 0x" not in structure
     ):  # what is known by its address alone may be something else there the next time
+        if len(_graphs) == MOST_GRAPHS:
+            _graphs.pop(next(iter(_graphs)))
         _graphs[structure] = program.model_proto
     return program.model_proto
 
@@ -106,7 +107,7 @@ def export_once(net: nn.Module, example: Tensor, folder: Path) -> Path:
 
 
 def _digest(net: nn.Module, example: Tensor) -> str:
-    return caching.digest((net, sys.modules[__name__], tuple(example.shape[1:])))
+    return caching.Key.of(net, tuple(example.shape[1:]), caching.Local(export)).exact
 
 
 def save_model(model: onnx.ModelProto, target: Path) -> Path:
@@ -120,12 +121,9 @@ def save_model(model: onnx.ModelProto, target: Path) -> Path:
     ordered = ONNXModel(model)
     ordered.topological_sort()
     onnx.checker.check_model(ordered.model, full_check=True)
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(f".{os.getpid()}.part")
-    onnx.save(ordered.model, unfinished)
-    os.replace(unfinished, target)
-    return target
+    with caching.writing(target) as unfinished:
+        onnx.save(ordered.model, unfinished)
+    return Path(target)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
+from biosignals import caching
+from biosignals.caching import Cache
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.signals import filters
@@ -15,7 +18,9 @@ from biosignals.signals import pulses as pulse_waves
 from biosignals.signals.images import record_image
 from biosignals.signals.pulses import SAMPLING_RATE as RATE
 from biosignals.signals.scalogram import scales_for, scalogram
-from biosignals.signals.windows import standardise
+from biosignals.signals.windows import standardise, window_starts
+
+BLOCK = 4096  # recordings that features are made of at a time
 
 
 def resample(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
@@ -59,19 +64,20 @@ def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordin
     return replace(recordings, signals=signals, table=table.reset_index(drop=True))
 
 
-def window_starts(samples: int, length: int, step: int) -> np.ndarray:
-    """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
-    last = max(samples - length, 0)
-    return np.append(np.arange(0, last, step), last)
-
-
 def extract_features(
-    recordings: Recordings, describe: Callable[[np.ndarray], pd.DataFrame], batch: int = 4096
+    recordings: Recordings, describe: Callable, cache: Cache | None = None, **options: Any
 ) -> np.ndarray:
-    """Features (recordings, features) that `describe` makes of signals (n, channels, samples), `batch` at a time."""
-    starts = tqdm(range(0, len(recordings), batch), desc="features", leave=False)
-    rows = (np.arange(start, min(start + batch, len(recordings))) for start in starts)
-    return np.concatenate([describe(recordings.physical(some)).to_numpy() for some in rows])
+    """Features of all recordings, float32 (recordings, features), 4,096 recordings at a time; computed once with a cache.
+
+    describe: of signals (n, channels, samples) in the recordings' unit and their sampling rate makes a table with a row for each,
+    as `ecg_features` and `eeg_features` do; options: its other arguments. Raises what it raises.
+    """
+    parts = []
+    for start in tqdm(range(0, len(recordings), BLOCK), desc="features", leave=False):
+        signals = recordings.physical(np.arange(start, min(start + BLOCK, len(recordings))))
+        found = caching.call(cache, describe, signals, recordings.sampling_rate, **options)
+        parts.append(found.to_numpy(np.float32))
+    return np.concatenate(parts)
 
 
 def record_images(

@@ -14,15 +14,11 @@ made from files that have changed since is not opened but made again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +27,7 @@ import pandas as pd
 import pooch
 from tqdm import tqdm
 
+from biosignals import caching
 from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings, as_slice
 
@@ -104,36 +101,10 @@ def make_once(place: Path, root: str, write: Callable[[Path], None]) -> None:
     """Has `write` fill the empty folder `place`, unless it is whole and made from the files below `root` as they are."""
     if is_current(place, root):
         return
-    with only_one(place):
+    with caching.locked(place):
         if not is_current(place, root):  # another process may have made it meanwhile
-            with replacing(place) as draft:
+            with caching.replacing(place) as draft:
                 write(draft)
-
-
-@contextmanager
-def only_one(place: Path) -> Iterator[None]:
-    """Lets one process at a time make `place` while others wait; removes what a killed one left half-made."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.with_name(f".{place.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
-        for half_made in place.parent.glob(f".{place.name}-*"):
-            shutil.rmtree(half_made, ignore_errors=True)
-        yield
-
-
-@contextmanager
-def replacing(place: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `place` when the block ends well and is removed when it does not."""
-    draft, old = (place.with_name(f".{place.name}-{secrets.token_hex(4)}") for _ in range(2))
-    draft.mkdir()
-    try:
-        yield draft
-        if place.exists():
-            os.replace(place, old)
-        os.replace(draft, place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def is_current(place: Path, root: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from biosignals.caching import writing
 from biosignals.data.readers import UNITS, InvalidRecording
 
 LARGEST_CARD = 1 << 20
@@ -68,9 +68,8 @@ def write_card(card: Card, model: Path) -> Path:
     """Write a card beside its model, NAME.json beside NAME.onnx. Raises InvalidRecording for one that contradicts itself."""
     place = _card_place(model)
     _check_card(card, place)
-    unfinished = place.with_suffix(f".{os.getpid()}.part")
-    unfinished.write_text(json.dumps(dataclasses.asdict(card), indent=1, allow_nan=False) + "\n")
-    os.replace(unfinished, place)
+    with writing(place) as unfinished:
+        unfinished.write_text(json.dumps(dataclasses.asdict(card), indent=1, allow_nan=False) + "\n")
     return place
 
 

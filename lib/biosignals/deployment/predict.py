@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from biosignals import caching
 from biosignals.data import waveforms
 from biosignals.data.readers import (
     HIGHEST,
@@ -25,7 +23,10 @@ from biosignals.data.readers import (
     read,
 )
 from biosignals.deployment.card import Card, read_card
+from biosignals.evaluation.events import smooth
+from biosignals.models import onnx
 from biosignals.signals.resampling import resample
+from biosignals.signals.windows import window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
 NO_DIAGNOSIS = "Probabilities as this model learnt them from its training set, unlike your patients. This is not a diagnosis."
@@ -137,32 +138,13 @@ def reply(
         return f"refused: {error}"
 
 
-def probabilities(model: Path | str, signals: np.ndarray) -> np.ndarray:
-    """What an ONNX file says of many recordings as its net learnt them, (n, classes), without asking its card.
-
-    signals: float32 (n, channels, samples) in the net's unit, at its sampling rate; of more samples than its window has, the mean over
-    windows that overlap by half, as `predict` takes it.
-    """
-
-    def ask() -> np.ndarray:
-        session = open_model(model)
-        length = session.get_inputs()[0].shape[2]
-        starts = _window_starts(signals.shape[2], length, length // 2)
-        return np.mean([_ask(session, signals[:, :, start : start + length]) for start in starts], axis=0)
-
-    return caching.array(lambda: (Path(model), sys.modules[__name__], signals), ask)
-
-
 def open_model(model: Path | str) -> onnxruntime.InferenceSession:
     """An ONNX file ready to run, on one thread. Raises InvalidRecording for a file that is none, and for what this runtime does not know."""
     model = Path(model)
     if not model.is_file() or model.stat().st_size > LARGEST_FILE:
         raise InvalidRecording(f"{model}: there is no such model, or it is too large")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnx.open_session(model)
     except Exception as error:  # ONNX Runtime's own exceptions have no common name
         raise InvalidRecording(
             f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})"
@@ -256,7 +238,7 @@ def _scores(
     length = round(card.samples / card.sampling_rate * rate)
     if x.shape[1] < length:  # by the rounding of one sample
         x = np.pad(x, ((0, 0), (0, length - x.shape[1])), mode="edge")
-    starts = _window_starts(x.shape[1], length, round(card.step * rate))
+    starts = window_starts(x.shape[1], length, round(card.step * rate))
     parts = []
     for some in np.split(starts, range(32, len(starts), 32)):  # hours of EEG are not cut at once
         windows = np.stack([x[:, start : start + length] for start in some])
@@ -272,7 +254,7 @@ def _scores(
     shares = _shares(still, starts * recorded, card.samples / card.sampling_rate * recorded)
     if alone:
         said[(shares == 1).all(axis=1)] = 0
-        return starts, _smooth(said, card.smoothing)
+        return starts, smooth(said, card.smoothing)
     said[(shares > waveforms.MOST_INVALID).any(axis=1)] = np.nan
     if np.isnan(said).all():
         raise InvalidRecording("a channel stands still in each of its windows")
@@ -283,19 +265,6 @@ def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
     """Share of each window's time in which a channel stands still, (windows, channels)."""
     firsts = np.rint(starts).astype(int)
     return np.stack([still[:, first : first + round(length)].mean(axis=1) for first in firsts])
-
-
-def _smooth(said: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each row and of those before it, `width` in all: `events.smooth` of every column."""
-    padded = np.pad(said.astype(np.float64), ((width - 1, 0), (0, 0)))
-    totals = sum(padded[first : first + len(said)] for first in range(width))
-    return totals / np.minimum(np.arange(1, len(said) + 1), width)[:, None]
-
-
-def _window_starts(samples: int, length: int, step: int) -> np.ndarray:
-    """First samples of windows each `step` samples, the last flush with the end."""
-    last = samples - length
-    return np.append(np.arange(0, last, step), last)
 
 
 def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
@@ -309,14 +278,10 @@ def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
 
 def _ask(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
     """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with may."""
-    parts = []
-    for start in range(0, len(windows), 64):
-        some = np.ascontiguousarray(windows[start : start + 64], dtype=np.float32)
-        try:
-            said = session.run(None, {"signals": some})[0]
-        except Exception as error:  # ONNX Runtime's own exceptions have no common name
-            raise InvalidRecording(f"ONNX Runtime cannot run the model ({error})") from error
-        if np.ndim(said) != 2 or len(said) != len(some) or not ((said > -0.01) & (said < 1.01)).all():
-            raise InvalidRecording("the model gives no probabilities; take it again")
-        parts.append(said.clip(0, 1))  # eight bits may round beyond
-    return np.concatenate(parts)
+    try:
+        said = onnx.run(session, np.asarray(windows, dtype=np.float32))
+    except Exception as error:  # ONNX Runtime's own exceptions have no common name
+        raise InvalidRecording(f"ONNX Runtime cannot run the model ({error})") from error
+    if np.ndim(said) != 2 or len(said) != len(windows) or not ((said > -0.01) & (said < 1.01)).all():
+        raise InvalidRecording("the model gives no probabilities; take it again")
+    return said.clip(0, 1)  # eight bits may round beyond

@@ -75,15 +75,15 @@ class ScoredRecording(NamedTuple):
 
 
 def smooth(scores: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each score and of the `width` - 1 before it, float64 (n,); of fewer at the start.
+    """Mean of each score and those before it, `width` in all, fewer at the start: float64 (n,) or (n, classes), as `scores`.
 
-    No later window counts, so that it can be computed while the recording goes on. Always added oldest first: the
-    same scores give the same mean to the last bit, however long the recording.
+    Added up in the same order everywhere, so that the same scores give the same mean to the last bit, however long the recording.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    padded = np.concatenate([np.zeros(width - 1), scores])
+    padded = np.concatenate([np.zeros((width - 1, *scores.shape[1:])), scores])
     totals = sum(padded[first : first + len(scores)] for first in range(width))
-    return totals / np.minimum(np.arange(1, len(scores) + 1), width)
+    counts = np.minimum(np.arange(1, len(scores) + 1), width)
+    return totals / counts.reshape(-1, *[1] * (scores.ndim - 1))
 
 
 def alarms(starts: np.ndarray, scores: np.ndarray, window: float, rule: AlarmRule) -> list[Alarm]:

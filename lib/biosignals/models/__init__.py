@@ -1,6 +1,5 @@
 """Nets by name. Each family has a file of its own that reads from top to bottom like its paper's figure."""
 
-import sys
 from functools import partial
 
 from torch import nn
@@ -106,14 +105,6 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     if not features:
         raise ValueError(f"{name} has a second input: say how many features it gets")
     return _WITH_SECOND_INPUT[name](**shape, features=features)
-
-
-def source_modules(name: str) -> list[str]:
-    """Names of the Python modules that define a net, its own first: a finished fit is redone when their code changes."""
-    constructor = (_CONSTRUCTORS | _WITH_SECOND_INPUT)[name]
-    own = getattr(constructor, "func", constructor).__module__
-    used = {getattr(value, "__module__", None) or "" for value in vars(sys.modules[own]).values()}
-    return [own, *sorted(module for module in used - {own} if module.startswith(f"{__name__}."))]
 
 
 def parameter_count(net: nn.Module, statistics: bool = False) -> int:

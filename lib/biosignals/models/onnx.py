@@ -12,6 +12,7 @@ def open_session(path: Path | str) -> onnxruntime.InferenceSession:
     """A session of ONNX Runtime for a file, on one thread of the CPU. Raises ONNX Runtime's errors for a damaged file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # none of what it prints is for the reader
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

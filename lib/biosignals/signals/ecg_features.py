@@ -7,7 +7,6 @@ import pandas as pd
 import pywt
 from tqdm import tqdm
 
-from biosignals import caching
 from biosignals.signals.beats import median_beat, r_peaks
 
 BEFORE, AFTER = 0.3, 0.5  # seconds of the median beat around the R peak
@@ -28,7 +27,6 @@ WAVES = {
 }
 
 
-@caching.result
 def ecg_features(x: np.ndarray, sampling_rate: float, leads: Sequence[str] | None = None) -> pd.DataFrame:
     """Describe each record by numbers a cardiologist would recognise, and a few that only a forest likes.
 

@@ -4,13 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy import signal
 
-from biosignals import caching
-
 BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}  # Hz
 FLOOR = 1e-3  # uV^2/Hz, so that a flat channel has a logarithm
 
 
-@caching.result
 def eeg_features(x: np.ndarray, sampling_rate: float, batch: int = 512) -> pd.DataFrame:
     """Describe windows, float (N, channels, samples) in uV at 60 Hz or more, by features of a channel and how they
     differ between channels: a row per window.

@@ -11,7 +11,6 @@ import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
-from biosignals import caching
 from biosignals.signals.filters import bandpass, resample
 
 FEATURES = (
@@ -37,7 +36,6 @@ BEFORE, AFTER = 0.30, 0.45  # seconds of a beat around its R peak
 QRS, P_WAVE, ATRIA = (-0.06, 0.08), (-0.28, -0.06), (-0.26, -0.08)  # where in a beat they are looked for
 
 
-@caching.result
 def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> pd.DataFrame:
     """Describe each record by the numbers of FEATURES, for a forest: float32, a row per record, all finite.
 
@@ -55,7 +53,6 @@ def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | N
     return pd.DataFrame(np.array(rows).reshape(-1, len(FEATURES)), columns=list(FEATURES), dtype=np.float32)
 
 
-@caching.result
 def rr_intervals(
     x: np.ndarray, sampling_rate: float, count: int = 10, lengths: np.ndarray | None = None
 ) -> np.ndarray:

@@ -19,6 +19,12 @@ def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     return np.stack([record[:, start : start + length] for record, start in zip(x, starts)])
 
 
+def window_starts(samples: int, length: int, step: int) -> np.ndarray:
+    """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
+    last = max(samples - length, 0)
+    return np.append(np.arange(0, last, step), last)
+
+
 def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
     """Cut every recording into windows that start each `step` samples; the end that fills no window is left out.
 

@@ -10,6 +10,7 @@ from edfio import Edf, EdfSignal, Patient, Recording
 from numpy.random import Generator
 from tqdm import tqdm
 
+from biosignals.caching import writing
 from biosignals.simulate import eeg, files
 
 CHANNELS = (
@@ -168,12 +169,10 @@ def to_signal(
 
 def write_edf(path: Path, signals: list[EdfSignal], clock: int = 0) -> None:
     """Write an anonymous EDF file of one-second records, without annotations, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
     start = time(clock // 3600, clock // 60 % 60, clock % 60)
-    Edf(
-        signals, patient=Patient(), recording=Recording(), starttime=start, data_record_duration=1
-    ).write(partial)  # fmt: skip
-    partial.replace(path)
+    file = Edf(signals, patient=Patient(), recording=Recording(), starttime=start, data_record_duration=1)
+    with writing(path) as unfinished:
+        file.write(unfinished)
 
 
 def heartbeats(rng: Generator, samples: int, usual: float = 0.7) -> np.ndarray:

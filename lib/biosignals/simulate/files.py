@@ -1,20 +1,20 @@
 """Files whole or not at all, and WFDB headers."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from biosignals.caching import writing
 
 VERSION = 1  # of the simulator: raise it whenever the same seed gives other recordings
 
 
 def write(path: Path, content: bytes | str) -> None:
     """Write a file so that it is never seen half-written; text is UTF-8 with its own line ends."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def begin(root: Path) -> None:

@@ -115,19 +115,26 @@ def predict_signals(
     return caching.fetch(how.cache, parts, compute, how.export)
 
 
-def predict_onnx(path: Path, recordings: Recordings, rows: np.ndarray, how: Inference = PLAIN) -> np.ndarray:
+def predict_onnx(
+    path: Path,
+    recordings: Recordings,
+    rows: np.ndarray,
+    how: Inference = PLAIN,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """As `predict`, float32 (rows, classes), of a net that `compression.export` wrote: ONNX Runtime, one thread.
 
-    rows: positions in `recordings`. The file gives probabilities already: `how.multiclass` is not looked at.
+    rows: positions in `recordings`. change: of the signals beforehand, float32 (n, channels, samples) both. The file gives
+    probabilities already: `how.multiclass` is not looked at.
     """
     rows = np.asarray(rows)
 
     def compute() -> np.ndarray:
         session, parts = onnx.open_session(path), []
         for start in range(0, len(rows), BATCH):
-            crops = overlapping_crops(
-                torch.from_numpy(recordings.physical(rows[start : start + BATCH])), how.crop
-            )
+            signals = recordings.physical(rows[start : start + BATCH])
+            signals = signals if change is None else change(signals)
+            crops = overlapping_crops(torch.from_numpy(signals), how.crop)
             probabilities = onnx.run(session, crops.flatten(0, 1).numpy())
             parts.append(probabilities.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
@@ -137,6 +144,7 @@ def predict_onnx(path: Path, recordings: Recordings, rows: np.ndarray, how: Infe
         how.crop,
         recordings.scale,
         Rows(recordings.signals, rows),
+        change,
         Local((onnx.run, overlapping_crops)),
     )
     return caching.fetch(how.cache, parts, compute, how.export)

@@ -25,7 +25,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from biosignals.data.signal_store import only_one
+from biosignals.caching import locked
 
 Space = dict[str, tuple]
 
@@ -84,7 +84,7 @@ def study(name: str, storage: Path | str, seed: int, space: Space) -> Study:
     if "://" in str(storage):
         return _open(name, sqlalchemy.make_url(str(storage)), seed, space)
     path = Path(storage).resolve()
-    with only_one(path):
+    with locked(path):
         _check_file(path)
         return _open(name, sqlalchemy.URL.create("sqlite", database=str(path)), seed, space)
 

@@ -27,7 +27,7 @@ def defined(source: str, name: str, module: str = "__main__"):
     """What a notebook's cell defines under `name`: no file holds its source."""
     cell = types.ModuleType(module)
     cell.__dict__.update({"nn": nn, "torch": torch, "np": np, "dataclass": dataclass, "functools": functools})
-    exec(source, cell.__dict__)
+    exec(source, cell.__dict__)  # noqa: S102 (as a notebook's cell)
     return getattr(cell, name)
 
 
@@ -128,7 +128,7 @@ def test_a_function_is_a_loss(tmp_path):
 def test_a_key_says_what_makes_the_numbers(change, tmp_path):
     from biosignals.training.fit import Fit
 
-    def key(seed=0, recipe=SHORT, model="student-57k", rows=np.arange(32), targets=0, signals=0, scored=None):
+    def key(seed=0, recipe=SHORT, model="student-57k", rows=range(32), targets=0, signals=0, scored=None):
         found, labels = recordings(32)
         labels = labels.copy()
         labels[5, 0] = (labels[5, 0] + targets) % 2
@@ -321,3 +321,16 @@ def test_refit_fits_anew_but_once(tmp_path, monkeypatch):
     original = module._train
     monkeypatch.setattr(module, "_train", lambda one: runs.append(1) or original(one))
     assert [fitted(again).key, fitted(again).key] == [first.key] * 2 and len(runs) == 1
+
+
+def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path):
+    with caching.replacing(tmp_path / "place") as draft:
+        (draft / "a").write_text("old")
+    with pytest.raises(RuntimeError), caching.replacing(tmp_path / "place") as draft:
+        (draft / "a").write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "place/a").read_text() == "old"
+    with caching.replacing(tmp_path / "place") as draft:
+        (draft / "b").write_text("new")
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]

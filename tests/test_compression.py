@@ -14,7 +14,7 @@ from biosignals import models
 from biosignals.compression import cost, export, prune, quantize
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.standardised import Standardised
-from biosignals.training import fit as training
+from biosignals.training.fit import TrainingData, fit
 from biosignals.training.recipe import Recipe
 
 SAMPLES = 120
@@ -47,7 +47,7 @@ def learnt_further(net, cache):
     recordings = Recordings("made", signals(32).numpy(), 1.0, "mV", 100.0, ("a", "b"), table)
     targets = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
     recipe = Recipe(epochs=2, batch_size=8, crop=None)
-    return training.fit(net, recordings, targets, np.arange(32), None, recipe, cache)
+    return fit(net, TrainingData(recordings, targets, np.arange(32)), recipe)
 
 
 def convolutions(net):

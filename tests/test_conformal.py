@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from biosignals.data import splits
 from biosignals.evaluation import conformal
 from biosignals.evaluation.conformal import ABSTAIN, NO, YES
+from biosignals.evaluation.predictions import Predictions
 
 
 @given(n=st.integers(0, 60), percent=st.integers(1, 99), seed=st.integers(0, 99))
@@ -98,7 +99,9 @@ def test_the_promise_is_kept_net_by_net_and_not_across_nets():
     rng, kept = np.random.default_rng(0), []
     for _ in range(20):
         targets, p, subjects, folds, nets = cross_validated(900, rng, shift=3.0)
-        found = conformal.sets_out_of_fold(targets, p, subjects, folds, nets, 0.1)
+        found = conformal.sets_out_of_fold(
+            Predictions(p, targets, subjects, np.arange(len(p))), folds, nets, 0.1
+        )
         kept.append(conformal.coverage_table(targets, found, ["a"]).iloc[0, 2:4])
     assert np.mean(kept, axis=0).max() < 0.115
     lost = conformal.thresholds(targets[nets == 0], p[nets == 0], 0.1)
@@ -108,7 +111,7 @@ def test_the_promise_is_kept_net_by_net_and_not_across_nets():
 
 def test_each_fold_is_answered_by_its_nets_others():
     targets, p, subjects, folds, nets = cross_validated(600, np.random.default_rng(1), shift=0.5)
-    found = conformal.sets_out_of_fold(targets, p, subjects, folds, nets, 0.2)
+    found = conformal.sets_out_of_fold(Predictions(p, targets, subjects, np.arange(len(p))), folds, nets, 0.2)
     for fold, others in ((1, (2, 3)), (8, (7, 9))):
         calibrating = np.isin(folds, others) & np.isin(
             np.arange(600), splits.sample_per_subject(subjects, 1, seed=0)
@@ -118,9 +121,11 @@ def test_each_fold_is_answered_by_its_nets_others():
             found[folds == fold], conformal.prediction_sets(p[folds == fold], limits)
         )
     with pytest.raises(ValueError, match="two folds"):
-        conformal.sets_out_of_fold(targets, p, subjects, np.arange(600) % 9, nets, 0.2)
+        conformal.sets_out_of_fold(
+            Predictions(p, targets, subjects, np.arange(len(p))), np.arange(600) % 9, nets, 0.2
+        )
     with pytest.raises(ValueError, match="none to calibrate with"):
-        conformal.sets_out_of_fold(targets, p, subjects, folds, folds, 0.2)
+        conformal.sets_out_of_fold(Predictions(p, targets, subjects, np.arange(len(p))), folds, folds, 0.2)
 
 
 def test_the_table_counts_what_it_says():

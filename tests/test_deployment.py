@@ -10,6 +10,7 @@ import edfio
 import h5py
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 import torch
 import wfdb
@@ -17,15 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import biosignals
-from biosignals import models
+from biosignals import models, onnx_files
 from biosignals.compression import export
 from biosignals.data import readers
+from biosignals.data.recordings import Recordings
 from biosignals.deployment import card, predict
 from biosignals.evaluation import events
 from biosignals.models.layers.centred import Centred
 from biosignals.models.layers.standardised import Standardised
 from biosignals.signals.filters import resample
 from biosignals.signals.windows import prepare
+from biosignals.training import predict as training_predict
 
 CARD = card.Card(
     model="made", task="superclass", channels=("I", "II"), unit="mV", sampling_rate=100.0, samples=200,
@@ -560,7 +563,10 @@ def test_short_plateaus_of_honest_recordings_are_none(model):
 
 def test_many_recordings_get_the_answers_of_each(net, model):
     x = np.stack([ecg(seed=seed) for seed in range(3)]).astype(np.float32)
-    found = predict.probabilities(model, x)
+    table = pd.DataFrame({"subject": range(3), "samples": x.shape[-1]})
+    recordings = Recordings("made", x, 1.0, "mV", 100.0, ("I", "II"), table)
+    window = onnx_files.open_session(model).get_inputs()[0].shape[2]
+    found = training_predict.predict_onnx(model, recordings, np.arange(3), training_predict.Inference(window))
     np.testing.assert_allclose(
         found, [biosignals.predict(one, model, ("I", "II"), 100).probabilities for one in x], atol=1e-6
     )

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,14 @@ from scipy.special import expit, log_softmax, rel_entr, softmax
 from sklearn.metrics import roc_auc_score
 
 from biosignals import models
+from biosignals.caching import Cache
 from biosignals.data import preparation
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.standardised import Standardised
-from biosignals.training import cross_validation, distillation
-from biosignals.training import fit as training
-from biosignals.training import predict as prediction
+from biosignals.training import cross_validation, distillation, predict
+from biosignals.training.cross_validation import Examples
 from biosignals.training.distillation import DistillationLoss, NetOutputs, TeacherOutputs
-from biosignals.training.fit import Fit
+from biosignals.training.fit import TrainingData, fit
 from biosignals.training.recipe import Recipe
 
 SHORT = Recipe(epochs=2, batch_size=16, crop=100)
@@ -51,10 +52,11 @@ def recordings(count=60, channels=2, samples=150, seed=0):
     return Recordings("ptb-xl", signals.astype(np.int16), 0.001, "mV", 100.0, names, table), targets
 
 
-def untrained(model="student-57k", channels=2, classes=2, samples=100, recipe=SHORT):
+def untrained(model="student-57k", channels=2, classes=2, samples=100, recipe=SHORT, cache=None):
+    """What `teacher_outputs` needs of a fit, of a net that has learnt nothing."""
     torch.manual_seed(1)
-    net = Standardised(models.create(model, channels, classes, samples), 0.0, 0.5)
-    return Fit(net.eval(), pd.DataFrame(), 0.0, recipe)
+    net = Standardised(models.create(model, channels, classes, samples), 0.0, 0.5).eval()
+    return SimpleNamespace(net=net, recipe=recipe, cache=cache, key=(net, recipe.crop))
 
 
 # Terms, each against its formula
@@ -182,7 +184,7 @@ def test_every_term_teaches_the_student_alone(term):
         lambda: distillation.SoftTargets(0), lambda: distillation.BinarySoftTargets(-1),
         lambda: distillation.DKD(temperature=math.inf), lambda: distillation.ContrastiveAlignment(0),
         lambda: distillation.Triplet(-0.1), lambda: distillation.DKD(alpha=-1),
-        lambda: distillation.DKD(beta=-3), lambda: lesson_of_nobody(terms=((-0.5, distillation.Hint()),)),
+        lambda: distillation.DKD(beta=-3), lambda: loss_of_nothing(terms=((-0.5, distillation.Hint()),)),
     ],
 )  # fmt: skip
 def test_temperatures_margins_and_weights_out_of_range_are_refused(make):
@@ -193,56 +195,76 @@ def test_temperatures_margins_and_weights_out_of_range_are_refused(make):
 @pytest.mark.parametrize("labels", [-0.1, 1.1, math.nan])
 def test_shares_out_of_range_are_refused(labels):
     with pytest.raises(ValueError, match="from 0 to 1"):
-        lesson_of_nobody(labels=labels)
+        loss_of_nothing(labels=labels)
 
 
-def test_a_lesson_of_nothing_is_refused():
+def test_a_loss_of_nothing_is_refused():
     with pytest.raises(ValueError, match="teaches nothing"):
-        lesson_of_nobody(terms=(), labels=0.0)
+        loss_of_nothing(terms=(), labels=0.0)
 
 
-def lesson_of_nobody(**options):
+def loss_of_nothing(**options):
     return DistillationLoss(TeacherOutputs(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
 
 
 # Teachers
 
 
-def test_a_teacher_says_what_it_predicts(tmp_path):
+def test_a_teacher_gives_what_it_predicts():
     signals, _ = recordings()
     teacher = untrained(recipe=replace(SHORT, crop=None))
-    said = distillation.teacher_outputs(teacher, signals, tmp_path)
-    found = prediction.predict(teacher.net, signals, np.arange(len(signals)))
-    np.testing.assert_allclose(expit(said.logits), found, atol=1e-5)
-    np.testing.assert_allclose(said.embeddings @ said.weight.T + said.bias, said.logits, atol=1e-4)
+    outputs = distillation.teacher_outputs(teacher, signals, embeddings=True)
+    found = predict.predict(teacher.net, signals, np.arange(len(signals)))
+    np.testing.assert_allclose(expit(outputs.logits), found, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs.embeddings @ outputs.weight.T + outputs.bias, outputs.logits, atol=1e-4
+    )
+    assert distillation.teacher_outputs(teacher, signals).embeddings is None
 
 
-def test_answers_are_kept_and_asked_for_once(tmp_path, monkeypatch):
+def test_outputs_are_computed_once(tmp_path):
     signals, _ = recordings()
-    asked, ask = [], distillation._ask
-    monkeypatch.setattr(distillation, "_ask", lambda *args: (asked.append(args), ask(*args))[1])
-    first, second = (distillation.teacher_outputs(untrained(), signals, tmp_path) for _ in range(2))
+    teacher = untrained(cache=Cache(tmp_path))
+    calls = []
+    teacher.net.register_forward_hook(lambda *_: calls.append(1))
+    first = distillation.teacher_outputs(teacher, signals, embeddings=True)
+    computed = len(calls)
+    second = distillation.teacher_outputs(teacher, signals, embeddings=True)
     np.testing.assert_array_equal(first.logits, second.logits)
-    assert len(asked) == 1
-    distillation.teacher_outputs(untrained(), recordings(seed=1)[0], tmp_path)
-    distillation.teacher_outputs(untrained(recipe=replace(SHORT, crop=90)), signals, tmp_path)
-    assert len(asked) == 3 and len(list(tmp_path.iterdir())) == 3
+    assert computed > 0 and len(calls) == computed
+    distillation.teacher_outputs(teacher, recordings(seed=1)[0])
+    distillation.teacher_outputs(untrained(recipe=replace(SHORT, crop=90), cache=Cache(tmp_path)), signals)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_an_ensemble_answers_by_the_mean_and_keeps_its_layer(tmp_path):
+def test_logits_travel_and_embeddings_are_computed_where_they_are_needed(tmp_path):
+    signals, _ = recordings()
+    first = distillation.teacher_outputs(
+        untrained(cache=Cache(tmp_path / "a", tmp_path / "exported")), signals, embeddings=True
+    )
+    elsewhere = Cache(tmp_path / "b", tmp_path / "exported")
+    teacher = untrained(cache=elsewhere)
+    teacher.net, net = None, teacher.net  # logits are there: nobody needs the net
+    np.testing.assert_array_equal(distillation.teacher_outputs(teacher, signals).logits, first.logits)
+    teacher.net = net
+    again = distillation.teacher_outputs(teacher, signals, embeddings=True)
+    np.testing.assert_allclose(again.embeddings, first.embeddings, atol=1e-6)
+
+
+def test_an_ensemble_gives_the_mean_and_keeps_its_layer():
     signals, _ = recordings()
     teachers = [
-        distillation.teacher_outputs(untrained(model), signals, tmp_path)
+        distillation.teacher_outputs(untrained(model), signals, embeddings=True)
         for model in ("student-57k", "student-124k")
     ]
     both = distillation.average_teachers(teachers)
     np.testing.assert_allclose(both.logits, (teachers[0].logits + teachers[1].logits) / 2, atol=1e-6)
     np.testing.assert_allclose(both.embeddings @ both.weight.T + both.bias, both.logits, atol=1e-4)
-    with pytest.raises(ValueError, match="must answer alike"):
+    with pytest.raises(ValueError, match="equal shapes"):
         distillation.average_teachers([teachers[0], replace(teachers[1], logits=np.zeros((60, 3)))])
 
 
-def test_statements_fold_to_classes_by_noisy_or():
+def test_statements_become_classes_by_noisy_or():
     logits = np.random.default_rng(0).normal(0, 3, (20, 5)).astype(np.float32)
     teacher = TeacherOutputs(pd.RangeIndex(20), logits, np.zeros((20, 1)))
     found = expit(distillation.noisy_or(teacher, [[0], [1, 2, 4]]).logits)
@@ -257,180 +279,167 @@ def test_statements_fold_to_classes_by_noisy_or():
 
 def test_another_moment_is_of_the_same_subject_among_the_rows_and_never_the_same():
     subjects = np.array(list("aabbbaab"))
-    said = np.arange(8.0, dtype=np.float32)[:, None]
+    logits = np.arange(8.0, dtype=np.float32)[:, None]
     rows = np.array([0, 1, 2, 4, 5, 7])
-    other = distillation.shuffle_within_subjects(
-        TeacherOutputs(pd.RangeIndex(8), said, 10 * said), subjects, rows
-    )
+    teacher = TeacherOutputs(pd.RangeIndex(8), logits, 10 * logits)
+    other = distillation.shuffle_within_subjects(teacher, subjects, rows)
     source = other.logits[:, 0].astype(int)
     assert (subjects[source] == subjects).all() and set(source[rows]) == set(rows)
     assert (source[rows] != rows).all() and list(source[[3, 6]]) == [3, 6]
     np.testing.assert_array_equal(other.embeddings, 10 * other.logits)
     with pytest.raises(ValueError, match="subject b has one row"):
-        distillation.shuffle_within_subjects(
-            TeacherOutputs(pd.RangeIndex(8), said, said), subjects, np.array([0, 1, 2])
-        )
+        distillation.shuffle_within_subjects(teacher, subjects, np.array([0, 1, 2]))
 
 
-def test_a_folded_teacher_has_no_layer_to_go_through():
-    said = answer()._replace(weight=None, bias=None)
+def test_a_teacher_of_several_statements_has_no_layer_to_go_through():
+    teacher = answer()._replace(weight=None, bias=None)
     for term in (distillation.CrossAssessment(), distillation.LabelWiseDistance()):
-        with pytest.raises(ValueError, match="was folded"):
-            term(answer(), said, one_hot())
+        with pytest.raises(ValueError, match="no last layer"):
+            term(answer(), teacher, one_hot())
 
 
-# Lessons
+# Losses
 
 
-def teach(cache, lesson=None, model="student-57k", data=None, recipe=SHORT, **options):
+def teach(loss=None, model="student-57k", data=None, recipe=SHORT, cache=None, **options):
     signals, targets = data or recordings()
-    return training.fit(model, signals, targets, np.arange(40), None, recipe, cache, lesson=lesson, **options)
+    learnt = TrainingData(signals, targets, np.arange(40), distillation=loss, **options)
+    return fit(model, learnt, recipe, cache=cache)
 
 
-def test_a_student_learns_from_a_teacher_without_labels(tmp_path):
+def outputs_of(model="student-57k", recipe=SHORT, signals=None):
+    signals = recordings()[0] if signals is None else signals
+    return distillation.teacher_outputs(untrained(model, recipe=recipe), signals, embeddings=True)
+
+
+def test_a_student_learns_from_a_teacher_without_labels():
     signals, targets = recordings(120)
     recipe = Recipe(epochs=12, batch_size=16, crop=None)
-    teacher = training.fit("student-124k", signals, targets, np.arange(80), None, recipe, tmp_path)
-    lesson = DistillationLoss(
-        distillation.teacher_outputs(teacher, signals, tmp_path / "said"),
-        ((1.0, distillation.BinarySoftTargets()),),
-        0.0,
-    )
+    teacher = fit("student-124k", TrainingData(signals, targets, np.arange(80)), recipe)
+    soft = ((1.0, distillation.BinarySoftTargets()),)
+    loss = DistillationLoss(distillation.teacher_outputs(teacher, signals), soft, 0.0)
     nonsense = np.random.default_rng(5).permutation(targets)
-    student = training.fit(
-        "student-57k", signals, nonsense, np.arange(80), None, recipe, tmp_path, lesson=lesson
-    )
-    found = prediction.predict(student.net, signals, np.arange(80, 120))
-    assert roc_auc_score(targets[80:], found) > 0.95
+    student = fit("student-57k", TrainingData(signals, nonsense, np.arange(80), distillation=loss), recipe)
+    assert roc_auc_score(targets[80:], student.predict(signals, np.arange(80, 120))) > 0.95
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
-def test_a_lesson_can_be_any_term(tmp_path, term):
-    signals, _ = recordings()
-    lesson = DistillationLoss(
-        distillation.teacher_outputs(untrained("student-124k"), signals, tmp_path), ((0.5, term),)
-    )
-    found = teach(tmp_path, lesson)
+def test_a_student_can_learn_from_any_term(term):
+    found = teach(DistillationLoss(outputs_of("student-124k"), ((0.5, term),)))
     assert np.isfinite(found.history.training_loss).all()
     # The projections stay behind: the student is a net like any other.
-    assert models.parameter_count(found.net) == models.parameter_count(
-        models.create("student-57k", 2, 2, 100)
-    )
+    plain = models.create("student-57k", 2, 2, 100)
+    assert models.parameter_count(found.net) == models.parameter_count(plain)
 
 
 @pytest.mark.parametrize("model", ["resnet1d-wang", "s4", "cnn-lstm", "tcn"])
-def test_students_of_other_families_learn_too(tmp_path, model):
-    signals, _ = recordings(samples=400)
-    recipe = Recipe(epochs=1, batch_size=16, crop=None)
-    lesson = DistillationLoss(
-        distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path),
-        ((0.5, distillation.Hint()),),
-    )
-    assert np.isfinite(
-        teach(tmp_path, lesson, model, (signals, recordings()[1]), recipe).history.training_loss
-    ).all()
-
-
-def test_a_student_with_a_second_input_learns_too(tmp_path):
+def test_students_of_other_families_learn_too(model):
     signals, targets = recordings(samples=400)
     recipe = Recipe(epochs=1, batch_size=16, crop=None)
-    lesson = DistillationLoss(distillation.teacher_outputs(untrained(recipe=recipe), signals, tmp_path))
-    options = {"features": np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)}
-    found = teach(tmp_path, lesson, "resnet1d-rhythm", (signals, targets), recipe, **options)
+    loss = DistillationLoss(outputs_of(recipe=recipe, signals=signals), ((0.5, distillation.Hint()),))
+    assert np.isfinite(teach(loss, model, (signals, targets), recipe).history.training_loss).all()
+
+
+def test_a_student_with_a_second_input_learns_too():
+    signals, targets = recordings(samples=400)
+    recipe = Recipe(epochs=1, batch_size=16, crop=None)
+    features = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
+    loss = DistillationLoss(outputs_of(recipe=recipe, signals=signals))
+    found = teach(loss, "resnet1d-rhythm", (signals, targets), recipe, features=features)
     assert np.isfinite(found.history.training_loss).all()
 
 
-def test_a_deit_listens_with_its_second_head(tmp_path):
+def test_a_deit_learns_from_its_teacher_with_its_second_head():
     signals, targets = recordings(channels=1, samples=32)
-    pictures = replace(
-        signals, signals=np.repeat(signals.signals, 64, axis=1), channels=tuple(map(str, range(64)))
-    )
-    knowledge = TeacherOutputs(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
-    lesson = DistillationLoss(knowledge, ((1.0, distillation.BinarySoftTargets(1.0)),), labels=1.0)
+    rows = np.repeat(signals.signals, 64, axis=1)
+    images = replace(signals, signals=rows, channels=tuple(map(str, range(64))))
+    teacher = TeacherOutputs(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
+    loss = DistillationLoss(teacher, ((1.0, distillation.BinarySoftTargets(1.0)),), labels=1.0)
     recipe = Recipe(epochs=8, batch_size=16, crop=None, learning_rate=3e-3)
-    fit = training.fit(
-        "deit-small", pictures, np.zeros_like(targets), np.arange(60), None, recipe, tmp_path, lesson=lesson
-    )
+    learnt = TrainingData(images, np.zeros_like(targets), np.arange(60), distillation=loss)
+    net = fit("deit-small", learnt, recipe).net
     with torch.no_grad():
-        net = fit.net
-        x = (torch.from_numpy(pictures.physical(np.arange(4))) - net.mean) / net.deviation
+        x = (torch.from_numpy(images.physical(np.arange(4))) - net.mean) / net.deviation
         by_labels, by_teacher = net.net.both_logits(x)
     assert (by_labels < 0).all()  # no label is ever there
     assert (by_teacher[:, 0] > 0).all() and (by_teacher[:, 1] < 0).all()
 
 
 @pytest.mark.parametrize(
-    "lesson", [{"labels": 0.0}, {"terms": ((1.0, distillation.RelationalDistance()),)}, {"terms": ()}]
+    "loss", [{"labels": 0.0}, {"terms": ((1.0, distillation.RelationalDistance()),)}, {"terms": ()}]
 )
-def test_no_head_of_a_deit_stays_untaught(lesson):
+def test_no_head_of_a_deit_is_left_without_anything_to_learn(loss):
     deit = models.create("deit-small", 64, 2, 32)
-    knowledge = TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
+    teacher = TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="two heads"):
-        DistillationLoss(knowledge, **lesson).tutor(deit, torch.randn(2, 64, 32))
+        DistillationLoss(teacher, **loss).module(deit, torch.randn(2, 64, 32))
 
 
-def test_lessons_tell_fits_apart(tmp_path):
-    signals, _ = recordings()
-    one, other = (
-        distillation.teacher_outputs(untrained(name), signals, tmp_path)
-        for name in ("student-57k", "student-124k")
-    )
-    lessons = [
-        None, DistillationLoss(one), DistillationLoss(other), DistillationLoss(one, labels=0.4), DistillationLoss(one, ((0.5, distillation.BinarySoftTargets(3)),))
+def test_losses_tell_fits_apart(tmp_path):
+    one, other = outputs_of("student-57k"), outputs_of("student-124k")
+    warmer = ((0.5, distillation.BinarySoftTargets(3)),)
+    losses = [
+        None, DistillationLoss(one), DistillationLoss(other), DistillationLoss(one, labels=0.4),
+        DistillationLoss(one, warmer),
     ]  # fmt: skip
-    for lesson in [*lessons, lessons[1]]:
-        teach(tmp_path / "fits", lesson)
-    assert len(list((tmp_path / "fits").iterdir())) == len(lessons)
+    for loss in [*losses, losses[1]]:
+        teach(loss, cache=Cache(tmp_path))
+    assert len(list(tmp_path.iterdir())) == len(losses)
 
 
-def test_teachers_that_do_not_fit_are_refused(tmp_path):
+def test_teachers_that_do_not_fit_are_refused():
     signals, targets = recordings()
-    said = distillation.teacher_outputs(untrained(), signals, tmp_path)
+    outputs = outputs_of()
     with pytest.raises(ValueError, match="same ones in the same order"):
-        teach(tmp_path, DistillationLoss(said), data=(signals.take(np.arange(59, -1, -1)), targets))
-    with pytest.raises(ValueError, match="2 classes, the student for 4"):
-        teach(tmp_path, DistillationLoss(said), data=(signals, np.hstack([targets, targets])))
+        teach(DistillationLoss(outputs), data=(signals.take(np.arange(59, -1, -1)), targets))
+    with pytest.raises(ValueError, match="2 classes, the student 4"):
+        teach(DistillationLoss(outputs), data=(signals, np.hstack([targets, targets])))
     with pytest.raises(ValueError, match="NaN"):
-        teach(tmp_path, DistillationLoss(replace(said, logits=np.full((60, 2), np.nan, np.float32))))
+        teach(DistillationLoss(replace(outputs, logits=np.full((60, 2), np.nan, np.float32))))
+    with pytest.raises(ValueError, match="has them"):
+        bare = replace(outputs, embeddings=None)
+        DistillationLoss(bare, ((0.5, distillation.Hint()),))
     with pytest.raises(ValueError, match="crops of 100 samples, ptb-xl has 90"):
-        distillation.teacher_outputs(untrained(), recordings(samples=90)[0], tmp_path)
+        outputs_of(signals=recordings(samples=90)[0])
     with pytest.raises(ValueError, match="3 channels of 150 samples"):
-        distillation.teacher_outputs(untrained(), recordings(channels=3)[0], tmp_path)
-    recipe = replace(SHORT, crop=None)
-    torch.manual_seed(0)
-    joined = Fit(models.create("resnet1d-rhythm", 2, 2, 150, 10).eval(), pd.DataFrame(), 0.0, recipe)
-    with pytest.raises(ValueError, match="takes two inputs"):
-        distillation.teacher_outputs(joined, signals, tmp_path)
+        outputs_of(signals=recordings(channels=3)[0])
     with pytest.raises(ValueError, match="no dense layer"):
         distillation.last_linear(torch.nn.Conv1d(1, 1, 1))
 
 
-def test_windows_are_told_apart_by_where_they_start(tmp_path):
+def test_a_net_with_two_inputs_is_no_teacher():
+    signals, _ = recordings()
+    net = models.create("resnet1d-rhythm", 2, 2, 150, 10).eval()
+    joined = SimpleNamespace(net=net, recipe=replace(SHORT, crop=None), cache=None, key=None)
+    with pytest.raises(ValueError, match="does not take|two inputs"):
+        distillation.teacher_outputs(joined, signals)
+
+
+def test_windows_are_told_apart_by_where_they_start():
     windows = preparation.cut_windows(recordings(10, samples=600)[0], 1.0, 0.5)
     starts = windows.table.start.to_numpy()
     early, late = (windows.take(np.isin(starts, part)) for part in ((0, 1), (3, 4)))
     early, late = (replace(part, table=part.table.reset_index(drop=True)) for part in (early, late))
-    said = distillation.teacher_outputs(untrained(), early, tmp_path)
-    DistillationLoss(said).check(early, 2)
+    outputs = outputs_of(signals=early)
+    DistillationLoss(outputs).check(early, 2)
     with pytest.raises(ValueError, match="same ones in the same order"):
-        DistillationLoss(said).check(late, 2)
+        DistillationLoss(outputs).check(late, 2)
 
 
 def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 2), torch.nn.Tanh())
-    lesson = DistillationLoss(TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
+    loss = DistillationLoss(TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
     with pytest.raises(ValueError, match="cannot be a student"):
-        lesson.tutor(net, torch.randn(4, 2, 10))
+        loss.module(net, torch.randn(4, 2, 10))
 
 
-def test_out_of_fold_each_group_has_its_own_lesson(tmp_path):
-    signals, targets = recordings()
-    teachers = cross_validation.out_of_fold("student-124k", signals, targets, SHORT, tmp_path)
-    lessons = [
-        DistillationLoss(distillation.teacher_outputs(fit, signals, tmp_path / "said"))
-        for fit in teachers.fits
+def test_out_of_fold_each_group_has_its_own_teacher():
+    data = Examples(*recordings())
+    teachers = cross_validation.out_of_fold(data, "student-124k", SHORT)
+    losses = [
+        DistillationLoss(distillation.teacher_outputs(one, data.recordings)) for one in teachers.fits[0]
     ]
-    students = cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons)
+    students = cross_validation.out_of_fold(data, "student-57k", SHORT, distillation=losses)
     assert students.probabilities.shape == teachers.probabilities.shape
     with pytest.raises(ValueError):
-        cross_validation.out_of_fold("student-57k", signals, targets, SHORT, tmp_path, lessons=lessons[:2])
+        cross_validation.out_of_fold(data, "student-57k", SHORT, distillation=losses[:2])

@@ -191,7 +191,7 @@ def test_scores_pool_all_recordings():
 
 def test_difference_is_paired():
     worse = [c._replace(false_alarms=c.false_alarms + 1) for c in COUNTS]
-    table = events.summarise({"same": COUNTS, "worse": worse}, SUBJECTS, COUNTS).set_index(
+    table = events.summarise({"first": COUNTS, "same": COUNTS, "worse": worse}, SUBJECTS, "first").set_index(
         ["model", "metric"]
     )
     assert (table.loc["same", ["delta", "delta_low", "delta_high"]] == 0).all(axis=None)

@@ -67,14 +67,15 @@ def test_means_come_back_in_the_recordings_order():
     np.testing.assert_allclose(means[:, 1], expected)
 
 
-def test_features_are_the_same_however_many_records_are_read_at_a_time():
+def test_features_are_the_same_however_many_records_are_read_at_a_time(monkeypatch):
     source = recordings((300, 250, 90, 10, 120))
 
-    def describe(signals):
-        assert len(signals) <= 2
+    def describe(signals, sampling_rate):
+        assert len(signals) <= 2 and sampling_rate == source.sampling_rate
         return pd.DataFrame({"mean": signals.mean((1, 2)), "highest": signals.max((1, 2))})
 
-    found = preparation.extract_features(source, describe, batch=2)
+    monkeypatch.setattr(preparation, "BLOCK", 2)
+    found = preparation.extract_features(source, describe)
     whole = source.physical()
     np.testing.assert_allclose(found, np.stack([whole.mean((1, 2)), whole.max((1, 2))], axis=1), rtol=1e-6)
 

@@ -12,7 +12,7 @@ from biosignals import models
 from biosignals.compression import export, quantization_aware, quantize
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.standardised import Standardised
-from biosignals.training import fit as training
+from biosignals.training.fit import TrainingData, fit
 from biosignals.training.recipe import Recipe
 
 
@@ -26,14 +26,14 @@ def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     targets = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
     recipe = Recipe(epochs=2, batch_size=8, crop=None)
     prepared = quantization_aware.prepare(net, x[:2])
-    fit = training.fit(prepared, recordings, targets, np.arange(32), None, recipe, tmp_path / "fits")
-    path = export.export(quantization_aware.convert(fit.net), x[:2], tmp_path / "net.onnx")
+    fitted = fit(prepared, TrainingData(recordings, targets, np.arange(32)), recipe)
+    path = export.export(quantization_aware.convert(fitted.net), x[:2], tmp_path / "net.onnx")
     # Nothing follows the last layer whose range could be learnt: ONNX Runtime computes it in floats.
     assert quantize.quantized_layers(path) == (3, 4)
     found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
         None, {"signals": x.numpy()}
     )[0]
-    assert np.abs(found - fit.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
+    assert np.abs(found - fitted.net.eval()(x).sigmoid().detach().numpy()).max() < 0.02
 
 
 def test_where_training_uses_16_bits_rounding_to_8_starts_from_32():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biosignals.evaluation import scores as evaluation
+from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records as results
 from biosignals.reporting import scoreboard
 
@@ -44,18 +45,27 @@ def test_records_come_back_as_they_were_written(tmp_path):
 
 def test_a_table_of_scores_becomes_records_under_the_names_of_the_vocabulary():
     truth, who = np.array([[0], [1], [0], [1.0]]), np.arange(4)
-    scores = evaluation.score_models(
-        {"tuned": truth, "cnn": 1 - truth}, truth, who, 1 - truth, evaluation.BINARY
-    )
+    made = {"params": 7, "commit": "abc", "hardware": "2 x86-64 cores"}
+    models = {
+        "tuned": Predictions(truth, truth, who, who, made),
+        "cnn": Predictions(1 - truth, truth, who, who),
+    }
+    table = evaluation.compare(models, "cnn", evaluation.BINARY)
     about = {"chapter": "05_cnn_lstm", "task": "af", "dataset": "ptb-xl", "kind": "excerpt", "split": "test"}
-    names = {"tuned": ("resnet1d-small", "settings=tuned")}
-    rows = results.from_scores(scores, names, {"resnet1d-small": 7}, **about, n_test=4, versus="cnn")
-    assert len(rows) == len(scores)
+    names = {"tuned": ("resnet1d-small", "hyperparameters=tuned")}
+    rows = results.from_scores(table, names, **about)
+    assert len(rows) == len(table)
     best = next(row for row in rows if row["metric"] == "auroc" and row["condition"])
-    assert (best["model"], best["condition"], best["params"]) == ("resnet1d-small", "settings=tuned", 7)
+    assert (best["model"], best["condition"], best["params"]) == (
+        "resnet1d-small",
+        "hyperparameters=tuned",
+        7,
+    )
     assert best["value"] == 1 and best["delta"] == 1 and best["versus"] == "cnn"
+    assert (best["n_test"], best["subjects"], best["positives"]) == (4, 4, 2)
+    assert (best["commit"], best["hardware"]) == ("abc", "2 x86-64 cores")  # of the fit, not of today
     other = next(row for row in rows if row["model"] == "cnn")
-    assert other["condition"] == "" and other["params"] is None
+    assert other["condition"] == "" and other["params"] is None and other["commit"] != "abc"
 
 
 def test_a_file_of_something_else_is_named(tmp_path):
@@ -79,7 +89,7 @@ def test_the_score_table_is_sorted_and_quotes_the_plain_case():
     rows = table_of(
         record(model="teacher", value=0.91, low=0.90, high=0.92, params=6_522_555),
         record(model="student", value=0.93, low=0.92, high=0.94, params=534_005),
-        record(model="student", value=0.95, condition="mixup=0.4"),
+        record(model="student", value=0.95, condition="window=5s"),
         record(model="student", split="test", value=0.9, low=0.85, high=0.95),
     )
     table = scoreboard.score_table(rows)
@@ -116,8 +126,8 @@ def test_contenders_are_single_models_on_the_whole_question_in_their_plain_case(
     rows = table_of(
         record(model="student", value=0.90),
         record(model="student", value=0.93, condition="targets=statements"),
-        record(model="vit", value=0.70, condition="picture=record"),
-        record(model="vit", value=0.80, condition="picture=leads", params=5),
+        record(model="vit", value=0.70, condition="image=record"),
+        record(model="vit", value=0.80, condition="image=leads", params=5),
         record(model="s4", value=0.99, condition="split=random"),
         record(model="s4", value=0.98, condition="ensemble=nets"),
         record(model="teacher", value=0.97, n_test=50),
@@ -166,12 +176,12 @@ def test_a_rounded_model_does_not_speak_beside_the_one_that_it_rounds():
 
 def test_another_hospital_is_read_by_what_was_chosen_at_home():
     af = {"task": "af", "metric": "auprc"}
-    away = {"task": "af-external", "metric": "auprc", "split": "test", "dataset": "cinc2017"}
+    away = {"task": "af", "metric": "auprc", "split": "test", "dataset": "cinc2017"}
     rows = table_of(record(model="a", **af), record(model="b", value=0.8, **af),
                     record(model="a", value=0.5, **away), record(model="b", value=0.7, **away))  # fmt: skip
-    spoken = scoreboard.headlines(rows).set_index("task")
-    assert spoken.loc["af-external", ["model", "value"]].tolist() == ["a", 0.5]
-    assert spoken.loc["af", "how"] == "best out of fold, no test set"
+    spoken = scoreboard.headlines(rows).set_index("dataset")
+    assert spoken.loc["cinc2017", ["model", "value"]].tolist() == ["a", 0.5]
+    assert spoken.loc["ptb-xl", "how"] == "best out of fold, no test set"
 
 
 def test_where_nothing_was_chosen_beforehand_nobody_is_called_best():

@@ -8,12 +8,18 @@ from sklearn import metrics
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from biosignals.evaluation import scores as evaluation
+from biosignals.evaluation.predictions import Predictions
 
 RNG = np.random.default_rng(0)
 TARGETS = (RNG.random((200, 3)) < [0.5, 0.2, 0.1]).astype(np.float32)
 PROBABILITIES = np.clip(0.3 * TARGETS + 0.7 * RNG.random(TARGETS.shape), 0, 1).round(2)  # rounded: with ties
 SUBJECTS = RNG.integers(0, 120, 200)
 ONES = np.ones((1, 200))
+
+
+def predictions(probabilities=None, about=None):
+    probabilities = PROBABILITIES if probabilities is None else probabilities
+    return Predictions(probabilities, TARGETS, SUBJECTS, np.arange(200), about or {})
 
 
 def test_auroc_equals_scikit_learn_with_ties_and_weights():
@@ -77,7 +83,7 @@ def test_who_finds_nothing_has_precision_and_f1_zero():
 
 def test_the_table_of_scores_holds_what_each_score_is_by_itself():
     other = RNG.random(PROBABILITIES.shape)
-    table = evaluation.score_models({"a": PROBABILITIES, "b": other}, TARGETS, SUBJECTS, versus=other)
+    table = evaluation.compare({"a": predictions(), "b": predictions(other)}, versus="b")
     row = table.query("model == 'a' and metric == 'macro_auroc'").iloc[0]
     alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
     paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, other, SUBJECTS)
@@ -88,11 +94,33 @@ def test_the_table_of_scores_holds_what_each_score_is_by_itself():
 
 
 def test_a_calibration_error_has_no_interval():
-    table = evaluation.score_models({"a": PROBABILITIES}, TARGETS, SUBJECTS, versus=PROBABILITIES).set_index(
-        "metric"
-    )
+    table = evaluation.compare({"a": predictions()}, versus="a").set_index("metric")
     assert table.loc["ece", ["value", "delta"]].notna().all()
     assert table.loc["ece", ["low", "high", "delta_low", "delta_high"]].isna().all()
+
+
+def test_a_table_says_on_how_many_and_how_the_models_were_made():
+    made = predictions(about={"n_train": 90, "commit": "abc"})
+    table = evaluation.compare(
+        {"a": made.of_class(0), "b": predictions().of_class(0)}, metrics=evaluation.BINARY
+    )
+    assert set(table.n_test) == {200} and set(table.subjects) == {len(set(SUBJECTS))}
+    assert set(table.positives) == {int(TARGETS[:, 0].sum())}
+    assert (
+        table.query("model == 'a'").n_train.eq(90).all() and table.query("model == 'b'").n_train.isna().all()
+    )
+    assert "n_train" not in evaluation.ranking(table, "auroc")
+
+
+def test_models_of_other_records_cannot_be_compared():
+    swapped = predictions()
+    swapped = swapped.take(np.arange(199, -1, -1))
+    with pytest.raises(ValueError, match="of different records or classes"):
+        evaluation.compare({"a": predictions(), "b": swapped})
+    with pytest.raises(ValueError, match="no model named 'c'"):
+        evaluation.compare({"a": predictions()}, versus="c")
+    with pytest.raises(ValueError, match="no model to score"):
+        evaluation.compare({})
 
 
 def test_interval_agrees_with_scipy_where_each_subject_has_one_record():
@@ -130,11 +158,6 @@ def test_several_seeds_count_by_their_mean_score():
         for p in (PROBABILITIES, other)
     ]
     assert both.value == pytest.approx(np.mean(single))
-
-
-def test_youden_finds_the_gap_between_classes():
-    target = np.array([0, 0, 0, 1, 1])
-    assert 0.3 < evaluation.youden_threshold(target, np.array([0.1, 0.2, 0.3, 0.6, 0.9])) <= 0.6
 
 
 def test_confusion_counts():

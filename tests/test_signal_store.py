@@ -180,19 +180,6 @@ def test_of_several_readers_at_once_one_reads_and_the_others_wait(root, tmp_path
     assert len(reads) == 1 and len(found) == 4 and all(same(one, found[0]) for one in found)
 
 
-def test_a_folder_is_replaced_only_by_a_whole_one(tmp_path):
-    with signal_store.replacing(tmp_path / "place") as draft:
-        (draft / "a").write_text("old")
-    with pytest.raises(RuntimeError), signal_store.replacing(tmp_path / "place") as draft:
-        (draft / "a").write_text("half")
-        raise RuntimeError
-    assert (tmp_path / "place/a").read_text() == "old"
-    with signal_store.replacing(tmp_path / "place") as draft:
-        (draft / "b").write_text("new")
-    assert [path.name for path in (tmp_path / "place").iterdir()] == ["b"]
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
-
-
 def test_a_table_comes_back_as_it_was(tmp_path):
     table = pd.DataFrame(
         {

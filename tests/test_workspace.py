@@ -4,12 +4,13 @@ import re
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+import tiny_sets
 from biosignals import caching
+from biosignals.caching import Cache
 from biosignals.data.sources import Source
-from biosignals.reporting.workspace import describe_run, hardware, open_chapter, read_list
+from biosignals.reporting.workspace import describe_run, open_chapter
 
 
 @pytest.fixture
@@ -25,14 +26,37 @@ def test_a_chapter_finds_its_places_from_the_root_and_from_notebooks(project, mo
     monkeypatch.chdir(place)
     workspace = open_chapter("01_eda", "quick", "data")
     assert workspace.folder == project / "runs/quick" and workspace.folder.is_dir()
-    assert workspace.cache == project / "cache" and workspace.cache.is_dir()
+    assert workspace.temporary == project / "cache" and workspace.temporary.is_dir()
+    assert workspace.signals == project / "cache/signals"
     assert workspace.data == str(project / "data")
 
 
-def test_what_takes_long_is_kept_in_the_cache_once_a_chapter_is_open(project):
+def test_only_the_reference_run_takes_and_leaves_what_travels_with_the_project(project, monkeypatch):
+    monkeypatch.delenv("REFIT", raising=False)
+    assert open_chapter("01_eda", "quick").cache == Cache(project / "cache/results")
+    exported = project / "book/reference/predictions"
+    assert open_chapter("01_eda", "reference").cache == Cache(project / "cache/results", exported)
+
+
+@pytest.mark.parametrize(("value", "refit"), [("1", True), ("0", False), ("", False)])
+def test_refit_fits_anew(project, monkeypatch, value, refit):
+    monkeypatch.setenv("REFIT", value)
+    assert open_chapter("01_eda", "reference").cache.refit is refit
+
+
+def test_sets_are_simulated_and_loaded_with_their_kind(project):
     workspace = open_chapter("01_eda", "quick")
-    caching.array(lambda: ("a forest",), lambda: np.ones(3))
-    assert len(list((workspace.cache / "answers").iterdir())) == 1
+    recordings = workspace.load("ptb-xl", 12, sampling_rate=500, leads=["I"])
+    assert (recordings.kind, recordings.sampling_rate, recordings.channels) == ("simulated", 500, ("I",))
+    assert workspace.locate("ptb-xl", 12).root.is_relative_to(project / "cache/simulated")
+    assert "PTB-XL: simulated, n = 12." in describe_run(workspace, recordings)
+    with pytest.raises(ValueError, match="chb-mit has no loader of whole recordings"):
+        workspace.load("chb-mit", 2, simulated={"minutes": 2, "files_per_subject": 1})
+
+
+def test_records_lie_under_the_chapters_name(project):
+    path = open_chapter("01_eda", "quick").write([])
+    assert path == project / "runs/quick/results/01_eda.json" and path.read_text() == "[\n\n]\n"
 
 
 def test_no_data_folder_stays_none(project):
@@ -48,15 +72,18 @@ def test_a_run_elsewhere_keeps_its_caches_to_itself(project, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("run")
     workspace = open_chapter("01_eda", "tiny", folder=str(elsewhere))
     assert workspace.folder == elsewhere
-    assert workspace.cache == elsewhere / "cache"
+    assert (
+        workspace.temporary == elsewhere / "cache" and workspace.cache.folder == elsewhere / "cache/results"
+    )
 
 
 def test_a_list_of_records_is_found_from_notebooks_too(project, monkeypatch):
-    (project / "records.txt").write_text("3\n14\n")
+    tiny_sets.write_ptbxl(project / "data/ptb-xl", records=2)
+    (project / "records.txt").write_text("2\n")
     monkeypatch.chdir("notebooks")
-    workspace = open_chapter("01_eda", "reference")
-    assert read_list(workspace, "records.txt") == ["3", "14"]
-    assert read_list(workspace, "") is None
+    workspace = open_chapter("01_eda", "reference", "data")
+    assert workspace.locate("ptb-xl", listed="records.txt").listed == ("2",)
+    assert workspace.locate("ptb-xl").listed is None
 
 
 def test_outside_of_the_project_the_remedy_is_named(tmp_path, monkeypatch):
@@ -72,7 +99,11 @@ def test_the_banner_says_run_date_machine_and_data(project):
         (Source("ptb-xl", Path("x"), "excerpt"), 2630),
         (Source("cinc2017", Path("x"), "real"), 8528),
     )
-    assert "reference run" in text and str(date.today().year) in text and hardware() in text
+    assert (
+        "reference run" in text
+        and str(date.today().year) in text
+        and caching.provenance()["hardware"] in text
+    )
     assert "PTB-XL: excerpt, n = 2,630" in text
     assert "CinC 2017: real, n = 8,528" in text
     assert "nothing clinical" not in text
@@ -86,4 +117,4 @@ def test_the_banner_warns_of_simulated_recordings(project):
 
 
 def test_hardware_is_named_by_kind():
-    assert re.match(r"[1-9]\d* (x86-64|arm64|aarch64) cores", hardware())
+    assert re.match(r"[1-9]\d* (x86-64|arm64|aarch64) cores", caching.provenance()["hardware"])

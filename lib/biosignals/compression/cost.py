@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from biosignals.models import onnx, parameter_count
+from biosignals import onnx_files
+from biosignals.models import parameter_count
 
 
 def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, float]:
@@ -30,7 +31,7 @@ def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, 
 
 def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
     """As `latency`, of an ONNX file in ONNX Runtime; x: float32 (batch, channels, samples)."""
-    session = onnx.open_session(path)
+    session = onnx_files.open_session(path)
     return measure(lambda: session.run(None, {"signals": x}), repeats)
 
 

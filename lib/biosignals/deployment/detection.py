@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from biosignals.data.eeg import EegRecording
-from biosignals.evaluation.events import Alarm, AlarmRule, ScoredRecording, alarms, smooth
-from biosignals.signals.windows import prepare
+from biosignals.evaluation.events import Alarm, AlarmRule, ScoredRecording, alarms
+from biosignals.signals.windows import prepare, smooth
 from biosignals.training.predict import prepare_for_inference
 
 _FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little

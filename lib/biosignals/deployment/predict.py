@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from biosignals import onnx_files
 from biosignals.data import waveforms
 from biosignals.data.readers import (
     HIGHEST,
@@ -23,10 +24,8 @@ from biosignals.data.readers import (
     read,
 )
 from biosignals.deployment.card import Card, read_card
-from biosignals.evaluation.events import smooth
-from biosignals.models import onnx
 from biosignals.signals.resampling import resample
-from biosignals.signals.windows import window_starts
+from biosignals.signals.windows import smooth, window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
 NO_DIAGNOSIS = "Probabilities as this model learnt them from its training set, unlike your patients. This is not a diagnosis."
@@ -144,7 +143,7 @@ def open_model(model: Path | str) -> onnxruntime.InferenceSession:
     if not model.is_file() or model.stat().st_size > LARGEST_FILE:
         raise InvalidRecording(f"{model}: there is no such model, or it is too large")
     try:
-        return onnx.open_session(model)
+        return onnx_files.open_session(model)
     except Exception as error:  # ONNX Runtime's own exceptions have no common name
         raise InvalidRecording(
             f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})"
@@ -279,7 +278,7 @@ def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
 def _ask(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
     """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with may."""
     try:
-        said = onnx.run(session, np.asarray(windows, dtype=np.float32))
+        said = onnx_files.run(session, np.asarray(windows, dtype=np.float32))
     except Exception as error:  # ONNX Runtime's own exceptions have no common name
         raise InvalidRecording(f"ONNX Runtime cannot run the model ({error})") from error
     if np.ndim(said) != 2 or len(said) != len(windows) or not ((said > -0.01) & (said < 1.01)).all():

@@ -14,6 +14,7 @@ from timescoring.scoring import EventScoring
 
 from biosignals.evaluation.predictions import Predictions
 from biosignals.evaluation.scores import compare, ratio
+from biosignals.signals.windows import smooth
 
 BEFORE, AFTER, APART = 30.0, 60.0, 90.0
 """SzCORE's seconds: how much earlier or later than a seizure an alarm may be, and closer than what events are one."""
@@ -72,18 +73,6 @@ class ScoredRecording(NamedTuple):
 
 
 # Alarms
-
-
-def smooth(scores: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each score and those before it, `width` in all, fewer at the start: float64 (n,) or (n, classes), as `scores`.
-
-    Added up in the same order everywhere, so that the same scores give the same mean to the last bit, however long the recording.
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    padded = np.concatenate([np.zeros((width - 1, *scores.shape[1:])), scores])
-    totals = sum(padded[first : first + len(scores)] for first in range(width))
-    counts = np.minimum(np.arange(1, len(scores) + 1), width)
-    return totals / counts.reshape(-1, *[1] * (scores.ndim - 1))
 
 
 def alarms(starts: np.ndarray, scores: np.ndarray, window: float, rule: AlarmRule) -> list[Alarm]:

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from biosignals.signals.filters import resample
-
 
 def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     """Take one piece of every recording, each from its own start.
@@ -36,6 +34,18 @@ def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(x, length, axis=-1)[..., ::step, :].swapaxes(1, 2)
 
 
+def smooth(scores: np.ndarray, width: int) -> np.ndarray:
+    """Mean of each score and those before it, `width` in all, fewer at the start: float64 (n,) or (n, classes), as `scores`.
+
+    Added up in the same order everywhere, so that the same scores give the same mean to the last bit, however long the recording.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    padded = np.concatenate([np.zeros((width - 1, *scores.shape[1:])), scores])
+    totals = sum(padded[first : first + len(scores)] for first in range(width))
+    counts = np.minimum(np.arange(1, len(scores) + 1), width)
+    return totals / counts.reshape(-1, *[1] * (scores.ndim - 1))
+
+
 def standardise(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
     """Shift and scale to mean 0 and standard deviation 1 over `axis`; what is flat becomes zero.
 
@@ -55,6 +65,8 @@ def prepare(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     the same values alone and among others, so that a stream is treated as the training set was. ValueError for
     two different rates that are not whole numbers of Hz.
     """
+    from biosignals.signals.filters import resample  # SciPy, for which `predict` need not wait
+
     x = np.ascontiguousarray(x, dtype=np.float32)
     if to_rate != from_rate:
         x = resample(x, from_rate, to_rate)

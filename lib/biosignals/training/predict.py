@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from biosignals import caching
+from biosignals import caching, onnx_files
 from biosignals.caching import Cache, Local, Rows
 from biosignals.data.recordings import Recordings
-from biosignals.models import onnx
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 
 BLOCK = 1024  # recordings in memory at a time
@@ -130,12 +129,12 @@ def predict_onnx(
     rows = np.asarray(rows)
 
     def compute() -> np.ndarray:
-        session, parts = onnx.open_session(path), []
+        session, parts = onnx_files.open_session(path), []
         for start in range(0, len(rows), BATCH):
             signals = recordings.physical(rows[start : start + BATCH])
             signals = signals if change is None else change(signals)
             crops = overlapping_crops(torch.from_numpy(signals), how.crop)
-            probabilities = onnx.run(session, crops.flatten(0, 1).numpy())
+            probabilities = onnx_files.run(session, crops.flatten(0, 1).numpy())
             parts.append(probabilities.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
 
@@ -145,7 +144,7 @@ def predict_onnx(
         recordings.scale,
         Rows(recordings.signals, rows),
         change,
-        Local((onnx.run, overlapping_crops)),
+        Local((onnx_files.run, overlapping_crops)),
     )
     return caching.fetch(how.cache, parts, compute, how.export)
 

@@ -1,0 +1,110 @@
+"""Samplers against what they promise, and classifiers of features."""
+
+import numpy as np
+import pytest
+from imblearn.over_sampling import SMOTE
+from sklearn.metrics import roc_auc_score
+
+from biosignals.training import sampling
+
+
+def rare_labels(positives=30, negatives=270):
+    return np.r_[np.zeros(negatives, int), np.ones(positives, int)]
+
+
+def two_clouds(positives=30, negatives=270, distance=2.0):
+    labels = rare_labels(positives, negatives)
+    x = np.random.default_rng(0).normal(size=(len(labels), 4))
+    return x + distance * labels[:, None], labels
+
+
+# Drawing records
+
+
+def test_resampled_rows_balance_the_classes():
+    labels = rare_labels()
+    over = sampling.resample_rows("random-over", labels, seed=1)
+    assert np.bincount(labels[over]).tolist() == [270, 270]
+    assert set(over) == set(range(300))
+    under = sampling.resample_rows("random-under", labels, seed=1)
+    assert np.bincount(labels[under]).tolist() == [30, 30]
+    assert len(set(under)) == 60
+    assert (under == sampling.resample_rows("random-under", labels, seed=1)).all()
+    assert (under != sampling.resample_rows("random-under", labels, seed=2)).any()
+
+
+def test_rows_cannot_be_invented():
+    with pytest.raises(ValueError, match="no positions"):
+        sampling.resample_rows("smote", rare_labels())
+    with pytest.raises(ValueError, match="one class"):
+        sampling.resample_rows("random-over", np.zeros(5))
+
+
+@pytest.mark.parametrize("name", sampling.SAMPLERS)
+def test_every_sampler_moves_the_balance_as_it_says(name):
+    x, labels = two_clouds(distance=1.0)  # near enough for pairs of Tomek
+    more_x, more_labels = sampling.sampler(name, seed=3).fit_resample(x, labels)
+    again, _ = sampling.sampler(name, seed=3).fit_resample(x, labels)
+    negatives, positives = np.bincount(more_labels)
+    assert np.array_equal(more_x, again)
+    assert more_x.shape == (len(more_labels), 4)
+    if name == "none":
+        assert (negatives, positives) == (270, 30)
+    elif name in ("random-over", "smote", "adasyn", "smote-enn", "smote-tomek"):
+        assert positives > 200 and negatives <= 270
+    else:
+        assert positives == 30 and negatives < 270
+
+
+def test_smote_is_imbalanced_learns():
+    x, labels = two_clouds()
+    ours, _ = sampling.resample(x, labels, "smote", seed=4)
+    theirs, _ = SMOTE(random_state=4).fit_resample(x, labels)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["smote", "adasyn", "smote-enn", "smote-tomek"])
+def test_too_few_positives_name_the_remedy(name):
+    x, labels = two_clouds(positives=5)
+    with pytest.raises(ValueError, match="needs 6, but there are 5: take random-over"):
+        sampling.resample(x, labels, name)
+    x, labels = two_clouds(positives=6, distance=0.5)
+    assert (sampling.resample(x, labels, name)[1] == 1).sum() > 6
+
+
+def test_records_that_cannot_be_resampled_are_refused():
+    x, labels = two_clouds()
+    with pytest.raises(ValueError, match="class 0; both"):
+        sampling.resample(x[:10], labels[:10], "none")
+    with pytest.raises(ValueError, match="NaN"):
+        sampling.resample(np.where(x > 3, np.nan, x), labels, "tomek")
+    with pytest.raises(ValueError, match="no 'bagging'; there are none, random-over"):
+        sampling.sampler("bagging")
+    far, labels = two_clouds(distance=1000)
+    with pytest.raises(ValueError, match="adasyn does not work on these records"):
+        sampling.resample(far, labels, "adasyn")
+
+
+# Classifiers
+
+
+@pytest.mark.parametrize("name", sampling.CLASSIFIERS)
+@pytest.mark.filterwarnings("error")
+def test_every_classifier_learns_in_a_pipeline_and_writes_nothing(name, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    x, labels = two_clouds(distance=1.0)
+    unseen = np.random.default_rng(1).normal(size=x.shape) + labels[:, None]
+    fits = [sampling.pipeline(name, "smote", seed=2, trees=20, threads=1).fit(x, labels) for _ in range(2)]
+    probabilities = [fit.predict_proba(unseen)[:, 1] for fit in fits]
+    assert roc_auc_score(labels, probabilities[0]) > 0.85
+    np.testing.assert_array_equal(*probabilities)
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_pipeline_can_normalise_records_first():
+    x, labels = two_clouds()
+    fit = sampling.pipeline("random-forest", "none", trees=10, threads=1, normalise=True).fit(x, labels)
+    np.testing.assert_allclose(fit.predict_proba(x), fit.predict_proba(10 * x))
+    with pytest.raises(ValueError, match="no 'svm'; there are random-forest"):
+        sampling.classical("svm")

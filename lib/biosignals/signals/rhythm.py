@@ -5,12 +5,12 @@ tremble at 4-9 Hz between them. Nothing here depends on the unit, the polarity o
 anything on the length of a record, because recorders differ in all of these.
 """
 
-import neurokit2
 import numpy as np
 import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
+from biosignals.signals.beats import r_peaks
 from biosignals.signals.filters import bandpass, resample
 
 FEATURES = (
@@ -31,46 +31,46 @@ FEATURES = (
 )
 RATE = 250  # Hz, at which everything is measured
 WINDOW = 10  # seconds described at a time
+INTERVALS = 10  # of a record that `rr_intervals` gives
 FEWEST = 4  # R peaks in a window: with fewer there is no rhythm to describe
 BEFORE, AFTER = 0.30, 0.45  # seconds of a beat around its R peak
 QRS, P_WAVE, ATRIA = (-0.06, 0.08), (-0.28, -0.06), (-0.26, -0.08)  # where in a beat they are looked for
 
 
 def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> pd.DataFrame:
-    """Describe each record by the numbers of FEATURES, for a forest: float32, a row per record, all finite.
+    """The numbers of FEATURES of each record, for a forest: a row per record, float32, all finite.
 
-    x: (N, samples), or (samples,) for one record, in any unit; lengths: samples that are each record's own
-    (default: all), the rest is padding. A record longer than 10 s is described by the medians over windows of 10 s,
-    so that long and short ones compare. Windows with fewer than four R peaks do not count; a record
+    x: one lead, (N, samples) or (N, 1, samples), in any unit, or (samples,) for one record; lengths: (N,) samples that are
+    each record's own (default: all), the rest is padding. A record longer than 10 s is described by the medians over
+    windows of 10 s, so that long and short ones compare. Windows with fewer than four R peaks do not count; a record
     without any other (flat, too short, no beats) has zeros everywhere, which is nobody's rhythm.
-    ValueError when x holds NaN or infinity, or the sampling rate is not a whole number.
+    Raises ValueError when x has several leads or holds NaN or infinity, or the sampling rate is no whole number.
 
     After Lake and Moorman 2011 (sample entropy of short records), Dash et al. 2009 (RMSSD, entropy, turning
     points) and Petrenas et al. 2015 (P waves and f waves).
     """
-    records = split_records(x, lengths)
-    rows = [describe(record, sampling_rate) for record in tqdm(records, desc="rhythm features", leave=False)]
+    records = _split_records(x, lengths)
+    rows = [_describe(record, sampling_rate) for record in tqdm(records, desc="rhythm features", leave=False)]
     return pd.DataFrame(np.array(rows).reshape(-1, len(FEATURES)), columns=list(FEATURES), dtype=np.float32)
 
 
-def rr_intervals(
-    x: np.ndarray, sampling_rate: float, count: int = 10, lengths: np.ndarray | None = None
-) -> np.ndarray:
-    """The first `count` intervals between R peaks in seconds, zeros where there are fewer: float32 (N, count).
+def rr_intervals(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> np.ndarray:
+    """The first ten intervals between R peaks in seconds, zeros where there are fewer: float32 (N, 10).
 
-    x, lengths, errors as in `rhythm_features`.
+    x, lengths and errors as in `rhythm_features`.
     """
-    records = split_records(x, lengths)
-    intervals = np.zeros((len(records), count), dtype=np.float32)
+    records = _split_records(x, lengths)
+    intervals = np.zeros((len(records), INTERVALS), dtype=np.float32)
     for row, record in zip(intervals, tqdm(records, desc="RR intervals", leave=False)):
-        found = np.diff(r_peaks(prepare(record, sampling_rate)))[:count] / RATE
+        found = np.diff(r_peaks(_prepare(record, sampling_rate), RATE, "neurokit"))[:INTERVALS] / RATE
         row[: len(found)] = found
     return intervals
 
 
-def split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
-    """The records of x, (N, samples) or (samples,), each without its padding."""
+def _split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
+    """The records of x, each without its padding."""
     x = np.atleast_2d(x)
+    x = x[:, 0] if x.ndim == 3 and x.shape[1] == 1 else x
     if x.ndim != 2:
         raise ValueError(f"expected (records, samples) of one lead, got an array of shape {x.shape}")
     if not np.isfinite(x).all():
@@ -79,7 +79,7 @@ def split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]
     return [record[:length] for record, length in zip(x, lengths, strict=True)]
 
 
-def prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
+def _prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     """The record (samples,) at 250 Hz, 0.5-40 Hz, turned so that its QRS points up; empty if flat or below 1 s."""
     if len(x) < sampling_rate or np.ptp(x) == 0:
         return np.empty(0)
@@ -87,29 +87,22 @@ def prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     return x * np.sign(stats.skew(x)) / x.std()
 
 
-def r_peaks(x: np.ndarray) -> np.ndarray:
-    """Positions of the R peaks in a prepared record: int (beats,). By neurokit2."""
-    if not len(x):
-        return np.empty(0, dtype=int)
-    return np.asarray(neurokit2.ecg_findpeaks(x, RATE, method="neurokit")["ECG_R_Peaks"], dtype=int)
-
-
-def describe(record: np.ndarray, sampling_rate: float) -> np.ndarray:
+def _describe(record: np.ndarray, sampling_rate: float) -> np.ndarray:
     """The FEATURES of one record (samples,): medians over its windows, zeros if none can be described."""
-    x = prepare(record, sampling_rate)
-    peaks = r_peaks(x)
+    x = _prepare(record, sampling_rate)
+    peaks = r_peaks(x, RATE, "neurokit")
     count = max(-(-len(x) // (WINDOW * RATE)), 1)
     starts = np.linspace(0, max(len(x) - WINDOW * RATE, 0), count)  # the last two overlap where they must
     windows = [peaks[(peaks >= start) & (peaks < start + WINDOW * RATE)] for start in starts]
     rows = [
-        [*interval_features(np.diff(window) / RATE), *wave_features(x, window)]
+        [*_interval_features(np.diff(window) / RATE), *_wave_features(x, window)]
         for window in windows
-        if len(window) >= FEWEST and len(whole_beats(x, window)) >= 3
+        if len(window) >= FEWEST and len(_whole_beats(x, window)) >= 3
     ]
     return np.median(rows, axis=0) if rows else np.zeros(len(FEATURES))
 
 
-def interval_features(rr: np.ndarray) -> list[float]:
+def _interval_features(rr: np.ndarray) -> list[float]:
     """The features of the intervals (n,) between R peaks, in seconds; at least three of them."""
     median, mean, change = np.median(rr), rr.mean(), np.diff(rr)
     return [
@@ -117,43 +110,43 @@ def interval_features(rr: np.ndarray) -> list[float]:
         np.median(np.abs(rr - median)) / median,
         np.sqrt(np.mean(change**2)) / mean,
         np.mean(np.abs(change) > 0.05),
-        shannon_entropy(rr / median),
-        shannon_entropy(change / median),
-        sample_entropy(rr),
+        _shannon_entropy(rr / median),
+        _shannon_entropy(change / median),
+        _sample_entropy(rr),
         np.mean(change[1:] * change[:-1] < 0),
         np.mean((rr[:-1] < 0.85 * median) & (rr[1:] > median)),
     ]
 
 
-def shannon_entropy(values: np.ndarray, width: float = 0.05) -> float:
-    """Entropy of values (n,) in classes of `width`, against that of n different ones: 0 to 1."""
-    counts = np.unique(np.rint(values / width), return_counts=True)[1]
+def _shannon_entropy(values: np.ndarray) -> float:
+    """Entropy of values (n,) in classes 0.05 wide, against that of n different ones: 0 to 1."""
+    counts = np.unique(np.rint(values / 0.05), return_counts=True)[1]
     return stats.entropy(counts) / np.log(len(values))
 
 
-def sample_entropy(rr: np.ndarray, tolerance: float = 0.03, matches: int = 5) -> float:
+def _sample_entropy(rr: np.ndarray) -> float:
     """Coefficient of sample entropy of intervals (n,) in seconds, pairs of length one (Lake and Moorman 2011).
 
-    How rarely two intervals that agree within `tolerance` are followed by two that agree, corrected for
-    tolerance and rate. The tolerance grows until there are at least `matches` such pairs.
+    How rarely two intervals that agree within 30 ms are followed by two that agree, corrected for that tolerance and for the
+    rate. The tolerance grows until there are at least five such pairs.
     """
     first, second = np.triu_indices(len(rr) - 1, 1)
     one = np.abs(rr[first] - rr[second])
     two = np.maximum(one, np.abs(rr[first + 1] - rr[second + 1]))
-    tolerance = max(tolerance, np.sort(two)[:matches][-1])
+    tolerance = max(0.03, np.sort(two)[:5][-1])
     return np.log(np.sum(one <= tolerance) / np.sum(two <= tolerance) * 2 * tolerance / rr.mean())
 
 
-def wave_features(x: np.ndarray, peaks: np.ndarray) -> list[float]:
+def _wave_features(x: np.ndarray, peaks: np.ndarray) -> list[float]:
     """The features of the waves around the R peaks of a prepared record; at least three whole beats."""
-    peaks = whole_beats(x, peaks)
-    beats = cut(x, peaks, -BEFORE, AFTER)
-    height = np.ptp(np.median(cut(x, peaks, *QRS), axis=0))
-    p = level(cut(bandpass(x, None, 15, RATE), peaks, *P_WAVE))
+    peaks = _whole_beats(x, peaks)
+    beats = _cut(x, peaks, -BEFORE, AFTER)
+    height = np.ptp(np.median(_cut(x, peaks, *QRS), axis=0))
+    p = _level(_cut(bandpass(x, None, 15, RATE), peaks, *P_WAVE))
     noise = p.var(axis=0, ddof=1).mean()
     common = max(p.mean(axis=0).var() - noise / len(p), 0)  # variance of the mean without its share of noise
     place = p.argmax(axis=1) / RATE
-    tremble = cut(bandpass(x, 4, 9, RATE), peaks, *ATRIA)
+    tremble = _cut(bandpass(x, 4, 9, RATE), peaks, *ATRIA)
     return [
         np.log(np.sqrt(common) / height + 0.003),
         common / (common + noise),
@@ -163,17 +156,17 @@ def wave_features(x: np.ndarray, peaks: np.ndarray) -> list[float]:
     ]
 
 
-def whole_beats(x: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _whole_beats(x: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """Those R peaks whose beat lies wholly inside x."""
     return peaks[(peaks >= round(BEFORE * RATE)) & (peaks < len(x) - round(AFTER * RATE))]
 
 
-def cut(x: np.ndarray, peaks: np.ndarray, start: float, stop: float) -> np.ndarray:
+def _cut(x: np.ndarray, peaks: np.ndarray, start: float, stop: float) -> np.ndarray:
     """What lies `start` to `stop` seconds from each R peak: (beats, samples)."""
     return x[peaks[:, None] + np.arange(round(start * RATE), round(stop * RATE))]
 
 
-def level(x: np.ndarray) -> np.ndarray:
+def _level(x: np.ndarray) -> np.ndarray:
     """Each row of x minus the line through its ends, which are averaged over 16 ms."""
     left, right = x[:, :4].mean(axis=1, keepdims=True), x[:, -4:].mean(axis=1, keepdims=True)
     return x - left - (right - left) * np.linspace(0, 1, x.shape[1])

@@ -3,7 +3,7 @@ import pytest
 import pywt
 from wfdb.processing import xqrs_detect
 
-from biosignals.signals.beats import cut_beats, median_beat, most_typical, r_peaks
+from biosignals.signals.beats import median_beat, most_typical, r_peaks
 
 
 def test_agrees_with_wfdb_on_a_real_ecg():
@@ -24,11 +24,19 @@ def test_no_beats_in_a_flat_record():
     assert np.isnan(median_beat(np.zeros((12, 1000)), np.empty(0, int), 100)).all()
 
 
-def test_only_whole_beats_are_cut():
-    x = np.arange(200.0).reshape(2, 100)
-    beats = cut_beats(x, np.array([5, 50, 98]), sampling_rate=100, before=0.1, after=0.2)
-    assert beats.shape == (1, 2, 30)
-    np.testing.assert_array_equal(beats[0], x[:, 40:70])
+def test_neurokits_peaks_are_the_same_beats():
+    ecg = pywt.data.ecg() / 200.0
+    np.testing.assert_allclose(r_peaks(ecg, 360, "neurokit"), r_peaks(ecg, 360), atol=0.03 * 360)
+    assert len(r_peaks(np.empty(0), 360, "neurokit")) == 0
+    with pytest.raises(ValueError, match="energy or neurokit"):
+        r_peaks(ecg, 360, "ssf")
+
+
+def test_only_whole_beats_count():
+    x = np.arange(200.0).reshape(2, 100) ** 2
+    one = median_beat(x, np.array([5, 50, 98]), sampling_rate=100, before=0.1, after=0.2)
+    assert one.shape == (2, 30)
+    np.testing.assert_array_equal(one, median_beat(x, np.array([50]), 100, 0.1, 0.2))
 
 
 def test_median_beat_ignores_one_odd_beat_and_starts_from_the_pr_level():

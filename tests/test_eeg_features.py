@@ -31,11 +31,9 @@ def test_deviation_line_length_and_correlation_follow_their_formulas():
     np.testing.assert_allclose(table["correlation"], np.mean(pairs, axis=1))
 
 
-def test_flat_windows_have_finite_features_and_batches_make_no_difference():
+def test_flat_windows_have_finite_features():
     x = np.concatenate([np.zeros((1, 3, 640)), np.random.default_rng(2).normal(0, 9, (6, 3, 640))])
-    table = eeg_features(x, RATE, batch=2)
-    assert np.isfinite(table).all(axis=None)
-    np.testing.assert_allclose(table, eeg_features(x, RATE))
+    assert np.isfinite(eeg_features(x, RATE)).all(axis=None)
 
 
 def test_a_rate_too_low_is_refused():

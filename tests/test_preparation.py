@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biosignals.caching import Cache
 from biosignals.data import preparation
 from biosignals.data.recordings import Recordings
 from biosignals.signals import scalogram
@@ -80,6 +81,23 @@ def test_features_are_the_same_however_many_records_are_read_at_a_time(monkeypat
     np.testing.assert_allclose(found, np.stack([whole.mean((1, 2)), whole.max((1, 2))], axis=1), rtol=1e-6)
 
 
+def test_features_are_computed_once_and_only_of_what_is_a_recordings_own(tmp_path, monkeypatch):
+    def energy(signals, sampling_rate, lengths, power):
+        return [[(row[0, :own] ** power).sum()] for row, own in zip(signals, lengths, strict=True)]
+
+    def extract(power):
+        return preparation.extract_features(source, energy, Cache(tmp_path), padded=True, power=power)
+
+    source = recordings((300, 250, 90))
+    found = extract(2)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], np.square(source.physical()).sum((1, 2)), rtol=1e-5)
+    monkeypatch.setattr(Recordings, "physical", None)  # nothing can be computed from here on
+    assert np.array_equal(extract(2), found)
+    with pytest.raises(TypeError, match="not callable"):
+        extract(3)
+
+
 def test_only_whole_counts_are_resampled():
     source = recordings()
     floats = Recordings("x", source.physical(), 1.0, "mV", 100.0, ("I",), source.table)
@@ -93,14 +111,14 @@ def test_records_become_pictures_with_their_rows_as_channels():
     table = pd.DataFrame({"subject": range(5), "samples": 100, "fold": 1}, index=list("abcde"))
     leads = tuple(f"lead {i}" for i in range(12))
     source = Recordings("ptb-xl", signals, 0.001, "mV", 100.0, leads, table)
-    found = preparation.record_images(source, height=20, width=24, batch=2)
+    found = preparation.record_images(source, height=20, width=24)
     assert found.signals.shape == (5, 20, 24) and found.signals.dtype == np.int16
     assert (
         found.sampling_rate == 20
         and set(found.table.samples) == {24}
         and list(found.table.index) == list("abcde")
     )
-    np.testing.assert_allclose(found.physical(), record_image(source.physical(), 20, 24)[:, 0], atol=0.0006)
+    np.testing.assert_allclose(found.physical(), record_image(source.physical(), 20, 24), atol=0.0006)
 
 
 def two_leads(lengths=(300, 250, 200), rate=100.0):
@@ -111,7 +129,7 @@ def two_leads(lengths=(300, 250, 200), rate=100.0):
 
 def test_scalograms_are_rows_of_each_lead_in_the_recordings_unit():
     source, hertz = two_leads((300, 300, 300)), np.array([25, 12.5, 5])
-    found = preparation.scalograms(source, hertz, "cmor1.5-1.0", bins=60, batch=2)
+    found = preparation.scalograms(source, hertz, "cmor1.5-1.0", bins=60)
     assert found.channels == ("I 25 Hz", "I 12.5 Hz", "I 5 Hz", "II 25 Hz", "II 12.5 Hz", "II 5 Hz")
     assert (
         found.signals.dtype == np.float32 and found.sampling_rate == 20 and (found.table.samples == 60).all()

@@ -15,6 +15,10 @@ def drawn(*bumps, samples=75, runoff=0.3):
     return x * np.clip(time / 6, 0, 1) * np.clip((samples - 1 - time) / 6, 0, 1)
 
 
+def type_of(pulse):
+    return str(pulses.pulse_types(np.asarray(pulse)[None], np.array([len(pulse)]))[0])
+
+
 EXAMPLES = {
     "one late peak": ("1", drawn((1, 34, 12))),
     "one early peak": ("1L", drawn((1, 16, 8))),
@@ -38,14 +42,14 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_shape_has_its_type(name):
     expected, pulse = EXAMPLES[name]
-    assert pulses.pulse_type(pulse) == expected
+    assert type_of(pulse) == expected
 
 
 @settings(max_examples=30)
 @given(st.sampled_from(sorted(EXAMPLES)), st.floats(1e-3, 1e5))
 def test_the_unit_does_not_matter(name, factor):
     expected, pulse = EXAMPLES[name]
-    assert pulses.pulse_type(factor * pulse) == expected
+    assert type_of(factor * pulse) == expected
 
 
 def test_many_pulses_at_once_get_the_types_of_each_alone():
@@ -64,7 +68,7 @@ def test_every_pulse_that_rises_has_one_of_the_five_types_as_told_by_its_peaks(b
     pulse = drawn(*bumps, samples=samples)
     if pulse.max() < 0.05:
         return
-    found = pulses.pulse_type(pulse)
+    found = type_of(pulse)
     assert found in pulses.TYPES
     low_pass = signal.butter(5, 10 / 50)  # another form of the same filter
     smooth = signal.filtfilt(*low_pass, pulse / pulse.max())
@@ -82,7 +86,6 @@ def test_every_pulse_that_rises_has_one_of_the_five_types_as_told_by_its_peaks(b
     "pulse, error",
     [
         (np.hanning(18), "19 samples or more"),
-        (np.zeros((2, 60)), "one row"),
         (np.full(60, 0.5), "constant"),
         (np.where(np.arange(60) == 7, np.nan, np.hanning(60)), "1 samples that are NaN"),
         (-np.hanning(60), "does not rise above zero"),
@@ -90,7 +93,7 @@ def test_every_pulse_that_rises_has_one_of_the_five_types_as_told_by_its_peaks(b
 )
 def test_what_is_no_pulse_is_refused(pulse, error):
     with pytest.raises(ValueError, match=error):
-        pulses.pulse_type(pulse)
+        type_of(pulse)
 
 
 def wave(sampling_rate, seconds=30, cycle=0.8, drift=True):
@@ -109,7 +112,7 @@ def test_pulses_are_cut_from_foot_to_foot_at_100_hz(sampling_rate):
     np.testing.assert_allclose((starts / 100 - 0.4 + 0.4) % 0.8 - 0.4, 0, atol=0.03)
     for pulse in found[1:-1]:
         assert pulse.max() == 1 and abs(pulse[0]) < 1e-6 and abs(len(pulse) - 80) <= 2
-        assert pulses.pulse_type(pulse) == "1L"
+        assert type_of(pulse) == "1L"
 
 
 def test_feet_are_those_of_the_undrifted_wave():

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import pywt
 import torch
-from scipy.special import eval_hermite, factorial2
 
 from biosignals.signals import scalogram
 
-WAVELETS = ["cmor1.5-1.0", "cmor1.0-0.5", "mexh", *(f"gaus{order}" for order in range(1, 9))]
+WAVELETS = ["cmor1.5-1.0", "cmor1.0-0.5", "mexh"]
 
 
 def wavelet_in_time(name, t):
@@ -16,11 +15,7 @@ def wavelet_in_time(name, t):
     if name.startswith("cmor"):
         bandwidth, centre = map(float, name[4:].split("-"))
         return np.exp(-(t**2) / bandwidth + 2j * pi * centre * t) / sqrt(pi * bandwidth)
-    if name == "mexh":
-        return 2 / sqrt(3 * sqrt(pi)) * (1 - t**2) * np.exp(-(t**2) / 2)
-    order = int(name[4:])
-    sign = (-1) ** (order + order // 2)
-    return sign * eval_hermite(order, t) * np.exp(-(t**2)) / sqrt(sqrt(pi / 2) * factorial2(2 * order - 1))
+    return 2 / sqrt(3 * sqrt(pi)) * (1 - t**2) * np.exp(-(t**2) / 2)
 
 
 def transform_in_time(x, scales, wavelet, moments, sample=1.0):
@@ -32,9 +27,9 @@ def transform_in_time(x, scales, wavelet, moments, sample=1.0):
     ])  # fmt: skip
 
 
-def safe_scales(wavelet, largest, count=6):
+def safe_scales(largest):
     """Scales at which no wavelet's spectrum reaches half the sampling rate, so that sums over samples are integrals."""
-    return np.geomspace(10 / pi if wavelet.startswith("gaus") else 4, largest, count)
+    return np.geomspace(4, largest, 6)
 
 
 def distance(found, expected):
@@ -46,13 +41,11 @@ def distance(found, expected):
 @pytest.mark.parametrize("wavelet", WAVELETS)
 def test_any_signal_has_the_transform_that_the_formula_gives_borders_included(wavelet, samples, bins):
     x = np.random.default_rng(0).normal(size=samples)
-    scales = safe_scales(wavelet, min(samples * pywt.central_frequency(wavelet), 200))
-    found = scalogram.wavelet_transform(torch.tensor(x), scales, wavelet, bins)
-    expected = transform_in_time(x, scales, wavelet, scalogram.times(samples, bins))
-    assert found.shape == (6, bins) and found.is_complex() == wavelet.startswith("cmor")
+    scales = safe_scales(min(samples * pywt.central_frequency(wavelet), 200))
+    found = scalogram.scalogram(torch.tensor(x), scales, wavelet, bins)
+    expected = np.abs(transform_in_time(x, scales, wavelet, scalogram.times(samples, bins)))
+    assert found.shape == (6, bins) and found.dtype == torch.float32
     assert distance(found, expected) < 1e-4
-    picture = scalogram.scalogram(torch.tensor(x), scales, wavelet, bins)
-    assert picture.dtype == torch.float32 and distance(picture, np.abs(expected)) < 1e-4
 
 
 def test_a_sinusoid_has_its_analytic_transform_away_from_the_borders():
@@ -60,10 +53,9 @@ def test_a_sinusoid_has_its_analytic_transform_away_from_the_borders():
     moments = scalogram.times(1000, 128)
     wave = np.cos(2 * pi * hertz * np.arange(1000) / rate)
     response = np.exp(-1.5 / 4 * (2 * pi * (scales * hertz / rate - 1)) ** 2)
-    expected = (np.sqrt(scales) * response / 2)[:, None] * np.exp(2j * pi * hertz * moments / rate)
-    found = scalogram.wavelet_transform(torch.tensor(wave), scales, "cmor1.5-1.0", 128).numpy()
+    found = scalogram.scalogram(torch.tensor(wave), scales, "cmor1.5-1.0", 128)
     inside = (moments > 150) & (moments < 850)
-    assert distance(found[:, inside], expected[:, inside]) < 1e-3
+    assert distance(found[:, inside], (np.sqrt(scales) * response / 2)[:, None]) < 1e-3
 
 
 def test_a_gaussian_has_its_analytic_transform_by_the_mexican_hat():
@@ -74,8 +66,8 @@ def test_a_gaussian_has_its_analytic_transform_by_the_mexican_hat():
     variance = width**2 + scales[:, None] ** 2
     away = (moments - middle) ** 2 / variance
     size = 2 / sqrt(3 * sqrt(pi)) * sqrt(2 * pi) * width * scales[:, None] ** 2.5 / variance**1.5
-    found = scalogram.wavelet_transform(torch.tensor(x), scales, "mexh", 75)
-    assert distance(found, size * (1 - away) * np.exp(-away / 2)) < 1e-3
+    found = scalogram.scalogram(torch.tensor(x), scales, "mexh", 75)
+    assert distance(found, np.abs(size * (1 - away) * np.exp(-away / 2))) < 1e-3
 
 
 def chirp(t):
@@ -85,19 +77,17 @@ def chirp(t):
 
 @pytest.mark.parametrize("wavelet", WAVELETS)
 def test_a_chirps_transform_is_its_integral_and_pywts_is_further_away(wavelet):
-    scales, moments = safe_scales(wavelet, 40), np.arange(512.0)
+    scales, moments = safe_scales(40), np.arange(512.0)
     expected = transform_in_time(chirp(np.arange(0, 512, 0.125)), scales, wavelet, moments, sample=0.125)
-    samples = chirp(moments)
-    ours = distance(scalogram.wavelet_transform(torch.tensor(samples), scales, wavelet), expected)
-    theirs, _ = pywt.cwt(samples, scales, wavelet)
+    expected, samples = np.abs(expected), chirp(moments)
+    found = scalogram.scalogram(torch.tensor(samples), scales, wavelet)
+    ours = distance(found, expected)
+    theirs = np.abs(pywt.cwt(samples, scales, wavelet)[0])
     discretisation = distance(theirs, expected)
     assert ours < 1e-3
     # PyWavelets takes the wavelet's integral from a table, and places rows of small scales up to half a sample off.
     assert 1e-3 < discretisation < 0.5
-    assert (
-        distance(scalogram.wavelet_transform(torch.tensor(samples), scales, wavelet), theirs)
-        < 1.5 * discretisation
-    )
+    assert distance(found, theirs) < 1.5 * discretisation
 
 
 def test_pywts_magnitudes_of_large_scales_are_ours_when_its_table_is_fine():
@@ -110,8 +100,7 @@ def test_pywts_magnitudes_of_large_scales_are_ours_when_its_table_is_fine():
 @pytest.mark.parametrize("wavelet", WAVELETS)
 def test_scales_and_frequencies_are_pywts(wavelet):
     scales = np.geomspace(2, 90, 20)
-    hertz = scalogram.frequencies(scales, wavelet, 250)
-    np.testing.assert_allclose(hertz, pywt.scale2frequency(wavelet, scales) * 250)
+    hertz = pywt.scale2frequency(wavelet, scales) * 250
     np.testing.assert_allclose(scalogram.scales_for(hertz, wavelet, 250), scales)
 
 
@@ -132,7 +121,7 @@ def test_scales_in_any_order_give_rows_in_that_order():
 
 
 def test_columns_are_the_middles_of_equal_cells():
-    np.testing.assert_allclose(scalogram.times(68), np.arange(68))
+    np.testing.assert_allclose(scalogram.times(68, 68), np.arange(68))
     np.testing.assert_allclose(scalogram.times(10, 2), [2.0, 7.0])
     x = torch.zeros(1000)
     x[700] = 1

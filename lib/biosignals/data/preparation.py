@@ -20,10 +20,11 @@ from biosignals.signals.pulses import SAMPLING_RATE as RATE
 from biosignals.signals.scalogram import scales_for, scalogram
 from biosignals.signals.windows import standardise, window_starts
 
-BLOCK = 4096  # recordings that features are made of at a time
+BATCH = 64  # recordings that are changed at a time
+BLOCK = 512  # recordings that features are made of at a time
 
 
-def resample(recordings: Recordings, sampling_rate: float, batch: int = 256) -> Recordings:
+def resample(recordings: Recordings, sampling_rate: float) -> Recordings:
     """The same recordings at another sampling rate, low-passed first where it is lower: int16 in memory, rounded.
 
     Raises ValueError for recordings that are not int16 and for rates that are no whole numbers of Hz.
@@ -32,9 +33,9 @@ def resample(recordings: Recordings, sampling_rate: float, batch: int = 256) -> 
         raise ValueError(f"expected int16 recordings, not {recordings.signals.dtype}")
     parts = [
         filters.resample(
-            recordings.signals[i : i + batch].astype(np.float32), recordings.sampling_rate, sampling_rate
+            recordings.signals[i : i + BATCH].astype(np.float32), recordings.sampling_rate, sampling_rate
         )
-        for i in range(0, len(recordings), batch)
+        for i in range(0, len(recordings), BATCH)
     ]
     signals = np.concatenate([np.clip(np.rint(part), -32767, 32767).astype(np.int16) for part in parts])
     samples = np.ceil(recordings.table["samples"] * sampling_rate / recordings.sampling_rate).astype("int64")
@@ -65,35 +66,42 @@ def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordin
 
 
 def extract_features(
-    recordings: Recordings, describe: Callable, cache: Cache | None = None, **options: Any
+    recordings: Recordings, describe: Callable, cache: Cache | None = None, padded: bool = False, **options: Any
 ) -> np.ndarray:
-    """Features of all recordings, float32 (recordings, features), 4,096 recordings at a time; computed once with a cache.
+    """Features of all recordings: float32 (recordings, features); computed once with a cache.
 
-    describe: of signals (n, channels, samples) in the recordings' unit and their sampling rate makes a table with a row for each,
-    as `ecg_features` and `eeg_features` do; options: its other arguments. Raises what it raises.
+    describe: makes a table or an array, a row for each, of signals (n, channels, samples) in the recordings' unit and
+    their sampling rate, as `ecg_features`, `eeg_features`, `rhythm_features` and `rr_intervals` do; options: its other
+    arguments. padded: it also takes `lengths` (n,), the samples that are each recording's own. Raises what it raises.
     """
-    parts = []
-    for start in tqdm(range(0, len(recordings), BLOCK), desc="features", leave=False):
-        signals = recordings.physical(np.arange(start, min(start + BLOCK, len(recordings))))
-        found = caching.call(cache, describe, signals, recordings.sampling_rate, **options)
-        parts.append(found.to_numpy(np.float32))
-    return np.concatenate(parts)
+    own = recordings.table["samples"].to_numpy()
+
+    def compute() -> np.ndarray:
+        parts = []
+        for start in tqdm(range(0, len(recordings), BLOCK), desc="features", leave=False):
+            rows = np.arange(start, min(start + BLOCK, len(recordings)))
+            lengths = {"lengths": own[rows]} if padded else {}
+            found = describe(recordings.physical(rows), recordings.sampling_rate, **lengths, **options)
+            parts.append(np.asarray(found, dtype=np.float32))
+        return np.concatenate(parts)
+
+    signals = caching.Rows(recordings.signals, np.arange(len(recordings)))
+    about = recordings.scale, recordings.sampling_rate, own if padded else None, options
+    return caching.fetch(cache, (caching.Local(describe), describe.__qualname__, signals, *about), compute)
 
 
-def record_images(
-    recordings: Recordings, height: int = 182, width: int = 256, batch: int = 256
-) -> Recordings:
-    """Each record as one grey picture (see `signals.pictures`), its rows as channels: int16 (n, height, width).
+def record_images(recordings: Recordings, height: int = 182, width: int = 256) -> Recordings:
+    """Each record as one grey picture (see `signals.images`), its rows as channels: int16 (n, height, width).
 
     The second and third image that nets for photographs expect would be copies and are left out: a net on one image
     computes the same with the sum of their weights. In thousandths of a picture's standard deviation; time runs
     down the rows, whose rate is `sampling_rate`, leads run across.
     """
     pictures = np.empty((len(recordings), height, width), dtype=np.int16)
-    for i in range(0, len(recordings), batch):
-        records = recordings.physical(np.arange(i, min(i + batch, len(recordings))))
-        counts = np.rint(1000 * record_image(records, height, width)[:, 0])
-        pictures[i : i + batch] = np.clip(counts, -32767, 32767)
+    for i in range(0, len(recordings), BATCH):
+        records = recordings.physical(np.arange(i, min(i + BATCH, len(recordings))))
+        counts = np.rint(1000 * record_image(records, height, width))
+        pictures[i : i + BATCH] = np.clip(counts, -32767, 32767)
     return replace(
         recordings, signals=pictures, scale=0.001, unit="SD",
         sampling_rate=recordings.sampling_rate * height / recordings.signals.shape[2],
@@ -102,11 +110,7 @@ def record_images(
 
 
 def scalograms(
-    recordings: Recordings,
-    frequencies: np.ndarray,
-    wavelet: str = "cmor1.5-1.0",
-    bins: int = 128,
-    batch: int = 64,
+    recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128
 ) -> Recordings:
     """The magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
 
@@ -127,8 +131,8 @@ def scalograms(
     own = recordings.table["samples"].to_numpy()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     signals = np.empty((len(recordings), len(recordings.channels) * len(frequencies), bins), dtype=np.float32)
-    for start in tqdm(range(0, len(recordings), batch), desc="scalograms", leave=False):
-        rows = np.arange(start, min(start + batch, len(recordings)))
+    for start in tqdm(range(0, len(recordings), BATCH), desc="scalograms", leave=False):
+        rows = np.arange(start, min(start + BATCH, len(recordings)))
         centred = _centred(recordings.physical(rows), own[rows])
         pictures = scalogram(torch.from_numpy(centred).to(device), scales, wavelet, bins)
         signals[rows] = pictures.flatten(1, 2).cpu().numpy()

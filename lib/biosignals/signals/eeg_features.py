@@ -8,19 +8,17 @@ BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}
 FLOOR = 1e-3  # uV^2/Hz, so that a flat channel has a logarithm
 
 
-def eeg_features(x: np.ndarray, sampling_rate: float, batch: int = 512) -> pd.DataFrame:
-    """Describe windows, float (N, channels, samples) in uV at 60 Hz or more, by features of a channel and how they
-    differ between channels: a row per window.
+def eeg_features(x: np.ndarray, sampling_rate: float) -> pd.DataFrame:
+    """Features of channels and how they differ between channels: float64, a row per window and 25 columns.
 
-    Of each channel: log10 power in four bands (Welch 1967), line length (Esteller et al. 2001), deviation, peak over
+    x: (N, channels, samples) in uV, at 60 Hz or more. Of each channel: log10 power in four bands (Welch 1967), line length (Esteller et al. 2001), deviation, peak over
     deviation, regularity (share of the power in the strongest hertz), log10 of each; of each of these the median, the
     maximum and the spread over channels. Last the mean absolute correlation between channels. Raises ValueError for
     a sampling rate too low for the bands.
     """
     if sampling_rate < 60:
         raise ValueError(f"bands up to 30 Hz need 60 Hz or more, not {sampling_rate:g} Hz")
-    parts = [_describe(x[i : i + batch], sampling_rate) for i in range(0, len(x), batch)]
-    of_channel = np.concatenate([values for values, _ in parts])
+    of_channel, correlation = _describe(x, sampling_rate)
     summaries = {"median": np.median, "maximum": np.max, "spread": np.std}
     names = [*BANDS, "line length", "deviation", "peak", "regularity"]
     table = {
@@ -28,7 +26,7 @@ def eeg_features(x: np.ndarray, sampling_rate: float, batch: int = 512) -> pd.Da
         for i, name in enumerate(names)
         for summary, function in summaries.items()
     }
-    return pd.DataFrame(table | {"correlation": np.concatenate([found for _, found in parts])})
+    return pd.DataFrame(table | {"correlation": correlation})
 
 
 def _describe(x: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,9 +17,9 @@ def bandpass(
 ) -> np.ndarray:
     """Keep what lies between `low` and `high` Hz with a Butterworth filter; None leaves that side open.
 
-    x: (..., samples). `zero_phase` filters forwards and backwards: no delay, twice the order, but not causal.
-    The causal filter starts as if the first value had always been there. Raises ValueError for edges that the
-    sampling rate cannot hold.
+    x: (..., samples), returned in its shape and float dtype. `zero_phase` filters forwards and backwards: no delay, twice
+    the order, but not causal. The causal filter starts as if the first value had always been there. Raises ValueError
+    for edges that the sampling rate cannot hold.
     """
     edges = [edge for edge in (low, high) if edge is not None]
     if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
@@ -31,20 +31,8 @@ def bandpass(
     return apply_sections(sections, x, zero_phase)
 
 
-def notch(x: np.ndarray, frequency: float, sampling_rate: float, quality: float = 30) -> np.ndarray:
-    """Take out one frequency (mains hum: 50 or 60 Hz), in a band frequency / quality wide, without delay.
-
-    x: (..., samples). Raises ValueError when the sampling rate cannot hold the frequency.
-    """
-    if not 0 < frequency < sampling_rate / 2:
-        raise ValueError(f"{frequency} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
-    return apply_sections(
-        signal.tf2sos(*signal.iirnotch(frequency, quality, sampling_rate)), x, zero_phase=True
-    )
-
-
 def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:
-    """Run second-order sections over the last axis, keeping float32 as it is."""
+    """Second-order sections (n, 6) run over the last axis of x: (..., samples), float32 stays float32."""
     x = np.asarray(x)
     if zero_phase:
         return signal.sosfiltfilt(sections, x, axis=-1).astype(x.dtype if x.dtype.kind == "f" else float)
@@ -53,42 +41,38 @@ def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.
     return signal.sosfilt(sections, x, axis=-1, zi=start)[0].astype(x.dtype if x.dtype.kind == "f" else float)
 
 
-def remove_baseline(
-    x: np.ndarray, sampling_rate: float, widths: tuple[float, float] = (0.2, 0.6)
-) -> np.ndarray:
+def remove_baseline(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Subtract the slow wander under an ECG: a median over 0.2 s drops the QRS, one over 0.6 s then drops P and T.
 
-    x: (..., samples); `widths` in seconds. After de Chazal et al. (2004).
+    x: (..., samples), returned in its shape and dtype. After de Chazal et al. (2004).
     """
     baseline = np.asarray(x)
-    for width in widths:
+    for width in (0.2, 0.6):
         samples = 2 * round(width * sampling_rate / 2) + 1
-        baseline = np.apply_along_axis(
-            ndimage.median_filter, -1, baseline, samples, mode="nearest"
-        )  # 1-D is 10 x faster
+        # In one dimension it is ten times faster than in several.
+        baseline = np.apply_along_axis(ndimage.median_filter, -1, baseline, samples, mode="nearest")
     return x - baseline
 
 
-def denoise_wavelet(
-    x: np.ndarray, wavelet: str = "sym8", levels: int = 4, strength: float = 1.0
-) -> np.ndarray:
+def denoise_wavelet(x: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Shrink small wavelet coefficients, which are mostly noise, towards zero and keep the large ones.
 
-    x: (..., samples), same shape and dtype back. The noise of each signal is read from the median of its finest
+    x: (..., samples), returned in its shape and dtype. Four levels of the symlet 8. The noise of each signal is read from the median of its finest
     coefficients, the threshold is `strength` times sigma * sqrt(2 log samples), soft (Donoho and Johnstone 1994).
     """
     x = np.asarray(x)
-    approximation, *details = pywt.wavedec(x, wavelet, level=levels, axis=-1)
+    approximation, *details = pywt.wavedec(x, "sym8", level=4, axis=-1)
     sigma = np.median(np.abs(details[-1]), axis=-1, keepdims=True) / 0.6745
     threshold = strength * sigma * np.sqrt(2 * np.log(x.shape[-1]))
     details = [np.sign(d) * np.maximum(np.abs(d) - threshold, 0) for d in details]
-    return pywt.waverec([approximation, *details], wavelet, axis=-1)[..., : x.shape[-1]].astype(x.dtype)
+    return pywt.waverec([approximation, *details], "sym8", axis=-1)[..., : x.shape[-1]].astype(x.dtype)
 
 
 def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray:
     """Change the sampling rate, with the low-pass filter that keeps higher frequencies from folding back.
 
-    x: (..., samples) to (..., ceil(samples * new_rate / sampling_rate)). The rates must be whole numbers of Hz.
+    x: (..., samples). Returns (..., ceil(samples * new_rate / sampling_rate)) in its float dtype. Raises ValueError for
+    rates that are no whole numbers of Hz.
     """
     if sampling_rate != int(sampling_rate) or new_rate != int(new_rate) or new_rate <= 0:
         raise ValueError(f"rates must be whole numbers of Hz above zero, not {sampling_rate} and {new_rate}")
@@ -100,8 +84,8 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
     )
 
 
-def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float, low: float = 2, high: float = 30) -> float:
-    """Seconds by which y follows x, to a fraction of a sample: the slope of their cross-spectrum's phase, low to high Hz.
+def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float) -> float:
+    """Seconds by which y follows x, to a fraction of a sample: the slope of their cross-spectrum's phase, 2 to 30 Hz.
 
     x, y: (..., samples) with the same content; many signals are averaged. Positive when y is later.
     """
@@ -109,6 +93,6 @@ def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float, low: float = 2, hi
     segment = min(samples, int(4 * sampling_rate))
     frequency, cross = signal.csd(x, y, sampling_rate, nperseg=segment, axis=-1)
     cross = cross.reshape(-1, len(frequency)).sum(axis=0)
-    band = (frequency >= low) & (frequency <= high)
+    band = (frequency >= 2) & (frequency <= 30)
     angle, weight = np.unwrap(np.angle(cross[band])), np.abs(cross[band])
     return float(-np.average(angle / frequency[band], weights=weight) / (2 * np.pi))

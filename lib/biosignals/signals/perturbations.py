@@ -10,6 +10,8 @@ def drop_lead(x: np.ndarray, lead: int) -> np.ndarray:
     return x
 
 
-def add_noise(x: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
-    """A copy of x, (N, leads, samples), with white noise of standard deviation `level`, in the unit of x, on every lead."""
-    return x + np.random.default_rng(seed).normal(0, level, x.shape).astype(x.dtype)
+def add_noise(x: np.ndarray, level: float) -> np.ndarray:
+    """A copy of x, (N, leads, samples), with white noise of standard deviation `level`, in the unit of x, on every lead.
+
+    The same noise each time."""
+    return x + np.random.default_rng(0).normal(0, level, x.shape).astype(x.dtype)

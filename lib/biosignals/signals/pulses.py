@@ -16,9 +16,7 @@ SAMPLING_RATE = 100  # Hz, of all pulses
 TYPES = ("1", "2E", "2L", "1L", "3")
 SHORTEST, LONGEST = 40, 200  # samples of a pulse: 150 and 30 beats a minute
 FEWEST = 19  # samples that the zero-phase filter needs
-LOW_PASS = signal.butter(
-    5, 10, fs=SAMPLING_RATE, output="sos"
-)  # designed once: pulses are filtered by the thousand
+LOW_PASS = signal.butter(5, 10, fs=SAMPLING_RATE, output="sos")  # designed once: pulses come by the thousand
 
 
 def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
@@ -28,23 +26,22 @@ def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
     fewer than 19 samples, and a rate of 20 Hz or less or of no whole number of Hz.
     """
     ppg = np.asarray(ppg, dtype=np.float64)
-    refuse_unusable(ppg, "signal")
+    _refuse_unusable(ppg, "signal")
     x = bandpass(ppg, None, 10, sampling_rate, order=5)
     return x if sampling_rate == SAMPLING_RATE else resample(x, sampling_rate, SAMPLING_RATE)
 
 
-def feet(ppg: np.ndarray, sampling_rate: float = SAMPLING_RATE) -> np.ndarray:
+def feet(ppg: np.ndarray) -> np.ndarray:
     """Where pulses begin: minima at least 0.4 s apart and deeper than a third of a typical pulse.
 
-    ppg: (samples,), upright and smooth, any unit. Returns positions in samples, int64; empty for a flat signal.
+    ppg: (samples,) at 100 Hz, upright and smooth, any unit. Returns positions in samples, int64; empty for a flat signal.
     """
     ppg = np.asarray(ppg, dtype=np.float64)
-    apart = max(round(SHORTEST / SAMPLING_RATE * sampling_rate), 1)
-    beats = bandpass(ppg, 0.5, None, sampling_rate)  # without the slow drift, whose size says nothing
+    beats = bandpass(ppg, 0.5, None, SAMPLING_RATE)  # without the slow drift, whose size says nothing
     depth = np.subtract(*np.percentile(beats, [90, 10])) / 3
     if depth < 1e-9 * np.abs(ppg).max(initial=0) or depth == 0:
         return np.empty(0, dtype=np.int64)
-    return signal.find_peaks(-ppg, distance=apart, prominence=depth)[0].astype(np.int64)
+    return signal.find_peaks(-ppg, distance=SHORTEST, prominence=depth)[0].astype(np.int64)
 
 
 def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -85,13 +82,6 @@ def pulses(ppg: np.ndarray, sampling_rate: float) -> tuple[list[np.ndarray], np.
     )
 
 
-def pulse_type(pulse: np.ndarray) -> str:
-    """The type of one pulse, (samples,), by the rule: one of TYPES. See `pulse_types`."""
-    pulse = np.asarray(pulse, dtype=np.float64)
-    refuse_unusable(pulse, "pulse")
-    return str(pulse_types(pulse[None], np.array([len(pulse)]))[0])
-
-
 def pulse_types(pulses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The type of each pulse by the rule: str (N,), of TYPES.
 
@@ -102,14 +92,14 @@ def pulse_types(pulses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     for length in np.unique(lengths):  # pulses of one length are filtered at once
         rows = np.flatnonzero(lengths == length)
         for row in rows:
-            refuse_unusable(pulses[row, :length], f"pulse {row}")
-        x = scaled(pulses[rows, :length].astype(np.float64), rows)
-        x = scaled(apply_sections(LOW_PASS, x, zero_phase=True), rows)
-        types[rows] = [type_of(pulse) for pulse in x]
+            _refuse_unusable(pulses[row, :length], f"pulse {row}")
+        x = _scaled(pulses[rows, :length].astype(np.float64), rows)
+        x = _scaled(apply_sections(LOW_PASS, x, zero_phase=True), rows)
+        types[rows] = [_type_of(pulse) for pulse in x]
     return types
 
 
-def scaled(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _scaled(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Pulses (n, samples), each divided by its maximum; ValueError for one that does not rise above zero."""
     highest = x.max(axis=-1, keepdims=True)
     if (highest <= 0).any():
@@ -120,7 +110,7 @@ def scaled(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return x / highest
 
 
-def type_of(pulse: np.ndarray) -> str:
+def _type_of(pulse: np.ndarray) -> str:
     """The rule, for a pulse that is smooth and has maximum 1.
 
     The released rule also counts the peaks and troughs close to the two peaks of 2L; whatever these counts
@@ -130,46 +120,46 @@ def type_of(pulse: np.ndarray) -> str:
         return "3"
     tall, _ = signal.find_peaks(pulse, prominence=0.004, height=0.35)
     if len(tall) == 1:
-        return type_of_one_peak(pulse, tall[0])
+        return _type_of_one_peak(pulse, tall[0])
     if len(tall) == 2:
-        return type_of_two_peaks(pulse, *tall)
+        return _type_of_two_peaks(pulse, *tall)
     return "3"
 
 
-def type_of_one_peak(pulse: np.ndarray, peak: int) -> str:
+def _type_of_one_peak(pulse: np.ndarray, peak: int) -> str:
     if peak > 25:
         return "1"
-    peaks, troughs = extremes(pulse, 0, len(pulse))
+    peaks, troughs = _extremes(pulse, 0, len(pulse))
     return "1L" if len(peaks) <= 2 and len(troughs) <= 1 else "3"
 
 
-def type_of_two_peaks(pulse: np.ndarray, first: int, second: int) -> str:
+def _type_of_two_peaks(pulse: np.ndarray, first: int, second: int) -> str:
     if not 20 <= second - first <= 65 or first > 25:
         return "3"
     if pulse[first] - pulse[second] > 0.1:  # the second is clearly lower
-        peaks, troughs = extremes(pulse, 10, 85)
-        if len(notches(pulse, first, second, extremes(pulse, 0, len(pulse))[1])) == 1:
+        peaks, troughs = _extremes(pulse, 10, 85)
+        if len(_notches(pulse, first, second, _extremes(pulse, 0, len(pulse))[1])) == 1:
             return "2L" if len(peaks) <= 2 and len(troughs) <= 1 else "3"
         return "1L" if len(peaks) <= 2 else "3"
-    peaks, troughs = extremes(pulse, 0, 80)
-    notch = notches(pulse, first, second, troughs)
+    peaks, troughs = _extremes(pulse, 0, 80)
+    notch = _notches(pulse, first, second, troughs)
     if len(peaks) > 2 or len(troughs) > 1 or len(notch) != 1:
         return "3"
     return "3" if pulse[notch[0]] < min(pulse[first], pulse[second]) - 0.15 else "2E"
 
 
-def extremes(pulse: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+def _extremes(pulse: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """Peaks and troughs of any size strictly between samples `start` and `stop` - 1: positions."""
     part = pulse[start:stop]
     return signal.find_peaks(part)[0] + start, signal.find_peaks(-part)[0] + start
 
 
-def notches(pulse: np.ndarray, first: int, second: int, troughs: np.ndarray) -> np.ndarray:
+def _notches(pulse: np.ndarray, first: int, second: int, troughs: np.ndarray) -> np.ndarray:
     """The troughs between two peaks that lie below the second one."""
     return troughs[(troughs > first) & (troughs < second) & (pulse[troughs] < pulse[second])]
 
 
-def refuse_unusable(x: np.ndarray, what: str) -> None:
+def _refuse_unusable(x: np.ndarray, what: str) -> None:
     """ValueError for a signal that is no row of finite numbers, too short for the filter, or constant."""
     if x.ndim != 1 or len(x) < FEWEST:
         raise ValueError(f"{what} of shape {x.shape}: expected one row of {FEWEST} samples or more")
@@ -205,17 +195,17 @@ def fit_width(pulses: np.ndarray, lengths: np.ndarray, width: int, how: str) -> 
     lengths = lengths.reshape(-1, *[1] * (pulses.ndim - 1))
     if how == "crop-or-pad":
         place = np.maximum(lengths - width, 0) // 2 + np.arange(width)
-        return np.where(place < lengths, take(pulses, np.minimum(place, lengths - 1)), pulses.dtype.type(0))
+        return np.where(place < lengths, _take(pulses, np.minimum(place, lengths - 1)), pulses.dtype.type(0))
     if how == "resample":
         place = (lengths - 1) * np.linspace(0, 1, width)
         before = np.floor(place).astype(int)
         share = place - before
         after = np.minimum(before + 1, lengths - 1)
-        return ((1 - share) * take(pulses, before) + share * take(pulses, after)).astype(pulses.dtype)
+        return ((1 - share) * _take(pulses, before) + share * _take(pulses, after)).astype(pulses.dtype)
     raise ValueError(f"no way named {how!r} to fit a width: choose crop-or-pad or resample")
 
 
-def take(pulses: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _take(pulses: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The samples `places` (N, 1..., width) of pulses (N, ..., samples)."""
     return np.take_along_axis(
         pulses, np.broadcast_to(places, (*pulses.shape[:-1], places.shape[-1])), axis=-1

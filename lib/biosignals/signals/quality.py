@@ -9,16 +9,16 @@ from biosignals.signals.filters import bandpass
 
 
 def baseline_drift(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """How much the worst lead wanders below 0.5 Hz: (N, leads, samples) to (N,), standard deviation in the unit of x."""
+    """How much the worst lead wanders below 0.5 Hz: (N,), a standard deviation in the unit of x, (N, leads, samples)."""
     return bandpass(x, None, 0.5, sampling_rate).std(axis=-1).max(axis=-1)
 
 
-def static_noise(x: np.ndarray, sampling_rate: float, above: float = 35) -> np.ndarray:
-    """How much the worst lead trembles `above` some Hz between the beats: (N, leads, samples) to (N,), in the unit of x.
+def static_noise(x: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """How much the worst lead trembles above 35 Hz between the beats: (N,), in the unit of x, (N, leads, samples).
 
     A standard deviation read from the median of absolute values, which the short QRS complexes hardly move.
     """
-    fast = bandpass(x, above, None, sampling_rate)
+    fast = bandpass(x, 35, None, sampling_rate)
     return (np.median(np.abs(fast), axis=-1) / 0.6745).max(axis=-1)
 
 
@@ -32,7 +32,10 @@ def einthoven_error(x: np.ndarray) -> np.ndarray:
 
 
 def copies(x: np.ndarray, names: pd.Index) -> pd.Series:
-    """Recordings whose samples all equal another's: the name of each, and a number for the group it belongs to."""
+    """Recordings whose samples all equal another's: the name of each, and a number for the group it belongs to.
+
+    x: (N, leads, samples); names: N of them.
+    """
     digests = pd.Series(
         [hashlib.sha256(np.ascontiguousarray(record)).hexdigest() for record in x], index=names
     )

@@ -15,7 +15,7 @@ times, which is then as short as the picture is wide, and multiply only where a 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, factorial, gcd, log, pi, sqrt
+from math import ceil, gcd, log, pi, sqrt
 
 import numpy as np
 import pywt
@@ -26,47 +26,58 @@ from torch import Tensor
 TOLERANCE = 1e-5  # what of a wavelet, beside its peak, is taken as zero
 ROUNDING = 1e-9  # by which a scale made from a frequency may miss a bound
 CHUNK_BYTES = 2**23  # of coefficients at a time, however many signals: they stay in a processor's cache
-NAMES = "cmorB-C (B the bandwidth, C the centre frequency, as in cmor1.5-1.0), mexh, gaus1 to gaus8"
+NAMES = "cmorB-C (B the bandwidth, C the centre frequency, as in cmor1.5-1.0) and mexh"
 
 
 def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None = None) -> Tensor:
-    """Magnitude of the wavelet transform: float32 (..., scales, bins). Arguments and errors as in `wavelet_transform`."""
-    return _transform(signals, scales, wavelet, bins, magnitude=True)
+    """Magnitude of the continuous wavelet transform of real signals: float32 (..., scales, bins), on their device.
 
-
-def wavelet_transform(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None = None) -> Tensor:
-    """Continuous wavelet transform of real signals (..., samples), on their device: (..., scales, bins).
-
-    Complex64 for `cmorB-C` (complex Morlet), float32 for `mexh` (Mexican hat) and `gaus1` to `gaus8` (derivatives of a
-    Gaussian). Times lie in the middle of `bins` equal cells, between samples where they fall there, as `times` says;
-    without `bins` each sample has its own. Beyond its borders a signal is zero: within a wavelet's length of them
-    coefficients show the border, least where the mean was taken away first.
+    signals: (..., samples). wavelet: `cmorB-C` (complex Morlet) or `mexh` (Mexican hat). scales: (n,), in samples. Times lie
+    in the middle of `bins` equal cells, between samples where they fall there, as `times` says; without `bins` each
+    sample has its own. Beyond its borders a signal is zero: within a wavelet's length of them coefficients show the
+    border, least where the mean was taken away first.
 
     Equal to the integral for signals without content above half the sampling rate. Raises ValueError for unknown
     wavelets, signals with NaN or infinity or that never change, and scales out of bounds: the frequency of the
     smallest must not pass half the sampling rate, a period of the largest must fit into the signal.
     """
-    return _transform(signals, scales, wavelet, bins, magnitude=False)
+    mother = _mother(wavelet)
+    signals = torch.as_tensor(signals, dtype=torch.float32)
+    samples, scales = signals.shape[-1], np.atleast_1d(np.asarray(scales, dtype=float))
+    bins = samples if bins is None else bins
+    _check_scales(scales, wavelet, samples, bins)
+    _check_signals(signals)
+    wide = _padded_bins(samples, bins, mother.reach * scales.max())
+    length = wide * samples // bins
+    ramp = torch.from_numpy(_ramp(length, samples, bins)).to(signals.device)
+    folds = list(_folds(mother, scales, wide, length, signals.device))
+    flat = signals.reshape(-1, samples)
+    pictures = torch.empty(len(flat), len(scales), bins, device=signals.device)
+    size = max(CHUNK_BYTES // (8 * len(scales) * wide), 1)
+    for start in range(0, len(flat), size):
+        spectrum = torch.fft.fft(flat[start : start + size], length) * ramp
+        folded = torch.zeros(len(spectrum), len(scales), wide, dtype=torch.complex64, device=signals.device)
+        for places, rows, weights in folds:
+            folded[:, rows].addcmul_(spectrum[:, None, places], weights)
+        kept = torch.fft.ifft(folded)[..., :bins]
+        # For complex ones in half the time that abs takes on CPUs, which guards overflow.
+        magnitude = kept.real.abs() if mother.real else (kept.real**2 + kept.imag**2).sqrt()
+        pictures[start : start + size] = magnitude
+    return pictures.reshape(*signals.shape[:-1], len(scales), bins)
 
 
 def scales_for(frequencies: np.ndarray, wavelet: str, sampling_rate: float) -> np.ndarray:
-    """Scales (in samples) at which a wavelet is centred on `frequencies` (Hz), by PyWavelets' reckoning."""
+    """Scales (n,), in samples, at which a wavelet is centred on `frequencies` (n,), in Hz, by PyWavelets' reckoning.
+
+    PyWavelets rounds a wavelet's centre frequency to the inverse of its support, 1/16 for `mexh`. Raises ValueError for an
+    unknown wavelet.
+    """
     _mother(wavelet)
     return pywt.central_frequency(wavelet) * sampling_rate / np.asarray(frequencies, dtype=float)
 
 
-def frequencies(scales: np.ndarray, wavelet: str, sampling_rate: float) -> np.ndarray:
-    """Frequencies (Hz) on which a wavelet is centred at `scales` (in samples), as `pywt.scale2frequency` says.
-
-    PyWavelets rounds a wavelet's centre frequency to the inverse of its support, 1/16 for `mexh` and 1/10 for `gaus`.
-    """
-    _mother(wavelet)
-    return pywt.central_frequency(wavelet) * sampling_rate / np.asarray(scales, dtype=float)
-
-
-def times(samples: int, bins: int | None = None) -> np.ndarray:
+def times(samples: int, bins: int) -> np.ndarray:
     """Where a picture's columns lie, in samples from the first one: the middles of `bins` equal cells (bins,)."""
-    bins = bins or samples
     return (np.arange(bins) + 0.5) * samples / bins - 0.5
 
 
@@ -77,16 +88,15 @@ def times(samples: int, bins: int | None = None) -> np.ndarray:
 class Mother:
     """A wavelet at scale 1.
 
-    spectrum: its Fourier transform at angular frequencies, divided by `phase`, so that it is real.
+    spectrum: its Fourier transform at angular frequencies, which is real.
     band: angular frequencies beyond which the spectrum is zero.
     reach: time on either side of its middle beyond which the wavelet is zero.
-    real: whether the wavelet is; its spectrum at negative frequencies is then the conjugate of that at positive ones.
+    real: whether the wavelet is; its spectrum at negative frequencies is then that at positive ones.
     """
 
     spectrum: Callable[[Tensor], Tensor]
     band: tuple[float, float]
     reach: float
-    phase: complex
     real: bool
 
 
@@ -96,8 +106,6 @@ def _mother(name: str) -> Mother:
         return _complex_morlet(*map(float, morlet.groups()))
     if name == "mexh":
         return _mexican_hat()
-    if re.fullmatch("gaus[1-8]", name):
-        return _gaussian_derivative(int(name[4:]))
     raise ValueError(f"unknown wavelet {name!r}; known are {NAMES}")
 
 
@@ -106,63 +114,17 @@ def _complex_morlet(bandwidth: float, centre: float) -> Mother:
     middle, half = 2 * pi * centre, 2 * sqrt(log(1 / TOLERANCE) / bandwidth)
     return Mother(
         spectrum=lambda w: torch.exp(-bandwidth / 4 * (w - middle) ** 2),
-        band=(middle - half, middle + half), reach=sqrt(bandwidth * log(1 / TOLERANCE)), phase=1, real=False,
+        band=(middle - half, middle + half), reach=sqrt(bandwidth * log(1 / TOLERANCE)), real=False,
     )  # fmt: skip
 
 
 def _mexican_hat() -> Mother:
     """2 / sqrt(3 sqrt(pi)) (1 - t^2) exp(-t^2 / 2)"""
     size = 2 / sqrt(3 * sqrt(pi)) * sqrt(2 * pi)
-    return Mother(lambda w: size * w**2 * torch.exp(-(w**2) / 2), band=(-6, 6), reach=6, phase=1, real=True)
-
-
-def _gaussian_derivative(order: int) -> Mother:
-    """The derivative of exp(-t^2), with unit energy; PyWavelets turns the signs of orders 2, 3, 6 and 7."""
-    odd_factorial = factorial(2 * order) / (2**order * factorial(order))  # 1 * 3 * 5 * ... * (2 order - 1)
-    size = sqrt(pi) / sqrt(sqrt(pi / 2) * odd_factorial)
-    return Mother(
-        spectrum=lambda w: size * w**order * torch.exp(-(w**2) / 4),
-        band=(-10, 10), reach=5, phase=1j if order % 2 else 1, real=True,
-    )  # fmt: skip
+    return Mother(lambda w: size * w**2 * torch.exp(-(w**2) / 2), band=(-6, 6), reach=6, real=True)
 
 
 # Transform
-
-
-def _transform(
-    signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None, magnitude: bool
-) -> Tensor:
-    mother = _mother(wavelet)
-    signals = torch.as_tensor(signals, dtype=torch.float32)
-    samples, scales = signals.shape[-1], np.atleast_1d(np.asarray(scales, dtype=float))
-    bins = samples if bins is None else bins
-    _check_scales(scales, wavelet, samples, bins)
-    _check_signals(signals)
-    wide = _padded_bins(samples, bins, mother.reach * scales.max())
-    length = wide * samples // bins
-    ramp = torch.from_numpy(_ramp(length, samples, bins, mother.phase)).to(signals.device)
-    folds = list(_folds(mother, scales, wide, length, signals.device))
-    flat = signals.reshape(-1, samples)
-    dtype = torch.float32 if magnitude or mother.real else torch.complex64
-    pictures = torch.empty(len(flat), len(scales), bins, dtype=dtype, device=signals.device)
-    size = max(CHUNK_BYTES // (8 * len(scales) * wide), 1)
-    for start in range(0, len(flat), size):
-        spectrum = torch.fft.fft(flat[start : start + size], length) * ramp
-        folded = torch.zeros(len(spectrum), len(scales), wide, dtype=torch.complex64, device=signals.device)
-        for places, rows, weights in folds:
-            folded[:, rows].addcmul_(spectrum[:, None, places], weights)
-        kept = torch.fft.ifft(folded)[..., :bins]
-        kept = kept.real if mother.real else kept
-        pictures[start : start + size] = _magnitude(kept) if magnitude else kept
-    return pictures.reshape(*signals.shape[:-1], len(scales), bins)
-
-
-def _magnitude(coefficients: Tensor) -> Tensor:
-    if not coefficients.is_complex():
-        return coefficients.abs()
-    return (
-        coefficients.real**2 + coefficients.imag**2
-    ).sqrt()  # on CPUs half the time of abs, which guards overflow
 
 
 def _padded_bins(samples: int, bins: int, reach: float) -> int:
@@ -175,13 +137,13 @@ def _padded_bins(samples: int, bins: int, reach: float) -> int:
     return unit * next_fast_len(ceil((bins + reach * bins / samples) / unit))
 
 
-def _ramp(length: int, samples: int, bins: int, phase: complex) -> np.ndarray:
+def _ramp(length: int, samples: int, bins: int) -> np.ndarray:
     """What each of a signal's frequencies is multiplied by, whatever the scale: complex64 (length,).
 
-    A shift to the time of the first bin, the wavelets' conjugate phase, and the share of times that are kept.
+    A shift to the time of the first bin, and the share of times that are kept.
     """
     shift = np.exp(2j * pi * np.fft.fftfreq(length) * times(samples, bins)[0])
-    return (shift * np.conj(phase) * bins / samples).astype(np.complex64)
+    return (shift * bins / samples).astype(np.complex64)
 
 
 def _folds(

@@ -6,7 +6,7 @@ import numpy as np
 def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     """Take one piece of every recording, each from its own start.
 
-    x: (N, channels, samples); starts: (N,) integers. Returns a copy, (N, channels, length).
+    x: (N, channels, samples); starts: (N,) integers. Returns a copy, (N, channels, length), in the dtype of x.
     Raises IndexError when a crop would reach past the recording.
     """
     starts = np.asarray(starts)
@@ -17,8 +17,14 @@ def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     return np.stack([record[:, start : start + length] for record, start in zip(x, starts)])
 
 
-def window_starts(samples: int, length: int, step: int) -> np.ndarray:
-    """First samples of windows of `length` each `step` samples, the last flush with the end: int (n,), at least one."""
+def window_starts(samples: int, length: int, step: int, flush: bool = True) -> np.ndarray:
+    """First samples of windows of `length` each `step` samples: int (n,).
+
+    flush: the last window ends with the recording, and one that is shorter than a window has one all the same; else an end
+    that fills no window is left out.
+    """
+    if not flush:
+        return np.arange(0, samples - length + 1, step)
     last = max(samples - length, 0)
     return np.append(np.arange(0, last, step), last)
 
@@ -35,9 +41,10 @@ def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
 
 
 def smooth(scores: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each score and those before it, `width` in all, fewer at the start: float64 (n,) or (n, classes), as `scores`.
+    """Mean of each score and those before it, `width` in all, fewer at the start: float64, in the shape of `scores`.
 
-    Added up in the same order everywhere, so that the same scores give the same mean to the last bit, however long the recording.
+    scores: (n,) or (n, classes). Added up in the same order everywhere, so that the same scores give the same mean to the
+    last bit, however long the recording.
     """
     scores = np.asarray(scores, dtype=np.float64)
     padded = np.concatenate([np.zeros((width - 1, *scores.shape[1:])), scores])

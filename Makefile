@@ -34,7 +34,7 @@ endif
 BIN := $(ENV)/bin
 READY := $(ENV)/complete
 
-.PHONY: help env data run-all book lab test bench publish clean FORCE
+.PHONY: help env data run-all book lab style check test-fast test bench publish clean FORCE
 
 help:  ## list the targets
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -56,6 +56,18 @@ book: $(READY)  ## render the newest run, or else the reference run, without exe
 lab: $(READY)  ## open the chapters in Jupyter Lab
 	$(BIN)/jupyter lab notebooks
 
+style: $(READY)  ## look for faults of style and spelling, in a second or two
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+check: style  ## these, and types, the order of imports and docstrings, in under a minute
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docstrings.py
+
+test-fast: $(READY)  ## run the tests that are not slow, in under two minutes
+	$(BIN)/python -m pytest -m "not slow"
+
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
 
@@ -68,7 +80,7 @@ publish: $(READY)  ## make the finished run of PROFILE=reference the one that th
 	$(BIN)/python -m biosignals.reporting.scoreboard book/reference --readme README.md --anchors book/anchors.csv
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay
-	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache
+	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache .mypy_cache
 
 # The environment's last file says that it is whole: an installation that was cut short starts again.
 $(READY): requirements.lock environment.yml

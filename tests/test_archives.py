@@ -123,12 +123,3 @@ def test_damaged_archives_are_refused(tmp_path):
     archive = make_tar(tmp_path / "short.tgz", [("a", content)])
     archive.write_bytes(archive.read_bytes()[:-20])
     assert_refused(archive, tmp_path, "not unpacked")
-
-
-def test_what_a_killed_unpack_left_is_replaced(tmp_path):
-    archive = make_zip(tmp_path / "set.zip", [("a", b"whole")])
-    (tmp_path / "out.part").mkdir()
-    (tmp_path / "out.part" / "a").write_bytes(b"ha")
-    unpack(archive, tmp_path / "out")
-    assert (tmp_path / "out" / "a").read_bytes() == b"whole"
-    assert not (tmp_path / "out.part").exists()

@@ -117,24 +117,6 @@ def test_recordings_come_with_patient_and_seizures(root):
     np.testing.assert_allclose(eeg.read(recordings[0], 0, 5120), noise(23, 20, 256), atol=0.01)
 
 
-def test_a_patient_comes_with_all_recordings(root):
-    assert {one.name[:5] for one in chbmit.find(root, ["chb01"])[0]} == {"chb01", "chb21"}
-    assert [one.name for one in chbmit.find(root, ["chb21"])[0]] == [
-        one.name for one in chbmit.find(root, ["chb01"])[0]
-    ]
-    assert {one.subject for one in chbmit.find(root, ["chb02"])[0]} == {"chb02"}
-    with pytest.raises(ValueError, match="no subject chb03 in .*chb01, chb02, chb21"):
-        chbmit.find(root, ["chb03"])
-
-
-def test_fewer_channels_find_more_recordings(root):
-    write_recording(root, "chb01_01", labels=["T7-P7", "-", "T8-P8", "-"])
-    assert "chb01_01" not in {one.name for one in chbmit.find(root)[0]}
-    recordings, excluded = chbmit.find(root, channels=chbmit.BEHIND_THE_EAR)
-    assert excluded.empty and len(recordings) == 6
-    assert {one.channels for one in recordings} == {("T7-P7", "T8-P8")}
-
-
 def change_summary(root, old, new):
     path = root / "chb01/chb01-summary.txt"
     assert old in path.read_text()

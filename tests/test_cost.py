@@ -1,7 +1,9 @@
 import numpy as np
+import small_net
 import torch
 from torch import nn
 
+from biosignals import models
 from biosignals.compression import cost, export
 
 
@@ -37,3 +39,18 @@ def test_a_file_is_timed_as_a_net_is(tmp_path):
     path = export.export(net, torch.zeros(2, 2, 20), tmp_path / "net.onnx")
     median, slow = cost.latency_of_file(path, np.zeros((3, 2, 20), np.float32), repeats=5)
     assert 0 < median <= slow
+
+
+def test_costs_are_those_of_the_file_and_of_its_net(tmp_path):
+    net = small_net.build()
+    exported = export.export(net, small_net.signals(2), tmp_path / "net.onnx")
+    found = cost.costs(exported, net, small_net.signals(5).numpy(), repeats=3)
+    assert found["bytes"] == exported.stat().st_size
+    assert found["parameters"] == models.parameter_count(net)
+    assert found["MACs"] == cost.multiply_adds(net, small_net.signals(1))
+    assert min(found.values()) > 0
+
+
+def test_multiply_adds_of_a_convolution_follow_the_formula():
+    layer = torch.nn.Conv1d(3, 8, 5)
+    assert cost.multiply_adds(layer, torch.randn(4, 3, 100)) == 96 * 8 * 3 * 5

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from biosignals.caching import Cache
+from biosignals.compression import export
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.evaluation import scores
@@ -198,3 +199,20 @@ def test_what_a_forest_predicted_is_found_again_as_long_as_nothing_that_made_it_
     for number, (what, case) in enumerate(cases.items(), 1):  # of three groups of folds each
         np.testing.assert_array_equal(predicted(case, Cache(tmp_path)), alone[what], what)
         assert len(list(tmp_path.iterdir())) == 3 * number, what
+
+
+def test_nets_and_their_files_predict_out_of_fold_what_the_fits_did(tmp_path):
+    data = examples()
+    found = cross_validation.out_of_fold(data, "student-57k", SHORT, [0, 1])
+    how = predict.Inference(SHORT.crop)
+    by_nets = cross_validation.predict_out_of_fold(data, found.nets, how)
+    np.testing.assert_allclose(by_nets.probabilities, found.probabilities, atol=1e-6)
+    example = torch.from_numpy(data.recordings.physical([0, 1])[..., : SHORT.crop])
+    files = [[export.export_once(net, example, tmp_path) for net in found.nets[0]]]
+    by_files = cross_validation.predict_out_of_fold(data, files, how)
+    np.testing.assert_allclose(by_files.probabilities, found.probabilities[:1], atol=1e-5)
+    for models in (found.nets[:1], files):
+        silent = cross_validation.predict_out_of_fold(data, models, how, np.zeros_like)
+        np.testing.assert_allclose(silent.probabilities[0, 0], silent.probabilities[0, 1], atol=1e-6)
+    with pytest.raises(ValueError):
+        cross_validation.predict_out_of_fold(data, [found.nets[0][:2]], how)

@@ -307,7 +307,7 @@ def test_an_archive_is_unpacked_into_the_set(web, tmp_path, capsys):
 def test_an_unpack_that_was_killed_is_done_again(web, tmp_path):
     members = {"records/A1.h5": CONTENT, "records/A2.h5": b"two"}
     publish_figshare(web, "17", {"records.zip": make_zip(members)})
-    half = tmp_path / "set.incomplete" / "records.zip.unpacked.part" / "records"
+    half = tmp_path / "set.incomplete" / ".records.zip.unpacked-0a1b" / "records"
     half.mkdir(parents=True)
     (half / "A1.h5").write_bytes(CONTENT[:10])
     target = fetch_set(web, tmp_path, release("figshare", ("17",), archives=True))

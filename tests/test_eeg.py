@@ -1,5 +1,6 @@
 import dataclasses
 import os
+from unittest import mock
 
 import edfio
 import numpy as np
@@ -152,7 +153,8 @@ def test_a_seizure_outside_of_the_recording_is_refused(made, seizure):
 @given(batch=st.integers(1, 30), step=st.sampled_from([1, 2.5, 4, 7]), rate=st.sampled_from([None, 16, 24]))
 def test_windows_are_the_same_alone_and_in_any_batch(made, batch, step, rate):
     recording, _ = made(seconds=30)
-    found = list(eeg.windows(recording, 4, step, rate, batch=batch))
+    with mock.patch.object(eeg, "BATCH", batch):
+        found = list(eeg.windows(recording, 4, step, rate))
     assert max(len(starts) for starts, _ in found) <= batch
     starts = np.concatenate([starts for starts, _ in found])
     windows = np.concatenate([x for _, x in found])
@@ -171,11 +173,12 @@ def test_prepared_windows_are_resampled_and_without_mean():
     np.testing.assert_allclose(slow.mean(-1), 0, atol=1e-5)
 
 
-def test_only_the_chosen_windows_are_made(made):
+def test_only_the_chosen_windows_are_made(made, monkeypatch):
     recording, _ = made()
     every = np.concatenate([x for _, x in eeg.windows(recording, 4, 2)])
     chosen = np.arange(29) % 7 == 3
-    found = list(eeg.windows(recording, 4, 2, batch=5, chosen=chosen))
+    monkeypatch.setattr(eeg, "BATCH", 5)
+    found = list(eeg.windows(recording, 4, 2, chosen=chosen))
     assert np.concatenate([starts for starts, _ in found]).tolist() == [6, 20, 34, 48]
     np.testing.assert_array_equal(np.concatenate([x for _, x in found]), every[chosen])
     with pytest.raises(ValueError, match="3 choices do not fit the 29 windows"):
@@ -299,7 +302,7 @@ def test_nothing_left_and_unlike_recordings_are_refused(made, collect):
         collect([recording, other])
     with pytest.raises(ValueError, match="one stands more than once"):
         collect([recording, recording])
-    with pytest.raises(ValueError, match="no window of set in .* can be used: none was chosen"):
+    with pytest.raises(ValueError, match="no window of set in .* can be used: none is asked for"):
         collect([recording], background=0)
     recording.path.unlink()
     with pytest.raises(ValueError, match="no window of set in .* can be used: 1 x .*cannot be read"):

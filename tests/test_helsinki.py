@@ -62,10 +62,10 @@ def test_any_annotations_round_trip_and_are_counted_second_by_second(tmp_path_fa
     tables = helsinki.annotations(root)
     for table, values in zip(tables.values(), columns, strict=True):
         assert [table[number].dropna().tolist() for number in range(1, most + 1)] == values
-    votes = helsinki.majority(tables)
+    votes = helsinki._majority(tables)
     for number, (a, b, c) in enumerate(zip(*columns, strict=True), 1):
         assert votes[number].dropna().tolist() == [x + y + z >= 2 for x, y, z in zip(a, b, c, strict=False)]
-        runs = helsinki.runs(votes[number].to_numpy() == 1)
+        runs = helsinki._runs(votes[number].to_numpy() == 1)
         within = [second for start, end in runs for second in range(start, end)]
         assert within == np.flatnonzero(votes[number] == 1).tolist()
 

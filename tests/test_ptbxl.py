@@ -79,7 +79,7 @@ def test_statements_have_a_column_for_each_of_the_71_codes(load):
 
 def test_records_are_those_asked_for_in_that_order(load):
     assert load(records=[5, 2, 5]).table.index.tolist() == [5, 2]
-    with pytest.raises(ValueError, match="ptbxl_database.csv does not list 2 records asked for: 77, 99"):
+    with pytest.raises(ValueError, match="ptbxl_database.csv lacks 2 records asked for: 77, 99"):
         load(records=[1, 99, 77])
 
 

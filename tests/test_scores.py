@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -110,6 +111,15 @@ def test_a_table_says_on_how_many_and_how_the_models_were_made():
         table.query("model == 'a'").n_train.eq(90).all() and table.query("model == 'b'").n_train.isna().all()
     )
     assert "n_train" not in evaluation.ranking(table, "auroc")
+
+
+def test_unknown_subjects_count_each_by_itself():
+    unknown = np.full(len(SUBJECTS), pd.NA, dtype=object)
+    args = evaluation.macro_auroc, TARGETS, PROBABILITIES
+    assert evaluation.interval(*args, unknown) == evaluation.interval(*args, np.arange(len(SUBJECTS)))
+    made = predictions()
+    table = evaluation.compare({"a": replace(made, subjects=unknown)})
+    assert table.subjects.isna().all()
 
 
 def test_models_of_other_records_cannot_be_compared():

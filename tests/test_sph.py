@@ -174,11 +174,11 @@ def test_a_file_with_other_bytes_in_it_is_read_or_refused_but_never_crashes(tmp_
 @settings(max_examples=50)
 @given(st.text(max_size=30))
 def test_statements_never_fail(text):
-    assert all("+" not in statement and ";" not in statement for statement in sph.statements(text))
+    assert all("+" not in statement and ";" not in statement for statement in sph._statements(text))
 
 
 def test_modifiers_are_no_statements():
-    assert sph.statements("50+346;106 ; 1") == ["50", "106", "1"]
+    assert sph._statements("50+346;106 ; 1") == ["50", "106", "1"]
 
 
 def test_missing_files_are_named_with_their_remedy(root, load, tmp_path):

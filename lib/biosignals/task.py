@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
+from torch import nn
 
 from biosignals.evaluation import scores
 from biosignals.evaluation.calibration import youden_threshold
@@ -17,6 +19,7 @@ from biosignals.reporting import records
 from biosignals.training import cross_validation
 from biosignals.training.cross_validation import Examples, Model, OutOfFold
 from biosignals.training.fit import Fit, Teacher, TrainingData, fit
+from biosignals.training.predict import Inference
 from biosignals.training.recipe import Recipe
 
 
@@ -78,6 +81,15 @@ class Task(Examples):
     def predict(self, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
         """Predictions (seeds, n, classes) of `rows`, (n,), by default those of fold 10."""
         return cross_validation.predict_rows(self, fits, rows)
+
+    def predict_out_of_fold(
+        self,
+        models: Sequence[Sequence[nn.Module | Path]],
+        how: Inference,
+        change: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> OutOfFold:
+        """Predictions (seeds, n, classes) of nets or exported files, see `cross_validation.predict_out_of_fold`."""
+        return cross_validation.predict_out_of_fold(self, models, how, change)
 
     def perturbed(self, fitted: OutOfFold, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
         """Predictions after `change` of the signals, (n, channels, samples), by nets that are not trained again."""

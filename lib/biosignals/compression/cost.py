@@ -17,66 +17,65 @@ from biosignals import onnx_files
 from biosignals.models import parameter_count
 
 
-def latency(net: nn.Module, x: torch.Tensor, repeats: int = 30) -> tuple[float, float]:
-    """Median and 95th percentile of the milliseconds a net takes for the batch `x`, warm, on one thread of the CPU."""
+def latency(net: nn.Module, x: Tensor, repeats: int = 30) -> tuple[float, float]:
+    """Median and 95th percentile of a net's milliseconds on one thread of the CPU, after three calls that do not count.
+
+    x: a batch of inputs, float32 (batch, channels, samples).
+    """
     net, x = net.cpu().eval(), x.cpu()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            return measure(lambda: net(x), repeats)
+            return _time(lambda: net(x), repeats)
     finally:
         torch.set_num_threads(threads)
 
 
 def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
-    """As `latency`, of an ONNX file in ONNX Runtime; x: float32 (batch, channels, samples)."""
+    """As `latency`, of an ONNX file in ONNX Runtime. x: one batch, float32 (batch, channels, samples)."""
     session = onnx_files.open_session(path)
-    return measure(lambda: session.run(None, {"signals": x}), repeats)
+    return _time(lambda: onnx_files.run(session, x, len(x)), repeats)
+
+
+def _time(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    for _ in range(3):
+        call()
+    milliseconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    median, slow = np.percentile(milliseconds, [50, 95])
+    return float(median), float(slow)
 
 
 def memory(path: Path, shape: tuple[int, ...]) -> float:
-    """MiB that a fresh process grows by when it loads an ONNX file and answers a batch of `shape`.
+    """MiB that a fresh process grows by when it loads an ONNX file and runs one batch of `shape`.
 
-    ONNX Runtime keeps what it once took, so that this is its highest, too.
+    ONNX Runtime keeps the memory that it has taken, so that this is its peak, too. Raises CalledProcessError for a file that
+    cannot be run.
     """
-    command = [sys.executable, "-c", _ANSWER_ONCE, str(path), *map(str, shape)]
+    command = [sys.executable, "-c", _RUN_ONCE, str(path), *map(str, shape)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 2**20
 
 
-_ANSWER_ONCE = """
+_RUN_ONCE = """
 import sys
-import numpy, onnxruntime, psutil
+import numpy, psutil
+from biosignals import onnx_files
 x = numpy.zeros([int(size) for size in sys.argv[2:]], numpy.float32)
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
 before = psutil.Process().memory_info().rss
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-session.run(None, {"signals": x})
+session = onnx_files.open_session(sys.argv[1])
+onnx_files.run(session, x, len(x))
 print(psutil.Process().memory_info().rss - before)
 """
 
 
-def measure(answer: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and 95th percentile of the milliseconds that `answer` takes, after three calls that do not count."""
-    for _ in range(3):
-        answer()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        answer()
-        taken.append(1000 * (time.perf_counter() - start))
-    median, slow = np.percentile(taken, [50, 95])
-    return float(median), float(slow)
-
-
-# What a net costs
-
-
 def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) -> dict[str, float]:
-    """What an ONNX file costs: bytes, and on one thread milliseconds for one window and for all of `windows`.
+    """Parameters and MACs of a net, bytes of its ONNX file, and the file's milliseconds for one window and for all.
 
-    windows: float32 (n, channels, samples). With the parameters and multiply-adds for one window of the net it was made of.
+    windows: float32 (n, channels, samples). Keys: parameters, MACs, bytes, ms, p95, "ms of n", "p95 of n".
     """
     one, many = windows[:1], len(windows)
     median, slow = latency_of_file(file, one, repeats)
@@ -88,7 +87,7 @@ def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) ->
 
 
 def multiply_adds(net: nn.Module, example: Tensor) -> int:
-    """Multiplications with an addition (MACs) that a net takes for one recording of `example`."""
+    """Multiplications with an addition (MACs) of a net for one recording. example: inputs (batch, channels, samples)."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(example[:1])
     return counter.get_total_flops() // 2

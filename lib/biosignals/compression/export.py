@@ -24,95 +24,40 @@ from biosignals.models.s4 import S4
 OPSET, OLDEST_OPSET = 20, 13
 
 
-# ONNX files
+def export(net: nn.Module, example: Tensor, path: Path) -> Path:
+    """Write a net as ONNX: `signals` float32 (batch, channels, samples) to sigmoid `probabilities` (batch, classes).
 
-
-class Probabilities(nn.Module):
-    """A net that answers with probabilities in place of logits."""
-
-    def __init__(self, net: nn.Module, multiclass: bool):
-        super().__init__()
-        self.net = net
-        self.multiclass = multiclass
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits = self.net(x)
-        return logits.softmax(1) if self.multiclass else logits.sigmoid()
-
-
-def export(net: nn.Module, example: Tensor, path: Path, multiclass: bool = False) -> Path:
-    """Write a net as ONNX that gives probabilities (batch, classes) of `signals` (batch, channels, samples), any batch.
-
-    Channels and samples are those of `example`. S4 leaves as convolutions of that length, since ONNX has no complex numbers.
-    ValueError for a net with a layer that ONNX does not know.
+    example: inputs (batch, channels, samples), which set all but the batch. S4 is written as convolutions of that length:
+    ONNX has no complex numbers. Returns the path. Raises ValueError for a net with a layer that ONNX does not have.
     """
     if isinstance(net, Standardised) and isinstance(net.net, S4):
         net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
-    whole = Probabilities(as_operators(net), multiclass)
-    model = onnx.ModelProto()
-    model.CopyFrom(_graph(whole, example))
-    own = dict(
-        [*whole.named_parameters(remove_duplicate=False), *whole.named_buffers(remove_duplicate=False)]
-    )
-    for tensor in model.graph.initializer:
-        if tensor.name in own:
-            values = own[tensor.name].detach().cpu().numpy()
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    with quiet():
-        return save_model(optimize(model), path)
-
-
-# Nets of one structure differ in their weights alone, and the exporter takes seconds: what it wrote is kept by structure.
-_graphs: dict[str, onnx.ModelProto] = {}
-MOST_GRAPHS = 16
-
-
-def _graph(whole: Probabilities, example: Tensor) -> onnx.ModelProto:
-    """What the exporter makes of a net, with weights of that net or of another one of its structure."""
-    structure = _structure(whole, example)
-    if structure in _graphs:
-        return _graphs[structure]
     try:
         with quiet():
             program = torch.onnx.export(
-                whole, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-                opset_version=OPSET, input_names=["signals"], output_names=["probabilities"], optimize=False,
+                nn.Sequential(as_operators(net), nn.Sigmoid()), (example,), dynamo=True, verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET,
+                input_names=["signals"], output_names=["probabilities"], optimize=False,
             )  # fmt: skip
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise ValueError(f"{type(whole.net).__name__} cannot be written as ONNX: {error}") from error
-    if (
-        " at 0x" not in structure
-    ):  # what is known by its address alone may be something else there the next time
-        if len(_graphs) == MOST_GRAPHS:
-            _graphs.pop(next(iter(_graphs)))
-        _graphs[structure] = program.model_proto
-    return program.model_proto
-
-
-def _structure(net: nn.Module, example: Tensor) -> str:
-    """Everything about a net but the values of its weights: classes, settings, names and shapes."""
-    values = {"_parameters", "_buffers", "_modules"}
-    layers = [(name, type(module), {key: value for key, value in vars(module).items() if key not in values})
-              for name, module in net.named_modules()]  # fmt: skip
-    weights = [
-        (name, value.shape, value.dtype) for name, value in [*net.named_parameters(), *net.named_buffers()]
-    ]
-    return repr((layers, weights, example.shape[1:]))
+        raise ValueError(f"{type(net).__name__} cannot be written as ONNX: {error}") from error
+    with quiet():
+        return save_model(optimize(program.model_proto), path)
 
 
 def export_once(net: nn.Module, example: Tensor, folder: Path) -> Path:
-    """As `export`, to a file in `folder` named after the net, its weights and code; one that is there is taken."""
-    path = Path(folder) / f"{_digest(net, example)}.onnx"
+    """The path that `export` gives, in `folder` and named by the net, its weights and code; a file that is there is taken.
+
+    example: inputs (batch, channels, samples). Raises ValueError as `export`.
+    """
+    key = caching.Key.of(net, tuple(example.shape[1:]), caching.Local(export))
+    path = Path(folder) / f"{key.exact}.onnx"
     return path if path.is_file() else export(net, example, path)
 
 
-def _digest(net: nn.Module, example: Tensor) -> str:
-    return caching.Key.of(net, tuple(example.shape[1:]), caching.Local(export)).exact
-
-
 def save_model(model: onnx.ModelProto, target: Path) -> Path:
-    """Write an ONNX file that holds what is needed to run it; whole or not at all."""
-    # What tools note of each node for whoever mends them would outweigh a small net.
+    """Write an ONNX file that holds only what is needed to run it; whole or not at all. Returns its path."""
+    # What tools note of each node for debugging would outweigh a small net.
     graph = model.graph
     del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
@@ -128,7 +73,7 @@ def save_model(model: onnx.ModelProto, target: Path) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the notices of exporters and quantizers, which print, and warn of their own deprecated parts."""
+    """Without the messages of exporters and quantizers, which print, and warn of deprecated parts of their own."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

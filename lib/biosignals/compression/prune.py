@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 import torch_pruning
 from torch import Tensor, nn
-from torch.nn.utils import prune
 
 from biosignals.compression.export import quiet
 from biosignals.models.layers.masked import Masked
@@ -16,13 +15,10 @@ from biosignals.models.layers.masked import Masked
 _DENSE = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
-# Pruning
-
-
 def magnitude_prune(net: nn.Module, share: float) -> nn.Module:
     """A copy with the smallest `share` of the weights of each layer held at zero: L1, unstructured (Han et al. 2015).
 
-    The net keeps its parameters, its bytes and its time. ValueError for a share outside of 0 to 1.
+    The net keeps its parameters, its bytes and its latency. Raises ValueError for a share outside of 0 to 1.
     """
     _check_share(share)
     net = copy.deepcopy(net).eval()
@@ -34,7 +30,7 @@ def magnitude_prune(net: nn.Module, share: float) -> nn.Module:
 
 
 def remove_masks(net: nn.Module) -> nn.Module:
-    """A copy of a masked net whose zeros are weights like others: it can be exported, quantized, and pruned again."""
+    """A copy of a masked net whose zeros are ordinary weights, so that it can be exported, quantized and pruned again."""
     net = copy.deepcopy(net)
     for name, masked in [named for named in net.named_modules() if isinstance(named[1], Masked)]:
         masked.layer.weight = nn.Parameter(masked.weight().detach())
@@ -44,51 +40,20 @@ def remove_masks(net: nn.Module) -> nn.Module:
 
 def sparsity(net: nn.Module) -> float:
     """Share of the weights of convolutions and dense layers that are zero."""
-    weights = [layer.weight.detach() for layer in _dense(remove_masks(net))]
+    layers = [module for module in remove_masks(net).modules() if isinstance(module, _DENSE)]
+    weights = [layer.weight.detach() for layer in layers]
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
-
-
-def pruned_and_lost(net: nn.Module, share: float, seed: int = 0) -> nn.Module:
-    """A mistake: a net pruned by `torch.nn.utils.prune`, saved, and loaded without insisting on names.
-
-    Pruning renames a weight to `weight_orig`. A new net knows no such name and keeps its random start; with strict=False
-    nobody is told.
-    """
-    _check_share(share)
-    pruned, fresh = copy.deepcopy(net), copy.deepcopy(net)
-    for layer in _dense(pruned):
-        prune.l1_unstructured(layer, "weight", share)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for layer in _dense(fresh):
-            layer.reset_parameters()
-    fresh.load_state_dict(pruned.state_dict(), strict=False)
-    return fresh.eval()
-
-
-def with_one_step(net: nn.Module, bits: int = 8) -> nn.Module:
-    """A mistake: a copy whose weights are rounded to `bits` bits with one step for all layers, by the largest of them all."""
-    net = copy.deepcopy(net).eval()
-    weights = [layer.weight for layer in _dense(net)]
-    step = max(float(weight.detach().abs().max()) for weight in weights) / (2 ** (bits - 1) - 1)
-    with torch.no_grad():
-        for weight in weights:
-            weight.copy_((weight / step).round() * step)
-    return net
-
-
-def _dense(net: nn.Module) -> list[nn.Module]:
-    return [module for module in net.modules() if isinstance(module, _DENSE)]
 
 
 def prune_channels(
     net: nn.Module, example: Tensor, share: float, keep: Sequence[nn.Module] = ()
 ) -> nn.Module:
-    """A smaller copy: of each layer, the `share` of channels with the smallest weights is gone (Li et al. 2017).
+    """A smaller copy, without the `share` of each layer's channels that has the smallest weights (Li et al. 2017).
 
-    What depends on a channel goes with it (Fang et al. 2023). The last dense layer keeps its outputs, and so do the layers
-    in `keep`. `example`: an input, float32 (batch, channels, samples). ValueError for a share outside of 0 to 1, and for a
-    net that cannot be traced or comes out with other answers' shape, as recurrent nets and those with reshapes of fixed size do.
+    Whatever depends on a removed channel is removed with it (Fang et al. 2023). The last dense layer keeps its outputs, and
+    so do the layers in `keep`. example: inputs, float32 (batch, channels, samples). Raises ValueError for a share outside of
+    0 to 1, and for a net that cannot be traced or whose outputs change their shape, as with recurrent layers and reshapes of
+    a fixed size.
     """
     _check_share(share)
     names = [name for name, module in net.named_modules() if any(module is kept for kept in keep)]
@@ -109,7 +74,7 @@ def prune_channels(
     except (RuntimeError, AttributeError, TypeError, IndexError, AssertionError) as error:
         raise ValueError(f"{type(net).__name__} cannot be pruned by channels: {error}") from error
     if found != shape:
-        raise ValueError(f"{type(net).__name__} cannot be pruned by channels: its answers change their shape")
+        raise ValueError(f"{type(net).__name__} cannot be pruned by channels: its outputs change their shape")
     return smaller
 
 

@@ -1,4 +1,4 @@
-"""Nets that learn with eight bits: weights and what flows between layers are rounded as int8 would round them."""
+"""Quantization-aware training: weights and activations are rounded as int8 would round them while a net learns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from biosignals.compression.export import quiet
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.standardised import Standardised
 
-with quiet():  # torchao looks for parts that only graphics cards need, and says that they are not there
+with quiet():  # torchao warns that parts which only graphics cards need are missing
     from torchao.quantization import pt2e
     from torchao.quantization.pt2e import quantize_pt2e
     from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
@@ -22,13 +22,17 @@ with quiet():  # torchao looks for parts that only graphics cards need, and says
 
 
 class FakeQuantized(nn.Module):
-    """A net's exported graph in which values are rounded as 8 bits would round them, while it goes on learning."""
+    """A net's exported graph that rounds values as 8 bits would and can be trained: (batch, channels, samples) to logits.
+
+    Raises ValueError for inputs of other than three dimensions.
+    """
 
     def __init__(self, graph: nn.Module):
         super().__init__()
         self.graph = graph
 
     def train(self, mode: bool = True) -> FakeQuantized:
+        """Switches to training, or to evaluation with `mode` False."""
         # An exported graph holds dropout and batch norm as operations, which only torchao can switch, and slowly.
         if mode != self.training:
             with quiet():
@@ -45,18 +49,17 @@ class FakeQuantized(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 3:
             raise ValueError(f"this net takes (batch, channels, samples), not {tuple(x.shape)}")
-        with torch.autocast(
-            x.device.type, enabled=False
-        ):  # where training uses 16 bits, rounding to 8 still starts from 32
+        # Where training uses 16 bits, rounding to 8 still starts from 32.
+        with torch.autocast(x.device.type, enabled=False):
             return self.graph(x.float())
 
 
 def prepare(net: Standardised, example: Tensor) -> Standardised:
-    """A copy whose convolutions and dense layers learn with rounded weights and inputs; `training.fit` trains it further.
+    """A copy whose convolutions and dense layers are trained with rounded weights and inputs, by `training.fit`.
 
-    The net in its 1 x k form, since torchao's quantizer (PT2E) passes over layers of one dimension in silence. Batch norm
-    is counted into the convolutions first: what is rounded while it learns are the weights that leave.
-    example: inputs, float32 (batch, channels, samples). ValueError for nets without such a form.
+    It has the net's 1 x k form, since torchao's quantizer (PT2E) skips layers of one dimension without a word. Batch norm is
+    folded into the convolutions first, so that the weights rounded in training are those that are exported.
+    example: inputs, float32 (batch, channels, samples). Raises ValueError for nets without a 1 x k form.
     """
     scaled = (example - net.mean) / net.deviation
     flat = fuse(Conv1dAsConv2d(net.net, scaled).eval()).train()
@@ -72,7 +75,7 @@ def prepare(net: Standardised, example: Tensor) -> Standardised:
 
 
 def convert(net: Standardised) -> Standardised:
-    """What `ready_for_int8` prepared and `training.fit` trained, with weights of 8 bits: to be exported."""
+    """A net of `prepare` that has been trained, with weights of 8 bits: ready for `export`."""
     graph = copy.deepcopy(net.eval()).net.graph
     with quiet():
         graph = quantize_pt2e.convert_pt2e(graph)

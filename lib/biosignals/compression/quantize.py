@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,45 +23,44 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import nn
 
+from biosignals import caching
 from biosignals.compression.export import OLDEST_OPSET, OPSET, export_once, quiet, save_model
 
-# What ONNX Runtime computes layers with weights by, in its own graph: in 8 bits, or else.
+# ONNX Runtime's operators for layers with weights, in the graph that it runs: in 8 bits, and in floats.
 IN_INTEGERS = {
     "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
     "QLinearConv", "QLinearMatMul",
 }  # fmt: skip
 IN_FLOATS = {
-    "Conv",
-    "ConvTranspose",
-    "FusedConv",
-    "FusedGemm",
-    "FusedMatMul",
-    "GRU",
-    "Gemm",
-    "LSTM",
-    "MatMul",
-}
+    "Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "Gemm", "LSTM", "MatMul",
+}  # fmt: skip
 
 
 def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, Path]:
-    """A net's files "float32" and "int8", `export_once` and made smaller by `to_int8`; those that are there are taken.
+    """A net's files "float32", of `export_once`, and "int8", of `to_int8`; those that are there are taken.
 
-    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings that the net learnt from.
+    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings in the net's training set. Raises
+    ValueError as `export` and `to_int8`.
     """
     whole = export_once(net, torch.from_numpy(windows[:2]), folder)
-    digest = hashlib.blake2b(np.ascontiguousarray(windows), digest_size=5).hexdigest()
-    small = whole.with_name(f"{whole.stem}-{digest}.onnx")
+    small = whole.with_name(f"{caching.Key.of(whole.stem, windows, caching.Local(to_int8)).exact}.onnx")
     return {"float32": whole, "int8": small if small.is_file() else to_int8(whole, small, windows)}
 
 
 def to_float16(source: Path, target: Path) -> Path:
-    """An ONNX file with weights and sums of 16 bits, inputs and outputs still float32: half the bytes."""
+    """Write an ONNX file that computes in float16, with inputs and outputs still float32: half the bytes. Returns its path.
+
+    Raises ValueError for a damaged file and for one of another version of ONNX's operators.
+    """
     with quiet():
         return save_model(convert_float_to_float16(_opened(source), keep_io_types=True), target)
 
 
 def to_dynamic_int8(source: Path, target: Path) -> Path:
-    """An ONNX file with weights of 8 bits; the range of what flows between layers is found anew for each input."""
+    """Write an ONNX file with weights of 8 bits, whose activations' ranges are found for each input. Returns its path.
+
+    Raises ValueError as `to_float16`.
+    """
     with tempfile.TemporaryDirectory() as folder, quiet():
         place = Path(folder) / "dynamic.onnx"
         quantize_dynamic(_prepared(source), place, weight_type=QuantType.QInt8)
@@ -72,12 +70,13 @@ def to_dynamic_int8(source: Path, target: Path) -> Path:
 def to_int8(
     source: Path, target: Path, calibration: np.ndarray, per_channel: bool = True, method: str = "minmax"
 ) -> Path:
-    """An ONNX file whose weights and activations have 8 bits; ranges are those that `calibration` brings about.
+    """Write an ONNX file whose weights (int8) and activations (uint8) have 8 bits. Returns its path.
 
-    calibration: inputs of the net, float32 (n, channels, samples), of training recordings; see `calibration_rows`.
-    per_channel: a scale for each output channel of the weights, not one for all. method: "minmax", "entropy" or "percentile",
-    how a range is read off the values seen. Quantize and dequantize nodes (QDQ) around every layer, uint8 by int8.
-    ValueError for a calibration set that is empty, holds NaN or infinity, or does not fit the net.
+    calibration: inputs of the net, float32 (n, channels, samples), of training recordings (see `calibration_rows`): the
+    activations that they cause set the ranges. per_channel: a scale for each output channel of the weights, not one for
+    all. method: how a range is taken from these values, "minmax", "entropy" or "percentile". Quantize and dequantize nodes
+    (QDQ) stand around every layer. Raises ValueError for another method, for a calibration set that is empty, holds NaN or
+    infinity or does not fit the net, and as `to_float16`.
     """
     methods = {each.name.lower(): each for each in CalibrationMethod}
     if method not in methods:
@@ -93,10 +92,10 @@ def to_int8(
 
 
 def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """`count` of `rows` at random to calibrate with, among them some of every class: sorted positions.
+    """`count` of `rows` drawn at random to calibrate with, some of every class: int (count,), sorted.
 
-    targets: 0 or 1, (recordings, classes). ValueError if one of the classes has no row, or all have no more than that
-    one: a range found on one class is not that of others.
+    targets: 0 or 1, (recordings, classes). rows: positions in them, int (n,). Raises ValueError for a `count` that is not 1 to
+    n, and where a class has no row or all rows have the same classes: a range found on one class does not hold for others.
     """
     rows, rng = np.asarray(rows), np.random.default_rng(seed)
     labels = targets[rows] > 0.5
@@ -113,8 +112,8 @@ def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: in
 def quantized_layers(path: Path) -> tuple[int, int]:
     """How many of an ONNX file's layers with weights ONNX Runtime computes in 8 bits, and how many there are.
 
-    Counted in the graph that the runtime makes of the file: what it could not put together runs in floats, whatever the
-    nodes around it say.
+    Counted in the graph that the runtime makes of the file: a layer that it could not fuse with the quantize nodes around it
+    runs in floats.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
@@ -123,7 +122,7 @@ def quantized_layers(path: Path) -> tuple[int, int]:
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         graph = onnx.load(options.optimized_model_filepath).graph
     constants = {tensor.name for tensor in graph.initializer}
-    for node in graph.node:  # in the order of their computing: weights may be brought into shape first
+    for node in graph.node:  # in the order in which they run: weights may be reshaped first
         if node.input and set(node.input) - {""} <= constants:
             constants |= set(node.output)
     layers = [
@@ -136,7 +135,7 @@ def quantized_layers(path: Path) -> tuple[int, int]:
 
 
 class _Reader(CalibrationDataReader):
-    """Hands the recordings to ONNX Runtime one by one."""
+    """Gives recordings to ONNX Runtime one by one."""
 
     def __init__(self, signals: np.ndarray):
         self.batches: Iterator[dict] = iter([{"signals": signal[None]} for signal in signals])
@@ -166,7 +165,7 @@ def _prepared(source: Path) -> onnx.ModelProto:
 
 
 def _opened(source: Path) -> onnx.ModelProto:
-    """An ONNX file that can be made smaller; ValueError for one that is damaged or of another version of the operators."""
+    """The model in an ONNX file; ValueError for one that is damaged or of another version of the operators."""
     try:
         model = onnx.load(source)
         onnx.checker.check_model(model)

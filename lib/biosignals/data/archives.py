@@ -2,9 +2,7 @@
 
 import gzip
 import lzma
-import os
 import re
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -14,6 +12,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
+
+from biosignals import caching
 
 MOST_MEMBERS = 200_000
 LARGEST_CONTENT = 100 * 10**9  # bytes
@@ -34,37 +34,32 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks a zip or tar file into a new folder, which appears only when everything is in it.
+    """Unpacks a zip or tar file into `folder`, which appears when everything is in it.
 
     Raises ArchiveError, and leaves nothing behind, for absolute paths, "..", links, special files, names that
     come twice, encrypted and damaged archives, and for content beyond all proportion.
     """
-    temporary = folder.with_name(folder.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
     limit = min(LARGEST_CONTENT, HIGHEST_RATIO * archive.stat().st_size + CHUNK)
     members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
     written = 0
     try:
-        temporary.mkdir(parents=True)
-        bar = tqdm(members(archive), f"unpacking {archive.name}", unit=" files")
-        for number, (name, is_folder, source) in enumerate(bar):
-            if number >= MOST_MEMBERS:
-                raise ArchiveError(f"more than {MOST_MEMBERS} members")
-            path = safe_path(temporary, name)
-            (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
-            if is_folder:
-                continue
-            with source() as data, open(path, "xb") as out:
-                while chunk := data.read(CHUNK):
-                    written += len(chunk)
-                    if written > limit:
-                        raise ArchiveError(f"content grows beyond {limit} bytes")
-                    out.write(chunk)
-        os.replace(temporary, folder)
+        with caching.replacing(folder) as draft:
+            bar = tqdm(members(archive), f"unpacking {archive.name}", unit=" files")
+            for number, (name, is_folder, source) in enumerate(bar):
+                if number >= MOST_MEMBERS:
+                    raise ArchiveError(f"more than {MOST_MEMBERS} members")
+                path = safe_path(draft, name)
+                (path if is_folder else path.parent).mkdir(parents=True, exist_ok=True)
+                if is_folder:
+                    continue
+                with source() as data, open(path, "xb") as out:
+                    while chunk := data.read(CHUNK):
+                        written += len(chunk)
+                        if written > limit:
+                            raise ArchiveError(f"content grows beyond {limit} bytes")
+                        out.write(chunk)
     except (ArchiveError, RuntimeError, *DAMAGED, *COLLISIONS) as error:
         raise ArchiveError(f"{archive} is not unpacked: {error}. Delete it and download it again.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def safe_path(folder: Path, name: str) -> Path:

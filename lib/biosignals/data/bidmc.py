@@ -1,9 +1,9 @@
 """BIDMC: ECG, pulse wave and respiration of 46 patients in intensive care, 53 records of 8 minutes at 125 Hz.
 
-Pimentel et al., Toward a robust estimation of respiratory rate from pulse oximeters, IEEE Trans Biomed Eng 64 (2017);
-on PhysioNet. `load` reads the official layout, whole or in part: bidmc_csv/bidmc_01_Signals.csv with the columns
-`Time [s], RESP, PLETH, V, AVR, II`, in any order and some of them missing, and bidmc_01_Fix.txt, which names the
-subject.
+Pimentel et al., Toward a robust estimation of respiratory rate from pulse oximeters, IEEE Trans Biomed Eng 64
+(2017); on PhysioNet. `load` reads the official layout, whole or in part: bidmc_csv/bidmc_01_Signals.csv with
+the columns `Time [s], RESP, PLETH, V, AVR, II`, in any order and some of them missing, and bidmc_01_Fix.txt,
+which names the subject.
 """
 
 from __future__ import annotations
@@ -36,36 +36,36 @@ def load(
 ) -> Recordings:
     """The records of a BIDMC folder: int16 (N, channels, longest), 1000 counts per mV.
 
-    root: holds bidmc_csv/. channels: in the order wanted; ECG leads are in mV, PLETH and RESP in units of their own
-    (about 0 to 1), at 1000 counts too. records: the names wanted ("bidmc01"; None: all). cache: folder of the memory
-    maps (None: the user's own cache folder).
+    root: holds bidmc_csv/. channels: in the order wanted; ECG leads are in mV, PLETH and RESP in units of
+    their own (about 0 to 1), at 1000 counts too. records: the names wanted ("bidmc01"; None: all). cache:
+    folder of the memory maps (None: the user's own cache folder).
 
     The table, indexed by record, has `subject` (of MIMIC II; several records can be of one), `samples`,
     `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and `saturated_leads`.
 
-    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing folder,
-    ValueError for an unknown record, or when most records lack a channel.
+    A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
+    missing folder, ValueError for an unknown record, or when most records lack a channel.
     """
     root, channels = Path(root), tuple(channels)
     if not channels or len(set(channels)) < len(channels):
         raise ValueError(f"channels must be named, each once; not {channels}")
     records = None if records is None else tuple(map(str, records))
     request = signal_store.Request("bidmc", str(root.resolve()), float(SAMPLING_RATE), channels, records)
-    return signal_store.recordings(request, lambda: plan(request), cache)
+    return signal_store.recordings(request, _plan, cache)
 
 
-def plan(request: signal_store.Request) -> signal_store.Plan:
+def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the records to try, and what is left out from the start."""
     root = Path(request.root)
-    files = signal_store.requested_rows(find(root), request.records, root / FOLDER)
+    files = signal_store.requested_rows(_find(root), request.records, root / FOLDER)
     subjects, excluded = {}, []
     for record, file in files.items():
         try:
-            subjects[record] = read_subject(root / f"{file.removesuffix('_Signals')}_Fix.txt")
+            subjects[record] = _read_subject(root / f"{file.removesuffix('_Signals')}_Fix.txt")
         except Unreadable as error:
             excluded.append((record, file, str(error)))
     files = files[list(subjects)]
-    lengths = {file: count_rows(root / f"{file}.csv") for file in files}
+    lengths = {file: _count_rows(root / f"{file}.csv") for file in files}
     usual = max(Counter(lengths.values()).items(), key=lambda item: item[::-1], default=(0, 0))[0]
     return signal_store.Plan(
         table=pd.DataFrame({"subject": [subjects[record] for record in files.index], "file": files}),
@@ -77,10 +77,10 @@ def plan(request: signal_store.Request) -> signal_store.Plan:
     )
 
 
-def find(root: Path | str) -> pd.Series:
-    """The files of signals in bidmc_csv/, path below the root without extension, indexed by record ("bidmc01").
+def _find(root: Path | str) -> pd.Series:
+    """The files of signals, as paths below the root without extension, indexed by record ("bidmc01").
 
-    FileNotFoundError when the folder is missing or holds none.
+    Raises FileNotFoundError when the folder is missing or holds none.
     """
     folder = Path(root) / FOLDER
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def find(root: Path | str) -> pd.Series:
     return pd.Series(files, dtype=object).rename_axis("record")
 
 
-def read_subject(path: Path) -> str:
+def _read_subject(path: Path) -> str:
     """The MIMIC II subject that bidmc_NN_Fix.txt names; Unreadable when it names none."""
     try:
         match = SUBJECT.search(path.read_text("latin-1"))
@@ -103,7 +103,7 @@ def read_subject(path: Path) -> str:
     return match[1]
 
 
-def count_rows(path: Path) -> int:
+def _count_rows(path: Path) -> int:
     """The whole lines after the first of a text file; 0 when it cannot be opened."""
     try:
         with open(path, "rb") as file:
@@ -115,8 +115,8 @@ def count_rows(path: Path) -> int:
 def read(stem: str, channels: tuple[str, ...], shortest: int) -> np.ndarray:
     """Columns `channels` of the file `stem`.csv as int16 (channels, samples), 1000 counts per unit.
 
-    shortest: rows that a whole file has. Unreadable when it has fewer, is damaged or sampled at another rate,
-    waveforms.MissingLeads when it lacks a channel.
+    shortest: rows that a whole file has. Raises Unreadable when it has fewer, is damaged or sampled at
+    another rate, waveforms.MissingLeads when it lacks a channel.
     """
     path = Path(f"{stem}.csv")
     try:

@@ -7,7 +7,6 @@ Case chb21 is the patient of chb01, a year and a half later: both are one subjec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +19,13 @@ from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable
 
 CHANNELS = (
-    "FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4", "F4-C4", "C4-P4", "P4-O2",
-    "FP2-F8", "F8-T8", "T8-P8", "P8-O2", "FZ-CZ", "CZ-PZ", "P7-T7", "T7-FT9", "FT9-FT10", "FT10-T8", "T8-P8-1",
+    "FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4", "F4-C4",
+    "C4-P4", "P4-O2", "FP2-F8", "F8-T8", "T8-P8", "P8-O2", "FZ-CZ", "CZ-PZ", "P7-T7", "T7-FT9", "FT9-FT10",
+    "FT10-T8", "T8-P8-1",
 )  # fmt: skip
-# Of the 676 listed files, 645 have all of these and 673 the double banana and the pairs near the ears (the other
-# three are chb12_27 to chb12_29, which are not bipolar).
-DOUBLE_BANANA = CHANNELS[:18]  # the usual longitudinal montage
-# T7 and T8 lie just above the ears, P7 and P8 behind them: of the pairs recorded, the nearest to two electrodes
-# of a headband or behind-the-ear device on each side.
+# Of the 676 listed files, 645 have all of these.
+# T7 and T8 lie just above the ears, P7 and P8 behind them: of the pairs recorded, the nearest to the two
+# electrodes of a headband or behind-the-ear device on each side.
 BEHIND_THE_EAR = ("T7-P7", "T8-P8")
 SAMPLING_RATE = 256
 PATIENT = {"chb21": "chb01"}  # case > the case that is the same patient
@@ -41,8 +39,8 @@ SEIZURE = re.compile(r"Seizure\s*\d*\s*(Start|End) Time:\s*(\d{1,6})\s*seconds?"
 class Listed(NamedTuple):
     """What a summary says of one file.
 
-    start, end: time of day as written ("13:43:04"; hours may pass 23), None where not given. sampling_rate: Hz.
-    seizures: (start, end) of each, seconds. fault: what does not fit, empty where all does.
+    start, end: time of day as written ("13:43:04"; hours may pass 23), None where not given. sampling_rate:
+    Hz. seizures: (start, end) of each, seconds. fault: what does not fit, empty where all does.
     """
 
     start: str | None
@@ -55,8 +53,8 @@ class Listed(NamedTuple):
 def read_summary(path: Path | str) -> dict[str, Listed]:
     """What a summary (chb01-summary.txt) says of each EDF file, by file name.
 
-    FileNotFoundError when it is missing, ValueError when it is no summary. A file whose seizures do not fit the
-    number given for it stays, with its fault.
+    Raises FileNotFoundError when it is missing, ValueError when it is no summary. A file whose seizures do
+    not fit the number given for it stays, with its fault.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,14 +68,14 @@ def read_summary(path: Path | str) -> dict[str, Listed]:
     listed = {}
     for part in parts:
         name, _, rest = part.strip().partition("\n")
-        name, entry = name.strip(), parse_file(rest, float(rate[1]))
+        name, entry = name.strip(), _parse_file(rest, float(rate[1]))
         if name in listed:
             entry = entry._replace(fault="is listed twice")
         listed[name] = entry
     return listed
 
 
-def parse_file(text: str, sampling_rate: float) -> Listed:
+def _parse_file(text: str, sampling_rate: float) -> Listed:
     """What the lines that follow a file name say of that file."""
     times = dict(TIME.findall(text))
     count = COUNT.search(text)
@@ -93,39 +91,27 @@ def parse_file(text: str, sampling_rate: float) -> Listed:
     return Listed(times.get("Start"), times.get("End"), sampling_rate, tuple(zip(starts, ends)), fault)
 
 
-def find(
-    root: Path | str, subjects: Iterable[str] | None = None, channels: Iterable[str] = CHANNELS
-) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
+def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
     """The recordings of a CHB-MIT folder, and what is left out and why (columns record, file, reason).
 
-    root: holds chb01/ and so on, each with its summary and EDF files. subjects: those wanted (None: all); chb01
-    has chb21 with it. channels: those wanted; a recording without one of them is left out.
-
-    Left out, too: a file that is listed but not there or the other way round, that cannot be read, or that does
-    not fit its summary. FileNotFoundError when the folder or all cases are missing, ValueError when a subject is
-    not there or no recording is left.
+    root: holds chb01/ and so on, each with its summary and EDF files. Left out is a recording without one of
+    CHANNELS, a file that is listed but not there or the other way round, that cannot be read, or that does
+    not fit its summary. Raises FileNotFoundError when the folder or all cases are missing, ValueError when no
+    recording is left.
     """
-    root, channels = Path(root), tuple(channels)
+    root = Path(root)
     cases = [folder.name for folder in sorted(root.glob("chb[0-9][0-9]")) if folder.is_dir()]
     if not cases:
         raise FileNotFoundError(f"no folder chb01 to chb24 in {root}: {GET_IT}")
-    if subjects is not None:
-        wanted = {PATIENT.get(subject, subject) for subject in subjects}
-        unknown = wanted - {PATIENT.get(case, case) for case in cases}
-        if unknown:
-            raise ValueError(
-                f"no subject {', '.join(sorted(unknown))} in {root}; it holds {', '.join(cases)}"
-            )
-        cases = [case for case in cases if PATIENT.get(case, case) in wanted]
     recordings, excluded = [], []
     for case in cases:
-        some, problems = find_case(root, case, channels)
+        some, problems = _find_case(root, case)
         recordings += some
         excluded += problems
-    return refuse_nothing(root, recordings, excluded)
+    return eeg.usable("chb-mit", root, recordings, excluded)
 
 
-def find_case(root: Path, case: str, channels: tuple[str, ...]) -> tuple[list[eeg.EegRecording], list[tuple]]:
+def _find_case(root: Path, case: str) -> tuple[list[eeg.EegRecording], list[tuple]]:
     """The recordings of one case, and (record, file, reason) of those left out."""
     recordings, excluded = [], []
     files = {path.name: path for path in (root / case).glob("*.edf")}
@@ -135,17 +121,13 @@ def find_case(root: Path, case: str, channels: tuple[str, ...]) -> tuple[list[ee
         return [], [(Path(name).stem, f"{case}/{name}", str(error)) for name in sorted(files)]
     for name in sorted(files.keys() | listed.keys()):
         try:
-            recording = open_listed(case, name, files.get(name), listed.get(name), channels)
+            recordings.append(_open_listed(case, name, files.get(name), listed.get(name)))
         except Unreadable as error:
             excluded.append((Path(name).stem, f"{case}/{name}", str(error)))
-        else:
-            recordings.append(recording)
     return recordings, excluded
 
 
-def open_listed(
-    case: str, name: str, path: Path | None, listed: Listed | None, channels: tuple[str, ...]
-) -> eeg.EegRecording:
+def _open_listed(case: str, name: str, path: Path | None, listed: Listed | None) -> eeg.EegRecording:
     """The recording in EDF file `path`, as its case's summary lists it; Unreadable when it cannot be used."""
     if path is None:
         raise Unreadable(f"is listed in {case}-summary.txt but not there: {GET_IT}")
@@ -156,13 +138,14 @@ def open_listed(
     if listed.fault:
         raise Unreadable(f"{name} {listed.fault} in {case}-summary.txt: {GET_IT} again")
     subject = PATIENT.get(case, case)
-    return eeg.open_recording(path, subject, path.stem, channels, listed.sampling_rate, listed.seizures)
+    return eeg.open_recording(path, subject, path.stem, CHANNELS, listed.sampling_rate, listed.seizures)
 
 
 def find_seizure_excerpts(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
-    """Whole seizures in excerpts/*_seizure.edf, each a recording that is one seizure from its start to its end.
+    """Whole seizures in excerpts/*_seizure.edf, each a recording that is one seizure from start to end.
 
-    Second value and errors as those of `find`.
+    Second value as that of `find`. Raises FileNotFoundError without such files, ValueError when none can be
+    used.
     """
     root = Path(root)
     paths = sorted((root / "excerpts").glob("chb[0-9][0-9]*_seizure.edf"))
@@ -177,27 +160,16 @@ def find_seizure_excerpts(root: Path | str) -> tuple[list[eeg.EegRecording], pd.
             excluded.append((path.stem, f"excerpts/{path.name}", str(error)))
         else:
             recordings.append(replace(whole, seizures=((0.0, whole.seconds),)))
-    return refuse_nothing(root, recordings, excluded)
-
-
-def refuse_nothing(
-    root: Path, recordings: list[eeg.EegRecording], excluded: list[tuple]
-) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
-    """Both as they are, `excluded` as a table; ValueError when there is no recording."""
-    if not recordings:
-        why = f"{excluded[0][1]} {excluded[0][2]}" if excluded else "there is none"
-        raise ValueError(
-            f"no recording of chb-mit in {root} can be used ({len(excluded)} left out; one: {why})"
-        )
-    return recordings, pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    return eeg.usable("chb-mit", root, recordings, excluded)
 
 
 def load_windows(root: Path | str) -> Recordings:
     """The ten-second windows in excerpts/windows.npz: float32 (19, 23, 2560), uV, as recorded.
 
-    The table has a row per window: `subject`, `recording`, bool `seizure`, `samples`; indexed by recording and
-    kind. A recording that stands twice with the same kind is the second time its continuation ("chb02_16+").
-    FileNotFoundError when the file is missing, ValueError when it does not hold such windows.
+    The table has a row per window: `subject`, `recording`, bool `seizure`, `samples`; indexed by recording
+    and kind. A recording that stands twice with the same kind is the second time its continuation
+    ("chb02_16+"). Raises FileNotFoundError when the file is missing, ValueError when it does not hold such
+    windows.
     """
     path = Path(root) / "excerpts/windows.npz"
     if not path.is_file():

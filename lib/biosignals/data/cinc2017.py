@@ -28,30 +28,30 @@ def load(
 ) -> Recordings:
     """The recordings of a CinC 2017 folder: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
 
-    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv but
-    those that a file never-read.txt beside it sets aside). cache: folder of the memory maps (None: the user's own).
+    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv but those that
+    a file never-read.txt beside it sets aside). cache: folder of the memory maps (None: the user's own).
 
     The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown),
     `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and
     `saturated_leads` (at rest at an extreme beyond 2 mV).
 
-    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing
-    folder or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
+    A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
+    missing folder or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
     """
     root = Path(root)
     records = None if records is None else tuple(map(str, records))
     request = signal_store.Request("cinc2017", str(root.resolve()), float(SAMPLING_RATE), ("I",), records)
-    return signal_store.recordings(request, lambda: plan(request), cache)
+    return signal_store.recordings(request, _plan, cache)
 
 
-def plan(request: signal_store.Request) -> signal_store.Plan:
+def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
     labels = read_reference(root)
     if request.records is None:
-        labels = labels.drop(read_set_aside(root), errors="ignore")
+        labels = labels.drop(_read_set_aside(root), errors="ignore")
     labels = signal_store.requested_rows(labels, request.records, root / FOLDER / REFERENCE)
-    reasons, lengths = find_faults(root, labels)
+    reasons, lengths = _find_faults(root, labels)
     labels = labels[reasons == ""]
     return signal_store.Plan(
         table=pd.DataFrame(
@@ -73,29 +73,25 @@ def plan(request: signal_store.Request) -> signal_store.Plan:
 def read_reference(root: Path | str) -> pd.Series:
     """REFERENCE.csv: the label of each recording, indexed by record.
 
-    FileNotFoundError when folder or file is missing, ValueError when it is no list of records with labels.
+    Raises FileNotFoundError when folder or file is missing, ValueError when it is no list of records with
+    labels.
     """
     path = Path(root) / FOLDER / REFERENCE
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"folder {path.parent} does not exist: {GET_IT}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {GET_IT}")
-    try:
-        table = pd.read_csv(path, header=None, names=["record", "label"], dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
+    columns = ["record", "label"]
+    options = {"header": None, "names": columns, "dtype": str, "keep_default_na": False}
+    table = signal_store.read_csv(path, columns, GET_IT, **options)
     if table.empty or (table == "").any(axis=None) or table["record"].duplicated().any():
         raise ValueError(f"{path} is not a list of different records with one label each: {GET_IT} again")
     return table.set_index("record")["label"]
 
 
-def read_set_aside(root: Path | str) -> list[str]:
+def _read_set_aside(root: Path | str) -> list[str]:
     """The records that never-read.txt keeps for a final test: none where there is no such file."""
     path = Path(root) / SET_ASIDE
     return path.read_text().split() if path.is_file() else []
 
 
-def find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
+def _find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Why each record cannot be used, judged by label and header (empty where it can), and its samples."""
     reasons, lengths = pd.Series("", index=labels.index, dtype=object), pd.Series(0, index=labels.index)
     for record, label in labels.items():

@@ -1,7 +1,8 @@
 """Downloads official releases of public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
 
 A set is put together in `FOLDER/NAME.incomplete`. Only when every file is there and verified does that folder
-get its final name, so `FOLDER/NAME` is always whole. An interrupted download goes on where it stopped.
+get its final name, so `FOLDER/NAME` is always whole. An interrupted download goes on
+where it stopped, which neither pooch nor `caching.writing` offers: both begin anew.
 """
 
 import argparse
@@ -350,8 +351,9 @@ def _is_there(incoming: Path, file: RemoteFile) -> bool:
 def _unpack_all(paths: list[Path], incoming: Path) -> None:
     """Unpacks each archive beside itself; when all are there, moves what they hold into the set's folder."""
     for path in paths:
+        for half_made in incoming.glob(f".{_unpacked(path).name}-*"):  # by a run that was killed
+            shutil.rmtree(half_made)
         if path.is_file() and is_archive(path):
-            shutil.rmtree(_unpacked(path), ignore_errors=True)
             unpack(path, _unpacked(path))
             path.unlink()
     for unpacked in filter(Path.is_dir, map(_unpacked, paths)):

@@ -1,13 +1,12 @@
 """Long EEG recordings in EDF files: opened by their header, read in stretches, cut into windows.
 
 Kemp et al., A simple format for exchange of digitized polygraphic recordings, Electroencephalography and
-Clinical Neurophysiology 82 (1992). A recording of many hours never takes more memory than one batch of windows.
+Clinical Neurophysiology 82 (1992). A recording of many hours never takes more memory than one batch of
+windows.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import warnings
 import zlib
@@ -19,17 +18,16 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
-import pooch
 from tqdm import tqdm
 
 from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable
-from biosignals.signals.windows import prepare
-from biosignals.signals.windows import windows as cut_windows
+from biosignals.signals import windows as signal_windows
 
 SCALE = 0.2  # uV per count of a collected window: below the step of CHB-MIT's EDFs (0.4), and holds 6.5 mV
 MICROVOLTS = {**waveforms.MICROVOLTS, "\u00b5V": 1.0}
+BATCH = 64  # windows read at a time
 MOST_SIGNALS = 512  # of an EDF; a header that says more is damaged
 
 Seizures = tuple[tuple[float, float], ...]  # start and end of each, seconds
@@ -54,6 +52,7 @@ class EegRecording:
 
     @property
     def seconds(self) -> float:
+        """How long it lasts."""
         return self.samples / self.sampling_rate
 
 
@@ -67,11 +66,12 @@ def open_recording(
 ) -> EegRecording:
     """The recording in EDF file `path`, by its header alone.
 
-    sampling_rate: the one expected, Hz. Unreadable (a ValueError) for a file that is missing, damaged, cut short,
-    sampled at another rate or without one of `channels`, and for a seizure that does not lie in the recording.
+    sampling_rate: the one expected, Hz. Raises Unreadable (a ValueError) for a file that is missing, damaged,
+    cut short, sampled at another rate or without one of `channels`, and for a seizure that does not lie in
+    the recording.
     """
     path, channels = Path(path), tuple(channels)
-    signals, records = open_signals(path, channels)
+    signals, records = _open_signals(path, channels)
     rate = signals[0].sampling_frequency
     if rate != sampling_rate:
         raise Unreadable(f"{path} is sampled at {rate:g} Hz, expected {sampling_rate:g} Hz: leave it out")
@@ -82,14 +82,26 @@ def open_recording(
     for start, end in recording.seizures:
         if not 0 <= start < end <= recording.seconds:
             raise Unreadable(
-                f"{path} lasts {recording.seconds:g} s, but a seizure is annotated from {start:g} to {end:g} s:"
-                f" file and annotation do not belong together, {AGAIN}"
+                f"{path} lasts {recording.seconds:g} s, but a seizure is annotated from {start:g} to"
+                f" {end:g} s: file and annotation do not belong together, {AGAIN}"
             )
     return recording
 
 
-def open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfSignal], int]:
-    """The signals `channels` of an EDF file, in that order and not yet loaded, and its number of data records."""
+def usable(
+    dataset: str, root: Path, recordings: list[EegRecording], excluded: list[tuple]
+) -> tuple[list[EegRecording], pd.DataFrame]:
+    """Both as they are, `excluded` as a table. Raises ValueError when there is no recording."""
+    if not recordings:
+        why = f"{excluded[0][1]} {excluded[0][2]}" if excluded else "there is none"
+        raise ValueError(
+            f"no recording of {dataset} in {root} can be used ({len(excluded)} left out; one: {why})"
+        )
+    return recordings, signal_store.exclusions(excluded)
+
+
+def _open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfSignal], int]:
+    """The signals `channels` of an EDF file, in that order and not loaded, and its number of data records."""
     records = read_length(path)
     try:
         with warnings.catch_warnings():
@@ -98,7 +110,8 @@ def open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfS
         found = dict(zip(channel_names(edf.labels), edf.signals))
         if edf.num_data_records != records:
             raise Unreadable(
-                f"{path} is cut short ({edf.num_data_records} data records, its header says {records}): {AGAIN}"
+                f"{path} is cut short ({edf.num_data_records} data records, "
+                f"its header says {records}): {AGAIN}"
             )
         if edf.reserved.startswith("EDF+D"):
             raise Unreadable(f"{path} has gaps in time (EDF+D), which are not supported: leave it out")
@@ -109,7 +122,7 @@ def open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfS
                 f"{path} has no channel {wanted}; it holds {present}: leave it out or ask for these"
             )
         signals = [found[name.casefold()] for name in channels]
-        refuse_bad_scales(path, signals)
+        _refuse_bad_scales(path, signals)
     except Unreadable:
         raise
     except Exception as error:  # edfio meets a damaged header with whatever fails first
@@ -118,7 +131,7 @@ def open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfS
 
 
 def read_length(path: Path) -> int:
-    """The number of data records that the header of EDF file `path` gives; Unreadable when it is no EDF header."""
+    """The number of data records by an EDF file's header. Raises Unreadable when it has no such header."""
     try:
         with open(path, "rb") as file:
             header = file.read(256)
@@ -146,8 +159,8 @@ def channel_names(labels: Iterable[str]) -> list[str]:
     return names
 
 
-def refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
-    """Unreadable when signals differ in sampling rate, are no voltages or have no usable scale."""
+def _refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
+    """Raises Unreadable when signals differ in sampling rate, are no voltages or have no usable scale."""
     rates = {signal.sampling_frequency for signal in signals}
     if len(rates) > 1 or not 0 < min(rates) < np.inf:
         some = ", ".join(f"{rate:g}" for rate in sorted(rates))
@@ -163,15 +176,15 @@ def refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
 def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop` of a recording: float32 (channels, samples), uV.
 
-    Only this stretch is loaded. IndexError when it reaches past the recording, Unreadable when the file has
-    been damaged since it was opened.
+    Only this stretch is loaded. Raises IndexError when it reaches past the recording, Unreadable when the
+    file has been damaged since it was opened.
     """
     if not 0 <= start < stop <= recording.samples:
         raise IndexError(
             f"samples {start} to {stop} are not in {recording.name}, which has {recording.samples}"
         )
     # Opened each time: what a memory map has read would else stay in memory until it is closed.
-    signals, records = open_signals(recording.path, recording.channels)
+    signals, records = _open_signals(recording.path, recording.channels)
     rate = signals[0].sampling_frequency
     if rate != recording.sampling_rate or records * signals[0].samples_per_data_record < recording.samples:
         raise Unreadable(f"{recording.path} has changed since it was opened: open it again")
@@ -183,19 +196,21 @@ def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
 
 
 def window_starts(recording: EegRecording, seconds: float, step: float) -> np.ndarray:
-    """Where windows of `seconds` that follow each other by `step` start: seconds (n,).
+    """Where windows of `seconds` that follow each other by `step` start: float64 (n,), seconds.
 
-    Unreadable when the recording is shorter than one window, ValueError for windows of no whole number of samples.
+    Raises Unreadable when the recording is shorter than one window, ValueError for windows of no whole number
+    of samples.
     """
-    length, hop = in_samples(recording, seconds), in_samples(recording, step)
+    length, hop = _in_samples(recording, seconds), _in_samples(recording, step)
     if recording.samples < length:
         raise Unreadable(
-            f"{recording.path} lasts {recording.seconds:g} s, less than a window of {seconds:g} s: leave it out"
+            f"{recording.path} lasts {recording.seconds:g} s, less than a window of "
+            f"{seconds:g} s: leave it out"
         )
-    return np.arange(0, recording.samples - length + 1, hop) / recording.sampling_rate
+    return signal_windows.window_starts(recording.samples, length, hop, flush=False) / recording.sampling_rate
 
 
-def in_samples(recording: EegRecording, seconds: float) -> int:
+def _in_samples(recording: EegRecording, seconds: float) -> int:
     samples = round(seconds * recording.sampling_rate)
     if samples < 1 or abs(samples - seconds * recording.sampling_rate) > 1e-6:
         raise ValueError(f"{seconds:g} s is no whole number of samples at {recording.sampling_rate:g} Hz")
@@ -207,32 +222,31 @@ def windows(
     seconds: float,
     step: float,
     sampling_rate: float | None = None,
-    batch: int = 64,
     chosen: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The windows of a recording, up to `batch` at a time: starts in seconds (n,), float32 (n, channels, samples).
+    """The windows of a recording, up to 64 at a time: starts in seconds (n,), float32 (n, channels, samples).
 
-    Windows last `seconds` and start each `step` seconds; each is resampled to `sampling_rate` Hz (None: as it is)
-    and without its mean, see signals.windows.prepare; uV. chosen: bool, one for each of window_starts: only these.
-    Raises what `read` and `window_starts` raise.
+    Windows last `seconds` and start each `step` seconds; each is resampled to `sampling_rate` Hz (None: as it
+    is) and without its mean, see signals.windows.prepare; uV. chosen: bool (windows,), one for each of
+    window_starts: only these. Raises ValueError for other choices, and what `read` and `window_starts` raise.
     """
     rate = recording.sampling_rate
-    length, hop = in_samples(recording, seconds), in_samples(recording, step)
+    length, hop = _in_samples(recording, seconds), _in_samples(recording, step)
     count = len(window_starts(recording, seconds, step))
     chosen = np.ones(count, dtype=bool) if chosen is None else np.asarray(chosen, dtype=bool)
     if chosen.shape != (count,):
         raise ValueError(f"{chosen.size} choices do not fit the {count} windows of {recording.name}")
-    batch = max(1, min(batch, batch * length // hop))  # windows far apart: no long stretch between them
+    batch = max(1, min(BATCH, BATCH * length // hop))  # windows far apart: no long stretch between them
     for first in range(0, count, batch):
         rows = first + np.flatnonzero(chosen[first : first + batch])
         if rows.size:
             stretch = read(recording, rows[0] * hop, rows[-1] * hop + length)
-            cut = cut_windows(stretch[None], length, hop)[0, rows - rows[0]]
-            yield rows * hop / rate, prepare(cut, rate, sampling_rate or rate)
+            cut = signal_windows.windows(stretch[None], length, hop)[0, rows - rows[0]]
+            yield rows * hop / rate, signal_windows.prepare(cut, rate, sampling_rate or rate)
 
 
 def is_seizure(starts: np.ndarray, seconds: float, seizures: Iterable[tuple[float, float]]) -> np.ndarray:
-    """Which windows, by their starts (n,) in seconds, overlap one of the seizures (start, end): bool (n,)."""
+    """Which windows, by their `starts` (n,) in seconds, overlap one of `seizures` (start, end): bool (n,)."""
     starts = np.asarray(starts, dtype=float)
     found = np.zeros(starts.shape, dtype=bool)
     for start, end in seizures:
@@ -252,13 +266,14 @@ def collect(
 ) -> Recordings:
     """Windows of many recordings: all with a seizure and a random share `background` of the others.
 
-    Signals are int16 in units of 0.2 uV (beyond 6.5 mV cut off), a memory map kept below `cache` (None: the
-    user's own cache folder) and made again when an EDF file has changed. See `windows` for how they are made.
-    The choice in one recording depends on `seed` and its name, not on the other recordings.
+    Signals are int16 (windows, channels, samples) in units of 0.2 uV (beyond 6.5 mV cut off), a memory map
+    kept below `cache` (None: the user's own cache folder) and made again when an EDF file has changed. See
+    `windows` for how they are made. The choice in one recording depends on `seed` and its name, not on the
+    other recordings.
 
     The table has a row per window: `subject`, `recording`, `start` (s), bool `seizure` (it overlaps one),
     `samples`; indexed by "recording@start". A recording that cannot be read or does not change at all is
-    listed in `excluded`. ValueError when nothing is left, or the recordings differ in channels.
+    listed in `excluded`. Raises ValueError when nothing is left, or the recordings differ in channels.
     """
     recordings = list(recordings)
     if not recordings:
@@ -273,28 +288,24 @@ def collect(
             raise ValueError(
                 f"{recordings[0].name} and {other.name} differ in channels: open both with the same ones"
             )
-    folder = Path(cache or pooch.os_cache("biosignals"))
     root = os.path.commonpath([recording.path.resolve().parent for recording in recordings])
     request = {"seconds": seconds, "step": step, "sampling_rate": sampling_rate}
     request |= {"background": background, "seed": seed}
-    wanted = [signal_store.VERSION, dataset, root, request, [asdict(recording) for recording in recordings]]
-    key = hashlib.sha256(json.dumps(wanted, default=str).encode()).hexdigest()[:16]
-    place = folder / f"{dataset}-windows-{sampling_rate:g}-{key}"
-    signal_store.make_once(place, root, lambda draft: write(draft, dataset, recordings, root, **request))
-    return signal_store.open_signals(
-        place, "<i2", dataset=dataset, scale=SCALE, unit="uV", sampling_rate=float(sampling_rate),
-        channels=recordings[0].channels,
+    return signal_store.keep(
+        cache, f"{dataset}-windows-{sampling_rate:g}",
+        [dataset, root, request, [asdict(recording) for recording in recordings]], root,
+        lambda place: _write(place, dataset, recordings, root, **request), dtype="<i2", dataset=dataset,
+        scale=SCALE, unit="uV", sampling_rate=float(sampling_rate), channels=recordings[0].channels,
     )  # fmt: skip
 
 
-def write(
+def _write(
     place: Path, dataset: str, recordings: list[EegRecording], root: str,
     seconds: float, step: float, sampling_rate: float, background: float, seed: int,
 ) -> None:  # fmt: skip
-    """Writes the chosen windows of `recordings` into the empty folder `place`, laid out as data.cache says."""
+    """Writes the chosen windows of `recordings` into the empty folder `place`, as `signal_store` has it."""
     files = {recording.name: os.path.relpath(recording.path.resolve(), root) for recording in recordings}
     sources = {file: signal_store.state(f"{root}/{file}") for file in files.values()}
-    (place / "sources.json").write_text(json.dumps(sources))
     tables, excluded, shape = [], [], None
     bar = tqdm(recordings, desc=f"cutting {dataset}", unit=" recordings", mininterval=1)
     with open(place / "signals.bin", "wb") as file:
@@ -302,9 +313,9 @@ def write(
             begin = file.tell()
             try:
                 starts = window_starts(recording, seconds, step)
-                chosen = choose(recording, starts, seconds, background, seed)
+                chosen = _choose(recording, starts, seconds, background, seed)
                 changes = not chosen.any()
-                for _, x in windows(recording, seconds, step, sampling_rate, chosen=chosen):
+                for _, x in windows(recording, seconds, step, sampling_rate, chosen):
                     counts = np.clip(np.rint(x / SCALE), -32767, 32767).astype("<i2")
                     file.write(counts.tobytes())
                     shape, changes = counts.shape[1:], changes or counts.any()
@@ -315,17 +326,13 @@ def write(
                 file.truncate()
                 excluded.append((recording.name, files[recording.name], str(error)))
             else:
-                tables.append(describe_windows(recording, starts[chosen], seconds))
-    if not any(map(len, tables)):
-        reasons = Counter(reason for _, _, reason in excluded).most_common(3)
-        why = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "none was chosen"
-        raise ValueError(f"no window of {dataset} in {root} can be used: {why}")
+                tables.append(_table(recording, starts[chosen], seconds))
+    signal_store.refuse_nothing(f"window of {dataset} in {root}", sum(map(len, tables)), excluded)
     table = pd.concat([table for table in tables if len(table)], ignore_index=True).assign(samples=shape[1])
-    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    signal_store.finish(place, table, excluded, [len(table), *shape])
+    signal_store.finish(place, table, excluded, sources, [len(table), *shape])
 
 
-def choose(
+def _choose(
     recording: EegRecording, starts: np.ndarray, seconds: float, background: float, seed: int
 ) -> np.ndarray:
     """Which windows, by their starts (n,), are collected: bool (n,)."""
@@ -334,7 +341,7 @@ def choose(
     return drawn | is_seizure(starts, seconds, recording.seizures)
 
 
-def describe_windows(recording: EegRecording, starts: np.ndarray, seconds: float) -> pd.DataFrame:
+def _table(recording: EegRecording, starts: np.ndarray, seconds: float) -> pd.DataFrame:
     """The table of the windows of `recording` that start at `starts` (n,), in seconds."""
     return pd.DataFrame(
         {

@@ -16,7 +16,8 @@ from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable
 
 CHANNELS = (
-    "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6", "Fz", "Cz", "Pz",
+    "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6",
+    "Fz", "Cz", "Pz",
 )  # fmt: skip
 SAMPLING_RATE = 256
 EXPERTS = ("A", "B", "C")
@@ -27,10 +28,11 @@ LONGEST = 7 * 24 * 3600  # seconds annotated; a file with more is damaged
 def annotations(root: Path | str) -> dict[str, pd.DataFrame]:
     """What each expert says: expert > float (seconds, neonates), 1 for a second of seizure, else 0.
 
-    Columns are the neonates' numbers; NaN after a neonate's last second. Read from annotations_2017_A.csv, _B and
-    _C. FileNotFoundError when one is missing, ValueError when one is no such table or they name other neonates.
+    Columns are the neonates' numbers; NaN after a neonate's last second. Read from annotations_2017_A.csv, _B
+    and _C. Raises FileNotFoundError when one is missing, ValueError when one is no such table or they name
+    other neonates.
     """
-    tables = {expert: read_annotations(Path(root) / f"annotations_2017_{expert}.csv") for expert in EXPERTS}
+    tables = {expert: _read_annotations(Path(root) / f"annotations_2017_{expert}.csv") for expert in EXPERTS}
     first = tables["A"]
     for expert, table in tables.items():
         if set(table.columns) != set(first.columns):
@@ -40,7 +42,7 @@ def annotations(root: Path | str) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def read_annotations(path: Path) -> pd.DataFrame:
+def _read_annotations(path: Path) -> pd.DataFrame:
     """One expert's annotations: float (seconds, neonates)."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: {GET_IT}")
@@ -60,49 +62,46 @@ def read_annotations(path: Path) -> pd.DataFrame:
 
 
 def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
-    """The recordings eegN.edf of a Helsinki folder, and what is left out and why (columns record, file, reason).
+    """The recordings eegN.edf of a Helsinki folder, and what is left out (columns record, file, reason).
 
     Each neonate is a subject ("eeg5"). `seizures` are those of the majority: two of three experts or more.
     A recording ends where its annotations end; one whose annotations end more than a second early, or not
     with it at all, is left out, and so is one that cannot be read or has no annotations.
-    FileNotFoundError when folder or annotations are missing, ValueError when no recording is left.
+    Raises FileNotFoundError when folder or annotations are missing, ValueError when no recording is left.
     """
     root = Path(root)
-    votes = majority(annotations(root))
+    votes = _majority(annotations(root))
     recordings, excluded = [], []
     paths = {int(path.stem[3:]): path for path in root.glob("eeg*.edf") if path.stem[3:].isdecimal()}
     for number in sorted(paths.keys() | set(votes.columns[votes.notna().any()])):
         name = f"eeg{number}"
         try:
-            if number not in paths:
-                raise Unreadable(f"is annotated but not there: {GET_IT}")
-            recordings.append(open_annotated(paths[number], name, votes.get(number, pd.Series(dtype=float))))
+            own = votes.get(number, pd.Series(dtype=float))
+            recordings.append(_open_annotated(paths.get(number), name, own))
         except Unreadable as error:
             excluded.append((name, f"{name}.edf", str(error)))
-    if not recordings:
-        why = excluded[0][2] if excluded else "there is no file eegN.edf"
-        raise ValueError(
-            f"no recording of helsinki in {root} can be used ({len(excluded)} left out; one: {why})"
-        )
-    return recordings, pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
+    return eeg.usable("helsinki", root, recordings, excluded)
 
 
-def open_annotated(path: Path, name: str, votes: pd.Series) -> eeg.EegRecording:
+def _open_annotated(path: Path | None, name: str, votes: pd.Series) -> eeg.EegRecording:
     """The recording in `path` as far as it is annotated; votes: a value per second, NaN after the last."""
+    if path is None:
+        raise Unreadable(f"is annotated but not there: {GET_IT}")
     annotated = int(votes.notna().sum())
     if not annotated:
         raise Unreadable(f"{path} has no annotations: leave it out")
-    seizures = runs(votes.to_numpy() == 1)
+    seizures = _runs(votes.to_numpy() == 1)
     recording = eeg.open_recording(path, name, name, CHANNELS, SAMPLING_RATE, seizures)
     if annotated < recording.seconds - 1:
         raise Unreadable(
-            f"{path} lasts {recording.seconds:g} s, but its annotations end after {annotated} s: {GET_IT} again"
+            f"{path} lasts {recording.seconds:g} s, but its annotations end after {annotated} s: "
+            f"{GET_IT} again"
         )
     return replace(recording, samples=min(recording.samples, annotated * SAMPLING_RATE))
 
 
-def majority(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Where two experts or more see a seizure: float (seconds, neonates), NaN where one of them says nothing."""
+def _majority(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Where two experts or more see a seizure: float (seconds, neonates), NaN where one says nothing."""
     seconds = max(len(table) for table in tables.values())
     columns = sorted(tables["A"].columns)
     stack = np.stack([table.reindex(range(seconds))[columns].to_numpy() for table in tables.values()])
@@ -110,7 +109,7 @@ def majority(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(votes, columns=columns)
 
 
-def runs(true: np.ndarray) -> list[tuple[int, int]]:
+def _runs(true: np.ndarray) -> list[tuple[int, int]]:
     """Runs of True in bool (n,): (start, end) of each, the end not in it."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], true.astype(np.int8), [0]])))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
@@ -125,19 +124,19 @@ def load(
 ) -> Recordings:
     """Windows of all neonates: int16 (n, 19, samples) in units of 0.2 uV against the recording's reference.
 
-    Windows last `seconds`, start each `step` seconds and are resampled to `sampling_rate`; see eeg.collect for
-    this, for `cache` and for the errors. The table has `subject`, `recording`, `start` (s), bool `seizure` (it
-    overlaps one of the majority), `samples`, and the share of the window's seconds that are seizure to each
-    expert, `A`, `B` and `C`, and to the `majority`.
+    Windows last `seconds`, start each `step` seconds and are resampled to `sampling_rate`; see eeg.collect
+    for this, for `cache` and for the errors. The table has `subject`, `recording`, `start` (s), bool
+    `seizure` (it overlaps one of the majority), `samples`, and the share of the window's seconds that are
+    seizure to each expert, `A`, `B` and `C`, and to the `majority`.
     """
     recordings, excluded = find(root)
     collected = eeg.collect("helsinki", recordings, seconds, step, sampling_rate, cache=cache)
     tables = annotations(root)
-    tables["majority"] = majority(tables)
+    tables["majority"] = _majority(tables)
     neonates = [int(name.removeprefix("eeg")) for name in collected.table["recording"]]
     shares = {
         name: [
-            share(table[neonate], start, seconds)
+            _share(table[neonate], start, seconds)
             for neonate, start in zip(neonates, collected.table["start"])
         ]
         for name, table in tables.items()
@@ -149,11 +148,11 @@ def load(
     )
 
 
-def share(values: pd.Series, start: float, seconds: float) -> float:
+def _share(values: pd.Series, start: float, seconds: float) -> float:
     """Mean of the seconds that a window from `start` touches; values: one per second."""
     return float(values.to_numpy()[int(start) : int(np.ceil(start + seconds))].mean())
 
 
 def average_reference(x: np.ndarray) -> np.ndarray:
-    """Each channel against the mean of all, so that the reference electrode drops out; x: (..., channels, samples)."""
+    """Each channel against the mean of all, so that the reference drops out: x (..., channels, samples)."""
     return x - x.mean(axis=-2, keepdims=True)

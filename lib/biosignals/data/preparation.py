@@ -1,4 +1,4 @@
-"""Recordings in, recordings out: resampled, cut into windows or pulses, drawn as pictures; or their features."""
+"""Recordings in, recordings out: resampled, cut into windows or pulses, drawn as pictures; features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ BLOCK = 512  # recordings that features are made of at a time
 
 
 def resample(recordings: Recordings, sampling_rate: float) -> Recordings:
-    """The same recordings at another sampling rate, low-passed first where it is lower: int16 in memory, rounded.
+    """The same recordings at another sampling rate, low-passed first where it is lower; int16, in memory.
 
     Raises ValueError for recordings that are not int16 and for rates that are no whole numbers of Hz.
     """
@@ -44,10 +44,10 @@ def resample(recordings: Recordings, sampling_rate: float) -> Recordings:
 
 
 def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordings:
-    """Windows of `seconds` that start each `step` seconds inside each recording, the last one flush with its end.
+    """Windows of `seconds` that start each `step` seconds in each recording, the last flush with its end.
 
-    A recording shorter than a window gives one, filled up with zeros. The table repeats the recording's row for each
-    window, with `recording` (its id) and `start` (s); `samples` are the window's own.
+    A recording shorter than a window gives one, filled up with zeros. The table repeats the recording's row
+    for each window, with `recording` (its id) and `start` (s); `samples` are the window's own.
     """
     length = round(seconds * recordings.sampling_rate)
     lengths = recordings.table["samples"].to_numpy()
@@ -66,13 +66,18 @@ def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordin
 
 
 def extract_features(
-    recordings: Recordings, describe: Callable, cache: Cache | None = None, padded: bool = False, **options: Any
+    recordings: Recordings,
+    describe: Callable,
+    cache: Cache | None = None,
+    padded: bool = False,
+    **options: Any,
 ) -> np.ndarray:
     """Features of all recordings: float32 (recordings, features); computed once with a cache.
 
-    describe: makes a table or an array, a row for each, of signals (n, channels, samples) in the recordings' unit and
-    their sampling rate, as `ecg_features`, `eeg_features`, `rhythm_features` and `rr_intervals` do; options: its other
-    arguments. padded: it also takes `lengths` (n,), the samples that are each recording's own. Raises what it raises.
+    describe: makes a table or an array, a row for each, of signals (n, channels, samples) in the recordings'
+    unit and their sampling rate, as `ecg_features`, `eeg_features`, `rhythm_features` and `rr_intervals` do;
+    options: its other arguments. padded: it also takes `lengths` (n,), the samples that are each recording's
+    own. Raises what it raises.
     """
     own = recordings.table["samples"].to_numpy()
 
@@ -93,9 +98,9 @@ def extract_features(
 def record_images(recordings: Recordings, height: int = 182, width: int = 256) -> Recordings:
     """Each record as one grey picture (see `signals.images`), its rows as channels: int16 (n, height, width).
 
-    The second and third image that nets for photographs expect would be copies and are left out: a net on one image
-    computes the same with the sum of their weights. In thousandths of a picture's standard deviation; time runs
-    down the rows, whose rate is `sampling_rate`, leads run across.
+    The second and third image that nets for photographs expect would be copies and are left out: a net on one
+    image computes the same with the sum of their weights. In thousandths of a picture's standard deviation;
+    time runs down the rows, whose rate is `sampling_rate`, leads run across.
     """
     pictures = np.empty((len(recordings), height, width), dtype=np.int16)
     for i in range(0, len(recordings), BATCH):
@@ -112,19 +117,19 @@ def record_images(recordings: Recordings, height: int = 182, width: int = 256) -
 def scalograms(
     recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128
 ) -> Recordings:
-    """The magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
+    """Magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
 
-    float32 in memory (recordings, leads x frequencies, bins), in the recordings' unit: 4 x frequencies x bins bytes a
-    lead. A lead's rows lie side by side, so that they reshape to (recordings, leads, frequencies, bins). The mean of
-    a recording's own samples is taken away first, so that its borders make no step; the columns are the `bins` a
-    recording that `signals.scalogram.times` says. Raises ValueError for channels that never change or hold NaN, and
-    for frequencies that the wavelet cannot have in these recordings.
+    float32 in memory (recordings, leads x frequencies, bins), in the recordings' unit: 4 x frequencies x bins
+    bytes a lead. A lead's rows lie side by side, so that they reshape to (recordings, leads, frequencies,
+    bins). The mean of a recording's own samples is taken away first, so that its borders make no step; the
+    columns are the `bins` a recording that `signals.scalogram.times` says. Raises ValueError for channels
+    that never change or hold NaN, and for frequencies that the wavelet cannot have in these recordings.
     """
     flat = ~(np.ptp(recordings.signals, axis=-1) > 0).all(axis=1)
     if flat.any():
         raise ValueError(
-            f"{recordings.dataset}: {flat.sum()} recordings, {recordings.table.index[flat][0]} the first, have a "
-            "channel that never changes or holds NaN; leave them out first"
+            f"{recordings.dataset}: {flat.sum()} recordings, {recordings.table.index[flat][0]} the first, "
+            "have a channel that never changes or holds NaN; leave them out first"
         )
     frequencies, samples = np.atleast_1d(frequencies), recordings.signals.shape[-1]
     scales = scales_for(frequencies, wavelet, recordings.sampling_rate)
@@ -144,13 +149,13 @@ def scalograms(
 
 
 def _centred(x: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """x (n, channels, samples) less each channel's mean over the first `own` samples (n,); zeros stay beyond them."""
+    """x (n, channels, samples) less each channel's mean over its first `own` (n,) samples, zero beyond."""
     inside = np.arange(x.shape[-1]) < own[:, None, None]
     return np.where(inside, x - x.mean(axis=-1, keepdims=True, where=inside), np.float32(0))
 
 
 def fit_length(recordings: Recordings, width: int, how: str) -> Recordings:
-    """The same recordings, float32, with `width` samples each: see `signals.pulses.fit_width`, which takes `how`."""
+    """The same recordings, float32, with `width` samples each; how: see `signals.pulses.fit_width`."""
     own = recordings.table["samples"].to_numpy()
     signals = pulse_waves.fit_width(recordings.physical(), own, width, how)
     table = recordings.table.assign(samples=np.minimum(own, width) if how == "crop-or-pad" else width)
@@ -158,7 +163,7 @@ def fit_length(recordings: Recordings, width: int, how: str) -> Recordings:
 
 
 def z_score(recordings: Recordings) -> Recordings:
-    """Each channel of each recording at mean 0 and standard deviation 1, float32 in memory; a flat one is zero."""
+    """Each channel of each recording at mean 0 and deviation 1, float32 in memory; a flat one is zero."""
     return replace(recordings, signals=standardise(recordings.physical()), scale=1.0, unit="SD")
 
 
@@ -171,7 +176,7 @@ def assign_folds(recordings: Recordings, test: float, seed: int = 0) -> Recordin
 
 
 def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
-    """Mean over the windows of each recording, (recordings, ...), in the recordings' order; values (windows, ...)."""
+    """Mean of `values` (windows, ...) over each recording's windows: (recordings, ...), in their order."""
     codes, _ = pd.factorize(windows.table["recording"])
     sums = np.zeros((codes.max() + 1, *np.shape(values)[1:]))
     np.add.at(sums, codes, values)
@@ -181,9 +186,10 @@ def mean_per_recording(values: np.ndarray, windows: Recordings) -> np.ndarray:
 def segment_pulses(recordings: Recordings, channel: str) -> Recordings:
     """The pulses of one channel at 100 Hz, each labelled by WF-PPG's rule: such labels are called derived.
 
-    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros. The table
-    has `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A recording without
-    pulses is listed in `excluded`. KeyError for an unknown channel, ValueError when no pulse is left.
+    channel: an upright pulse wave, "PLETH" in BIDMC. float32 (n, 1, longest), maximum 1, padded with zeros.
+    The table has `subject`, `recording` (its id), `start` (s), `samples` and `type`, see signals.pulses. A
+    recording without pulses is listed in `excluded`. KeyError for an unknown channel, ValueError when no
+    pulse is left.
     """
     one = recordings.lead(channel)
     rows, tables, excluded = [], [], []

@@ -56,40 +56,41 @@ def load(
     second) and `saturated_leads` (at rest at an extreme beyond 2 mV). A record without a superclass stays in
     the table with all five False.
 
-    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing
-    folder or CSV; ValueError for a missing column, an unknown record, or leads that most records lack.
+    A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
+    missing folder or CSV; ValueError for a missing column, an unknown record, or leads that most records
+    lack.
     """
     root = Path(root)
     if sampling_rate not in FILE_COLUMN:
         raise ValueError(f"PTB-XL has no recordings at {sampling_rate} Hz: ask for 100 or 500")
+    leads = check_leads(leads)
+    records = None if records is None else tuple(int(record) for record in records)
+    request = signal_store.Request("ptb-xl", str(root.resolve()), float(sampling_rate), leads, records)
+    return signal_store.recordings(request, _plan, cache)
+
+
+def check_leads(leads: Iterable[str]) -> tuple[str, ...]:
+    """The leads asked for. Raises ValueError unless they are some of LEADS, each once."""
     leads = tuple(leads)
     if not leads or not set(leads) <= set(LEADS) or len(set(leads)) < len(leads):
         raise ValueError(f"leads must be some of {', '.join(LEADS)}, each once; not {leads}")
-    records = None if records is None else tuple(int(record) for record in records)
-    request = signal_store.Request("ptb-xl", str(root.resolve()), float(sampling_rate), leads, records)
-    return signal_store.recordings(request, lambda: plan(request), cache)
+    return leads
 
 
-def plan(request: signal_store.Request) -> signal_store.Plan:
+def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root, rate = Path(request.root), int(request.sampling_rate)
-    database = read_database(root)
-    if request.records is not None:
-        unknown = set(request.records) - set(database.index)
-        if unknown:
-            some = ", ".join(map(str, sorted(unknown)[:5]))
-            raise ValueError(f"{root / DATABASE} does not list {len(unknown)} records asked for: {some}")
-        database = database.loc[list(dict.fromkeys(request.records))]
+    database = signal_store.requested_rows(read_database(root), request.records, root / DATABASE)
     if not (root / f"records{rate}").is_dir():
         raise FileNotFoundError(f"{root} holds no records{rate}: {GET_IT}, or ask for another sampling rate")
     statements = read_statements(root)
     files = database[FILE_COLUMN[rate]]
-    codes = parse_all(database["scp_codes"])
-    reasons = find_faults(database, files, codes, set(statements.index))
+    codes = _parse_all(database["scp_codes"])
+    reasons = _find_faults(database, files, codes, set(statements.index))
     good = reasons == ""
     excluded = [(record, files[record], reason) for record, reason in reasons[~good].items()]
     return signal_store.Plan(
-        table=describe(database[good], codes[good], statements).assign(file=files[good]),
+        table=_describe(database[good], codes[good], statements).assign(file=files[good]),
         samples=SECONDS * rate,
         read=partial(waveforms.read, channels=request.channels, sampling_rate=rate, samples=SECONDS * rate),
         extensions=(".hea", ".dat"),
@@ -101,11 +102,12 @@ def plan(request: signal_store.Request) -> signal_store.Plan:
 def read_database(root: Path | str) -> pd.DataFrame:
     """ptbxl_database.csv as it is, indexed by ecg_id: 27 columns, text as str, `scp_codes` still text.
 
-    FileNotFoundError when folder or file is missing, ValueError for missing columns or repeated ecg_ids.
+    Raises FileNotFoundError when folder or file is missing, ValueError for missing columns or repeated
+    ecg_ids.
     """
     path = Path(root) / DATABASE
     columns = ("ecg_id", *NUMBER_COLUMNS, *BOOL_COLUMNS, *TEXT_COLUMNS)
-    table = read_csv(path, columns, dtype=dict.fromkeys(TEXT_COLUMNS, str))
+    table = signal_store.read_csv(path, columns, GET_IT, dtype=dict.fromkeys(TEXT_COLUMNS, str))
     for column in ("ecg_id", *NUMBER_COLUMNS, *BOOL_COLUMNS):
         kinds, words = ("b", "True and False") if column in BOOL_COLUMNS else ("iuf", "numbers")
         if len(table) and table[column].dtype.kind not in kinds:
@@ -119,30 +121,15 @@ def read_database(root: Path | str) -> pd.DataFrame:
 def read_statements(root: Path | str) -> pd.DataFrame:
     """scp_statements.csv, indexed by SCP code; `diagnostic` (1 or missing), `diagnostic_class` and ten more.
 
-    FileNotFoundError when folder or file is missing, ValueError for missing columns.
+    Raises FileNotFoundError when folder or file is missing, ValueError for missing columns.
     """
     path = Path(root) / STATEMENTS
-    table = read_csv(path, ("description", "diagnostic", "form", "rhythm", "diagnostic_class"))
+    columns = ("description", "diagnostic", "form", "rhythm", "diagnostic_class")
+    table = signal_store.read_csv(path, columns, GET_IT)
     return table.set_index(table.columns[0]).rename_axis("code")
 
 
-def read_csv(path: Path, columns: Iterable[str], **options) -> pd.DataFrame:
-    """A CSV file that must have `columns`; else FileNotFoundError or ValueError naming file and remedy."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"folder {path.parent} does not exist: {GET_IT}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {GET_IT}")
-    try:
-        table = pd.read_csv(path, **options)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ValueError(f"{path} lacks the column {', '.join(missing)}: {GET_IT} again")
-    return table
-
-
-def find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, known: set[str]) -> pd.Series:
+def _find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, known: set[str]) -> pd.Series:
     """Why each record cannot be used, judged by its database row alone: str, empty where it can."""
     reasons = pd.Series("", index=database.index, dtype=object)
     reasons[codes.isna()] = f"scp_codes is not a list of codes in {DATABASE}: {GET_IT} again"
@@ -172,13 +159,13 @@ def parse_codes(text: str) -> dict[str, float] | None:
     return codes if isinstance(codes, dict) else None
 
 
-def parse_all(texts: pd.Series) -> pd.Series:
+def _parse_all(texts: pd.Series) -> pd.Series:
     """parse_codes of each text; equal texts, and there are many, are parsed once."""
     parsed = {text: parse_codes(text) for text in texts.unique()}
     return pd.Series([parsed[text] for text in texts], index=texts.index, dtype=object)
 
 
-def describe(database: pd.DataFrame, codes: pd.Series, statements: pd.DataFrame) -> pd.DataFrame:
+def _describe(database: pd.DataFrame, codes: pd.Series, statements: pd.DataFrame) -> pd.DataFrame:
     """The official columns, readable, with subject, fold, superclasses and AFIB beside them."""
     of_class = statements.loc[statements["diagnostic"] == 1, "diagnostic_class"].to_dict()
     classes = [{of_class.get(code) for code in found} for found in codes]
@@ -195,7 +182,7 @@ def describe(database: pd.DataFrame, codes: pd.Series, statements: pd.DataFrame)
 
 def statements(table: pd.DataFrame) -> pd.DataFrame:
     """Which of the 71 SCP statements each record of `table` carries, at any likelihood: bool (N, 71)."""
-    carried = parse_all(table["scp_codes"])
+    carried = _parse_all(table["scp_codes"])
     return pd.DataFrame({code: [code in codes for codes in carried] for code in CODES}, index=table.index)
 
 

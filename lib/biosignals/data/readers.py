@@ -24,7 +24,8 @@ FILE_TYPES = (*WFDB, ".edf", ".csv", ".h5")
 class InvalidRecording(ValueError):
     """A recording that a model was not made for, or that cannot be read; the message says why and what to do.
 
-    args: the message's lines. What files and cards call themselves may hold anything: as text, only what is printable is left.
+    args: the message's lines. What files and cards call themselves may hold anything: as text, only what is
+    printable is left.
     """
 
     def __str__(self) -> str:
@@ -33,7 +34,7 @@ class InvalidRecording(ValueError):
 
 @dataclass(frozen=True)
 class Signal:
-    """A recording: float32 (channels, samples), of each channel its name and unit, and the sampling rate in Hz."""
+    """A recording: float32 (channels, samples), each channel's name and unit, and the sampling rate in Hz."""
 
     values: np.ndarray
     channels: tuple[str, ...]
@@ -52,10 +53,11 @@ def printable(text: str) -> str:
 def read(path: Path | str, sampling_rate: float | None = None, unit: str = "mV") -> Signal:
     """A recording from a WFDB record (its .hea, .dat or .mat), EDF (.edf), CSV (.csv) or HDF5 file (.h5).
 
-    EDF: of channels sampled at several rates, those of the highest. CSV: a column per channel, in `unit`, named in the first row;
-    a column `time` in seconds gives the sampling rate, or else `sampling_rate` does. HDF5: a data set `signals` (channels, samples)
-    with attributes `channels`, `sampling_rate`, `unit`; or a record of SPH. Raises Refused for anything else, for damaged files and
-    for those that point to files elsewhere.
+    EDF: of channels sampled at several rates, those of the highest. CSV: a column per channel, in `unit`,
+    named in the first row; a column `time` in seconds gives the sampling rate, or else `sampling_rate` does.
+    HDF5: a data set `signals` (channels, samples) with attributes `channels`, `sampling_rate`, `unit`; or a
+    record of SPH. Raises InvalidRecording for anything else, for damaged files and for those that point to
+    files elsewhere.
     """
     try:
         path = Path(path)
@@ -74,7 +76,7 @@ def read(path: Path | str, sampling_rate: float | None = None, unit: str = "mV")
 
 
 def from_array(values: np.ndarray, channels: Sequence[str], sampling_rate: float, unit: str = "mV") -> Signal:
-    """A recording from an array (channels, samples). Raises Refused for values, names, a shape or a rate that cannot be."""
+    """A recording from `values` (channels, samples). Raises InvalidRecording as `check_signal`."""
     if isinstance(channels, str):
         raise InvalidRecording("names of channels must be text, one for each channel in a list")
     try:
@@ -139,7 +141,7 @@ def _read_other_wfdb(place: Path) -> Signal:
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Lines drawn over samples that a WFDB file marks as missing (NaN), as in training; not where they are too many."""
+    """Lines drawn over missing samples (NaN), as in training; not where they are too many."""
     time = np.arange(values.shape[1])
     for lead in values:
         missing = np.isnan(lead)
@@ -218,6 +220,7 @@ def _text(value: object) -> str:
 
 
 def check_signal(signal: Signal) -> Signal:
+    """The signal as it is. Raises InvalidRecording for values, names, a shape or a rate that cannot be."""
     if not isinstance(signal.values, np.ndarray) or signal.values.dtype.kind not in "fiu":
         raise InvalidRecording("its values are no real numbers in an array")
     for texts in (signal.channels, signal.units):

@@ -1,6 +1,6 @@
 """Keeps what was read from a set as an int16 memory map, so that the next time it opens at once.
 
-A cache folder holds
+A folder of the store holds
 
     signals.bin     int16, (recordings, channels, samples), 1 uV a count
     table.json      the recordings' table
@@ -8,8 +8,8 @@ A cache folder holds
     sources.json    every file it was made from, with size and time of change
     manifest.json   shape of the signals, sizes and checksums of the files above; written last
 
-It is written under a temporary name and renamed when complete. A folder without a manifest, cut short, or
-made from files that have changed since is not opened but made again.
+It appears when it is complete. A folder without a manifest, cut short, or made from files that have changed
+since is not opened but made again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from biosignals import caching
 from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings, as_slice
 
-VERSION = 1  # of the cache's layout and of what the loaders make of the files: raise it when either changes
+VERSION = 1  # of the store's layout and of what the loaders make of the files: raise it when either changes
 LARGE = 1 << 24  # bytes
 FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time
@@ -39,7 +39,7 @@ BLOCK = 64  # recordings read at a time
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asked for; one cache folder per request. `records` None: all."""
+    """What somebody asked for; one folder per request. `records` None: all."""
 
     dataset: str
     root: str
@@ -68,47 +68,141 @@ class Plan:
     excluded: list[tuple]
 
 
-def recordings(request: Request, plan: Callable[[], Plan], folder: Path | str | None = None) -> Recordings:
-    """The recordings of `request`: from their cache below `folder`, or read as `plan()` says and then cached.
+def recordings(
+    request: Request, plan: Callable[[Request], Plan], folder: Path | str | None = None
+) -> Recordings:
+    """The recordings of `request`: kept below `folder`, or read as `plan(request)` says and then kept.
 
-    folder None: the user's own cache folder, pooch.os_cache("biosignals"). Raises ValueError when no
-    recording can be used, and whatever `plan` raises.
+    folder None: the user's own cache folder. Raises ValueError when no recording can be used, and whatever
+    `plan` raises.
     """
-    folder = Path(folder or pooch.os_cache("biosignals"))
-    key = hashlib.sha256(json.dumps([VERSION, asdict(request)], default=str).encode()).hexdigest()[:16]
-    place = folder / f"{request.dataset}-{request.sampling_rate:g}-{key}"
-    make_once(place, request.root, lambda draft: write(draft, request, plan()))
-    return open_signals(
-        place, "<i2", dataset=request.dataset, scale=1 / waveforms.COUNTS_PER_MILLIVOLT, unit="mV",
-        sampling_rate=request.sampling_rate, channels=request.channels,
+    return keep(
+        folder, f"{request.dataset}-{request.sampling_rate:g}", [asdict(request)], request.root,
+        lambda place: write(place, request, plan(request)), dtype="<i2", dataset=request.dataset,
+        scale=1 / waveforms.COUNTS_PER_MILLIVOLT, unit="mV", sampling_rate=request.sampling_rate,
+        channels=request.channels,
     )  # fmt: skip
+
+
+def keep(
+    folder: Path | str | None,
+    name: str,
+    parts: list,
+    root: str,
+    write: Callable[[Path], None],
+    dtype: str,
+    **about,
+) -> Recordings:
+    """The recordings that `write` puts into an empty folder, once while the files below `root` do not change.
+
+    folder: where they are kept (None: the user's own cache folder, pooch.os_cache("biosignals")). name,
+    parts: what tells them from others. dtype: of the signals. about: what of `Recordings` the folder does not
+    hold.
+    """
+    key = hashlib.sha256(json.dumps([VERSION, *parts], default=str).encode()).hexdigest()[:16]
+    place = Path(folder or pooch.os_cache("biosignals")) / f"{name}-{key}"
+    if not _is_current(place, root):
+        with caching.locked(place):
+            if not _is_current(place, root):  # another process may have made it meanwhile
+                with caching.replacing(place) as draft:
+                    write(draft)
+    shape = json.loads((place / "manifest.json").read_text())["shape"]
+    signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(shape))
+    table, excluded = read_table(place / "table.json"), read_table(place / "excluded.json")
+    return Recordings(signals=signals, table=table.set_index(table.columns[0]), excluded=excluded, **about)
+
+
+def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.DataFrame:
+    """A set's CSV file, which must have `columns`; options: of pandas.read_csv.
+
+    Raises FileNotFoundError when folder or file is missing and ValueError when it cannot be read, with the
+    remedy.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"folder {path.parent} does not exist: {remedy}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {remedy}")
+    try:
+        table = pd.read_csv(path, **options)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read ({error}): {remedy} again") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"{path} lacks the column {', '.join(missing)}: {remedy} again")
+    return table
 
 
 def requested_rows(
     listed: pd.Series | pd.DataFrame, records: tuple | None, path: Path
 ) -> pd.Series | pd.DataFrame:
-    """The rows of `listed`, read from `path`, for `records` (None: all), once each; ValueError for unknown ones."""
+    """The rows of `listed`, read from `path`, for `records` (None: all), once each.
+
+    Raises ValueError for records that are not listed.
+    """
     if records is None:
         return listed
     unknown = set(records) - set(listed.index)
     if unknown:
-        some = ", ".join(sorted(unknown)[:5])
+        some = ", ".join(map(str, sorted(unknown)[:5]))
         raise ValueError(f"{path} lacks {len(unknown)} records asked for: {some}")
     return listed.loc[list(dict.fromkeys(records))]
 
 
-def make_once(place: Path, root: str, write: Callable[[Path], None]) -> None:
-    """Has `write` fill the empty folder `place`, unless it is whole and made from the files below `root` as they are."""
-    if is_current(place, root):
-        return
-    with caching.locked(place):
-        if not is_current(place, root):  # another process may have made it meanwhile
-            with caching.replacing(place) as draft:
-                write(draft)
+def write(place: Path, request: Request, plan: Plan) -> None:
+    """Reads the recordings of `plan` into the empty folder `place`. ValueError when none can be used."""
+    files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
+    sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
+    facts, problems = [], []
+    buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
+    bar = tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
+    with open(place / "signals.bin", "wb") as file, bar:
+        for start in range(0, len(plan.table), BLOCK):
+            block = plan.table["file"].iloc[start : start + BLOCK]
+            signals, known, unreadable = _read_block(block, request, plan, buffer)
+            signals.tofile(file)
+            facts.append(known)
+            problems += unreadable
+            bar.update(len(block))
+    _refuse_missing_leads(request, len(plan.table), problems)
+    excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
+    usable = len(plan.table) - len(problems)
+    refuse_nothing(f"recording of {request.dataset} in {request.root}", usable, excluded)
+    facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
+    table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts).reset_index()
+    finish(place, table, excluded, sources, [len(table), len(request.channels), plan.samples])
 
 
-def is_current(place: Path, root: str) -> bool:
-    """Whether folder `place` holds a whole cache, made from the files below `root` as they are now."""
+def finish(
+    place: Path, table: pd.DataFrame, excluded: list[tuple], sources: dict[str, str], shape: list[int]
+) -> None:
+    """Writes what lies beside the signals, and last the manifest, which says that all is there.
+
+    table: ids in its first column. excluded: (record, file, reason) of each. sources: file below the root >
+    its state.
+    """
+    excluded = exclusions(excluded).astype({"record": table.dtypes.iloc[0]})
+    (place / "sources.json").write_text(json.dumps(sources))
+    write_table(place / "table.json", table)
+    write_table(place / "excluded.json", excluded)
+    files = {name: describe(place / name) for name in FILES}
+    (place / "manifest.json").write_text(json.dumps({"shape": shape, "files": files}))
+
+
+def exclusions(rows: list[tuple]) -> pd.DataFrame:
+    """A table of what was left out, of (record, file, reason) of each."""
+    return pd.DataFrame(rows, columns=["record", "file", "reason"], dtype=object)
+
+
+def refuse_nothing(what: str, usable: int, excluded: list[tuple]) -> None:
+    """Raises ValueError, with the commonest reasons, when none of `what` is usable."""
+    if not usable:
+        reasons = Counter(reason for _, _, reason in excluded).most_common(3)
+        why = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "none is asked for or listed"
+        raise ValueError(f"no {what} can be used: {why}")
+
+
+def _is_current(place: Path, root: str) -> bool:
+    """Whether folder `place` is whole and made from the files below `root` as they are now."""
     try:
         files = json.loads((place / "manifest.json").read_text())["files"]
         if files != {name: describe(place / name) for name in FILES}:
@@ -119,54 +213,7 @@ def is_current(place: Path, root: str) -> bool:
         return False
 
 
-def open_signals(place: Path, dtype: str, **about) -> Recordings:
-    """The recordings kept in folder `place`; the first column of their table holds the ids. about: what is not kept."""
-    shape = json.loads((place / "manifest.json").read_text())["shape"]
-    signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(shape))
-    table = read_table(place / "table.json")
-    excluded = read_table(place / "excluded.json")
-    return Recordings(signals=signals, table=table.set_index(table.columns[0]), excluded=excluded, **about)
-
-
-def write(place: Path, request: Request, plan: Plan) -> None:
-    """Reads the recordings of `plan` into the empty folder `place`."""
-    files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
-    sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
-    (place / "sources.json").write_text(json.dumps(sources))
-    facts, problems = [], []
-    buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
-    with open(place / "signals.bin", "wb") as file, progress_bar(request, plan) as progress:
-        for start in range(0, len(plan.table), BLOCK):
-            block = plan.table["file"].iloc[start : start + BLOCK]
-            signals, known, unreadable = read_block(block, request, plan, buffer)
-            signals.tofile(file)
-            facts.append(known)
-            problems += unreadable
-            progress.update(len(block))
-    refuse_missing_leads(request, len(plan.table), problems)
-    excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
-    refuse_nothing(request, len(plan.table) - len(problems), excluded)
-    facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
-    table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts).reset_index()
-    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    excluded = excluded.astype({"record": plan.table.index.dtype})
-    shape = [len(table), len(request.channels), plan.samples]
-    finish(place, table, excluded, shape, request=asdict(request))
-
-
-def finish(place: Path, table: pd.DataFrame, excluded: pd.DataFrame, shape: list[int], **about) -> None:
-    """Writes what lies beside the signals and their sources, and last the manifest, which says that all is there."""
-    write_table(place / "table.json", table)
-    write_table(place / "excluded.json", excluded)
-    files = {name: describe(place / name) for name in FILES}
-    (place / "manifest.json").write_text(json.dumps(about | {"shape": shape, "files": files}, default=str))
-
-
-def progress_bar(request: Request, plan: Plan) -> tqdm:
-    return tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
-
-
-def read_block(
+def _read_block(
     files: pd.Series, request: Request, plan: Plan, buffer: np.ndarray
 ) -> tuple[np.ndarray, dict, list[tuple]]:
     """Reads the recordings `files` (record id > path below the root) into `buffer`, which has room for them.
@@ -186,21 +233,22 @@ def read_block(
         read.append(record)
         lengths.append(counts.shape[1])
     signals, lengths = buffer[: len(read)], np.array(lengths, dtype=np.int64)
-    invalid, unfilled = fill_missing(signals, lengths, request.channels)
+    invalid, unfilled = _fill_missing(signals, lengths, request.channels)
     problems += [(read[i], files[read[i]], error) for i, error in unfilled.items()]
     usable = [i for i in range(len(read)) if i not in unfilled]
     signals = signals[as_slice(np.array(usable, dtype=np.intp))]
     known = {"record": np.array(read, dtype=files.index.dtype)[usable], "samples": lengths[usable]}
     known["invalid_samples"] = invalid[usable]
-    return signals, known | count_flaws(signals, lengths[usable], request.sampling_rate), problems
+    return signals, known | _count_flaws(signals, lengths[usable], request.sampling_rate), problems
 
 
-def fill_missing(
+def _fill_missing(
     signals: np.ndarray, lengths: np.ndarray, channels: tuple[str, ...]
 ) -> tuple[np.ndarray, dict[int, waveforms.Unreadable]]:
     """Draws lines over missing samples of `signals` (n, channels, samples), in place.
 
-    Returns how many were missing in each recording, int (n,), and the errors of those that miss too many, by position.
+    Returns how many were missing in each recording, int (n,), and the errors of those that miss too many, by
+    position.
     """
     invalid, problems = np.zeros(len(signals), dtype=np.int64), {}
     if signals.size and signals.min() == waveforms.INVALID:
@@ -214,11 +262,11 @@ def fill_missing(
     return invalid, problems
 
 
-def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
+def _count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
     """How many leads of each recording are flat, and how many saturated, within its length: int (n,) each."""
     if (lengths != signals.shape[-1]).any():
         alone = [(signal[None, :, :length], np.array([length])) for signal, length in zip(signals, lengths)]
-        flaws = [count_flaws(signal, length, sampling_rate) for signal, length in alone]
+        flaws = [_count_flaws(signal, length, sampling_rate) for signal, length in alone]
         return {name: np.concatenate([flaw[name] for flaw in flaws]) for name in flaws[0]}
     return {
         "flat_leads": waveforms.flat(signals, sampling_rate).sum(axis=1),
@@ -226,7 +274,7 @@ def count_flaws(signals: np.ndarray, lengths: np.ndarray, sampling_rate: float) 
     }
 
 
-def refuse_missing_leads(request: Request, planned: int, problems: list[tuple]) -> None:
+def _refuse_missing_leads(request: Request, planned: int, problems: list[tuple]) -> None:
     """ValueError when most recordings lack a lead asked for: then it is the set that does not fit."""
     lacking = [(file, error) for _, file, error in problems if isinstance(error, waveforms.MissingLeads)]
     if len(lacking) > planned / 2:
@@ -237,14 +285,6 @@ def refuse_missing_leads(request: Request, planned: int, problems: list[tuple]) 
             f" ({lacking[0][0]} for one). Ask for leads={present}, for another sampling rate, or for the"
             " records that have them."
         )
-
-
-def refuse_nothing(request: Request, usable: int, excluded: list[tuple]) -> None:
-    """ValueError when no recording is left, with the commonest reasons."""
-    if not usable:
-        reasons = Counter(reason for _, _, reason in excluded).most_common(3)
-        why = "; ".join(f"{count} x {reason}" for reason, count in reasons) or "none is asked for or listed"
-        raise ValueError(f"no recording of {request.dataset} in {request.root} can be used: {why}")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
 """SPH: 25,770 twelve-lead ECGs of 10 to 56 s from 24,666 patients of Shandong Provincial Hospital, at 500 Hz.
 
-Liu et al., A large-scale multi-label 12-lead electrocardiogram database with standardized diagnostic statements,
-Sci Data 9:272 (2022); on figshare. `load` reads the official layout, whole or in part.
+Liu et al., A large-scale multi-label 12-lead electrocardiogram database with standardized diagnostic
+statements, Sci Data 9:272 (2022); on figshare. `load` reads the official layout, whole or in part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import signal_store, waveforms
-from biosignals.data.ptbxl import LEADS
+from biosignals.data.ptbxl import LEADS, check_leads
 from biosignals.data.recordings import Recordings
 
 SAMPLING_RATE = 500
@@ -44,28 +44,26 @@ def load(
     (statement 50), `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a
     second) and `saturated_leads` (at rest at an extreme beyond 2 mV).
 
-    A single record that cannot be used is left out and listed in `excluded`. FileNotFoundError for a missing
-    folder or CSV; ValueError for a missing column, an unknown record or lead.
+    A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
+    missing folder or CSV; ValueError for a missing column, an unknown record or lead.
     """
-    root, leads = Path(root), tuple(leads)
-    if not leads or not set(leads) <= set(LEADS) or len(set(leads)) < len(leads):
-        raise ValueError(f"leads must be some of {', '.join(LEADS)}, each once; not {leads}")
+    root, leads = Path(root), check_leads(leads)
     records = None if records is None else tuple(map(str, records))
     request = signal_store.Request("sph", str(root.resolve()), float(SAMPLING_RATE), leads, records)
-    return signal_store.recordings(request, lambda: plan(request), cache)
+    return signal_store.recordings(request, _plan, cache)
 
 
-def plan(request: signal_store.Request) -> signal_store.Plan:
+def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
-    metadata = signal_store.requested_rows(read_metadata(root), request.records, root / METADATA)
-    reasons = find_faults(metadata, set(read_codes(root).index))
+    metadata = signal_store.requested_rows(_read_metadata(root), request.records, root / METADATA)
+    reasons = _find_faults(metadata, set(_read_csv(root / CODES, ("Code", "Description"))["Code"]))
     excluded = [(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()]
     metadata = metadata[reasons == ""]
     lengths = metadata["N"].astype(int).to_dict()
     rows = [LEADS.index(lead) for lead in request.channels]
     return signal_store.Plan(
-        table=describe(metadata).assign(file=[f"{FOLDER}/{record}" for record in metadata.index]),
+        table=_describe(metadata).assign(file=[f"{FOLDER}/{record}" for record in metadata.index]),
         samples=max(lengths.values(), default=0),
         read=partial(read, rows=rows, lengths=lengths),
         extensions=(".h5",),
@@ -74,13 +72,13 @@ def plan(request: signal_store.Request) -> signal_store.Plan:
     )
 
 
-def read_metadata(root: Path | str) -> pd.DataFrame:
+def _read_metadata(root: Path | str) -> pd.DataFrame:
     """metadata.csv, indexed by ECG_ID: text as it is, `Age` and `N` as numbers (NaN where they are none).
 
     FileNotFoundError when folder or file is missing, ValueError for missing columns or repeated records.
     """
     path = Path(root) / METADATA
-    table = read_csv(path, COLUMNS)
+    table = _read_csv(path, COLUMNS)
     if table["ECG_ID"].duplicated().any():
         twice = table.loc[table["ECG_ID"].duplicated(), "ECG_ID"].iloc[0]
         raise ValueError(f"{path} lists record {twice} twice: {GET_IT} again")
@@ -89,32 +87,18 @@ def read_metadata(root: Path | str) -> pd.DataFrame:
     return table.set_index("ECG_ID")
 
 
-def read_codes(root: Path | str) -> pd.Series:
-    """code.csv: what each AHA/ACC/HRS statement says, indexed by its number as text. Errors as above."""
-    return read_csv(Path(root) / CODES, ("Code", "Description")).set_index("Code")["Description"]
-
-
-def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A CSV file as text, stripped of blanks; it must have `columns`."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"folder {path.parent} does not exist: {GET_IT}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {GET_IT}")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ValueError(f"{path} lacks the column {', '.join(missing)}: {GET_IT} again")
+    options = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "index_col": False}
+    table = signal_store.read_csv(path, columns, GET_IT, **options)
     return table.apply(lambda column: column.str.strip())
 
 
-def find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
+def _find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
     """Why each record cannot be used, judged by its row alone: str, empty where it can."""
     reasons = pd.Series("", index=metadata.index, dtype=object)
     for record, text in metadata["AHA_Code"].items():
-        unknown = [code for code in statements(text) if code not in known]
+        unknown = [code for code in _statements(text) if code not in known]
         if unknown:
             reasons[record] = (
                 f"unknown AHA code {unknown[0]!r} in {METADATA}: correct it or add it to {CODES}"
@@ -129,12 +113,12 @@ def find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
     return reasons
 
 
-def statements(text: str) -> list[str]:
+def _statements(text: str) -> list[str]:
     """The primary statements of an AHA_Code field, without their modifiers: "50+346;106" is 50 and 106."""
     return [statement.split("+")[0].strip() for statement in text.split(";")]
 
 
-def describe(metadata: pd.DataFrame) -> pd.DataFrame:
+def _describe(metadata: pd.DataFrame) -> pd.DataFrame:
     """Subject, age, sex, codes and AFIB of each record."""
     return pd.DataFrame(
         {
@@ -142,7 +126,9 @@ def describe(metadata: pd.DataFrame) -> pd.DataFrame:
             "age": metadata["Age"].astype(float),
             "sex": metadata["Sex"].map({"M": "male", "F": "female"}),
             "codes": metadata["AHA_Code"],
-            "AFIB": np.array([FIBRILLATION in statements(text) for text in metadata["AHA_Code"]], dtype=bool),
+            "AFIB": np.array(
+                [FIBRILLATION in _statements(text) for text in metadata["AHA_Code"]], dtype=bool
+            ),
         }
     )
 

@@ -5,45 +5,39 @@ All return integer positions of rows. A recording of an unknown subject (NA) cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 
-def by_fold(
-    table: pd.DataFrame,
-    train: Iterable[int] = range(1, 9),
-    validation: Iterable[int] = (9,),
-    test: Iterable[int] = (10,),
-) -> dict[str, np.ndarray]:
-    """Rows of the folds of each split: {"train", "validation", "test"} > positions.
+def by_fold(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Rows of each split: "train" (folds 1 to 8), "validation" (9) and "test" (10) > positions (n,).
 
-    ValueError for an empty fold or a subject in two splits.
+    Raises ValueError for an empty fold or a subject in two splits.
     """
-    wanted = {"train": train, "validation": validation, "test": test}
-    rows = {name: rows_in_folds(table, folds) for name, folds in wanted.items()}
+    wanted = {"train": range(1, 9), "validation": [9], "test": [10]}
+    rows = {name: _rows_in_folds(table, folds) for name, folds in wanted.items()}
     check_disjoint(table, *rows.values())
     return rows
 
 
-def groups(
-    table: pd.DataFrame, folds: Iterable[Iterable[int]] = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For out-of-fold predictions: per group of folds, (rows of the other groups, rows of this group).
+def groups(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per group of folds, (rows of the other groups, rows of this group), (n,) each, to predict out of fold.
 
-    Folds in no group (the test fold) are in neither. ValueError for an empty fold or a subject in two groups.
+    The groups are folds 1 to 3, 4 to 6 and 7 to 9; the test fold is in none. Raises ValueError for an empty
+    fold or a subject in two groups.
     """
-    rows = [rows_in_folds(table, group) for group in folds]
+    rows = [_rows_in_folds(table, range(first, first + 3)) for first in (1, 4, 7)]
     check_disjoint(table, *rows)
     return [(np.sort(np.concatenate(rows[:i] + rows[i + 1 :])), rows[i]) for i in range(len(rows))]
 
 
 def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
-    """Rows of each split, no subject in two: subjects are shuffled and dealt out by `shares` (sum 1).
+    """Rows of each split, (n,), no subject in two: subjects are shuffled and dealt out by `shares` (sum 1).
 
-    subjects: one per row. ValueError when the shares do not sum to 1 or a split stays empty.
+    subjects: one per row. Raises ValueError when the shares do not sum to 1 or a split stays empty.
     """
     if not np.isclose(sum(shares.values()), 1) or min(shares.values()) <= 0:
         raise ValueError(f"shares must be positive and sum to 1, not {dict(shares)}")
@@ -63,11 +57,11 @@ def by_subject(subjects: Iterable, shares: Mapping[str, float], seed: int) -> di
 
 
 def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
-    """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in folds 1 to 9 in turn.
+    """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in 1 to 9 in turn.
 
-    For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row, all known;
-    the same subjects get the same folds, in whatever rows they come. ValueError
-    for fewer than nine subjects to train on, a share outside of 0 to 1, or no subject for a test that was asked for.
+    For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row,
+    all known; the same subjects get the same folds, in whatever rows they come. Raises ValueError for fewer
+    than nine subjects to train on, a share outside of 0 to 1, or no subject for a test that was asked for.
     """
     names, codes = np.unique(list(subjects), return_inverse=True)
     tested = round(test * len(names))
@@ -84,12 +78,12 @@ def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
 def by_time(
     table: pd.DataFrame, parts: Mapping[str, tuple[float, float]], seconds: float
 ) -> dict[str, np.ndarray]:
-    """Rows of windows that lie wholly within each part of their recording's time: {"train": (0, 0.5), ...}.
+    """Rows (n,) of windows that lie wholly within each part of their recording's time.
 
-    For telling people apart, where everybody must be in every part: what separates train and test is time, the gap
-    between the parts. table: `recording`, `start` (s) and `subject` of windows of `seconds`; parts are shares of the
-    time that a recording's windows span. ValueError for parts that overlap or touch, and for a subject that one of
-    them lacks.
+    For telling people apart, where everybody must be in every part: what separates train and test is time,
+    the gap between the parts. table: `recording`, `start` (s) and `subject` of windows of `seconds`; parts
+    are shares of the time that a recording's windows span. Raises ValueError for parts that overlap or touch,
+    and for a subject that one of them lacks.
     """
     edges = sorted(parts.values())
     if any(not 0 <= start < end <= 1 for start, end in edges) or any(
@@ -109,38 +103,40 @@ def by_time(
         missing = everybody - set(table["subject"].iloc[chosen])
         if missing:
             raise ValueError(
-                f"subject {min(missing, key=str)} has no window in part {name}: leave that subject out, or take longer parts"
+                f"subject {min(missing, key=str)} has no window in part {name}: leave that subject out, "
+                "or take longer parts"
             )
     return rows
 
 
 def sample_per_subject(subjects: Iterable, most: int, seed: int) -> np.ndarray:
-    """Rows of at most `most` recordings of each subject, drawn at random, in order: int (n,). subjects: one per row."""
+    """Rows of at most `most` recordings of each subject, drawn at random, in order: int (n,).
+
+    subjects: one per row. Raises ValueError for `most` below one.
+    """
     if most < 1:
         raise ValueError(f"at least one recording of each subject is needed, not {most}")
     codes = subject_codes(pd.Series(list(subjects)))
     shuffled = np.random.default_rng(seed).permutation(len(codes))
-    place = (
-        pd.Series(codes[shuffled]).groupby(codes[shuffled]).cumcount()
-    )  # among the rows of the same subject
+    place = pd.Series(codes[shuffled]).groupby(codes[shuffled]).cumcount()  # among rows of the same subject
     return np.sort(shuffled[place < most])
 
 
-def rows_in_folds(table: pd.DataFrame, folds: Iterable[int]) -> np.ndarray:
-    """Positions of the rows in `folds`. ValueError naming a fold that has none."""
-    folds = list(folds)
+def _rows_in_folds(table: pd.DataFrame, folds: Sequence[int]) -> np.ndarray:
+    """Positions (n,) of the rows in `folds`. ValueError naming a fold that has none."""
     if "fold" not in table:
         raise ValueError("the table has no column fold: split it with by_subject")
-    empty = [fold for fold in folds if not (table["fold"] == fold).any()]
-    if empty or not folds:
-        missing = ", ".join(map(str, empty)) or "(none named)"
+    empty = [str(fold) for fold in folds if not (table["fold"] == fold).any()]
+    if empty:
         present = ", ".join(map(str, sorted(table["fold"].unique())))
-        raise ValueError(f"fold {missing} has no recordings: choose among {present}, or load more records")
+        raise ValueError(
+            f"fold {', '.join(empty)} has no recordings: choose among {present}, or load more records"
+        )
     return np.flatnonzero(table["fold"].isin(folds))
 
 
 def check_disjoint(table: pd.DataFrame, *rows: np.ndarray) -> None:
-    """ValueError when one of the splits `rows` is empty or a subject (column `subject`) is in two of them."""
+    """Raises ValueError when one of the splits `rows`, (n,) each, is empty or two share a `subject`."""
     codes = subject_codes(table["subject"])
     seen = np.full(codes.max(initial=-1) + 1, -1)  # split that each subject was met in
     for split, chosen in enumerate(rows):

@@ -67,20 +67,20 @@ def is_inside(name: object) -> bool:
 
 
 def read_header(path: str) -> Header:
-    """The header in file `path` (.hea). Unreadable when it is missing, damaged or names a file elsewhere."""
-    content = read_bytes(path, LARGEST_HEADER + 1)
+    """The header in file `path` (.hea). Raises Unreadable when it is missing, damaged or leads elsewhere."""
+    content = _read_bytes(path, LARGEST_HEADER + 1)
     if len(content) > LARGEST_HEADER:
         raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
     lines = content.decode("utf-8", "replace").splitlines()
     try:
-        return parse_header([line for line in lines if line and line[0] != "#"])
+        return _parse_header([line for line in lines if line and line[0] != "#"])
     except Unreadable:
         raise
     except (IndexError, ValueError, OverflowError) as error:
         raise Unreadable(f"header is damaged ({error}): {AGAIN}") from error
 
 
-def read_bytes(path: str, most: int) -> bytes:
+def _read_bytes(path: str, most: int) -> bytes:
     """The first `most` bytes of file `path`, all when it is shorter; Unreadable when it cannot be opened."""
     try:
         descriptor = os.open(path, os.O_RDONLY)  # a third of the cost of open(): there are 40,000 files
@@ -92,7 +92,7 @@ def read_bytes(path: str, most: int) -> bytes:
         raise Unreadable(f"{os.path.basename(path)} cannot be read ({error.strerror}): {AGAIN}") from error
 
 
-def parse_header(lines: list[str]) -> Header:
+def _parse_header(lines: list[str]) -> Header:
     """The header in `lines`, comments taken out. IndexError or ValueError when they make no sense."""
     record = lines[0].split()
     count = int(record[1])
@@ -110,12 +110,12 @@ def parse_header(lines: list[str]) -> Header:
         raise Unreadable(f"header names a file outside of its folder: refused; {AGAIN}")
     if not plain or "/" in record[0] or samples < 1:  # fields left out, several segments, length not said
         return Header(rate, max(samples, 0))
-    layout = parse_layout(" ".join(fields[1::9] + fields[2::9] + fields[4::9] + fields[8::9]))
+    layout = _parse_layout(" ".join(fields[1::9] + fields[2::9] + fields[4::9] + fields[8::9]))
     return Header(rate, samples, layout, files[0], tuple(map(int, fields[6::9])))
 
 
 @lru_cache(maxsize=256)  # nearly all records of a set are laid out alike
-def parse_layout(described: str) -> Layout | None:
+def _parse_layout(described: str) -> Layout | None:
     """The layout of signals so described, None when it is not plain. ValueError when a field makes no sense.
 
     described: all formats, then all gains, ADC zeros and names, divided by blanks.
@@ -146,20 +146,19 @@ def parse_layout(described: str) -> Layout | None:
 def read_digital(path: str, header: Header) -> np.ndarray:
     """Counts in signal file `path` as stored: int16 (channels, samples). Only for a header with a layout.
 
-    Unreadable when the file is missing, shorter than the header says, or does not fit its checksums (a
+    Raises Unreadable when the file is missing, shorter than the header says, or does not fit its checksums (a
     checksum of 0 says nothing: CinC 2017 has it everywhere).
     """
     channels, offset = len(header.layout.channels), header.layout.offset
     size = offset + 2 * channels * header.samples
-    content = read_bytes(path, size)
+    content = _read_bytes(path, size)
     if len(content) < size:
         sizes = f"{len(content)} bytes, its header says {size}"
         raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
     frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
     counts = np.ascontiguousarray(frames.T)
-    sums = tuple(
-        np.add.reduce(counts, axis=1, dtype=np.int16).tolist()
-    )  # WFDB's checksum: 16 bits, overflow dropped
+    # WFDB's checksum: 16 bits, overflow dropped.
+    sums = tuple(np.add.reduce(counts, axis=1, dtype=np.int16).tolist())
     if sums != header.checksums and any(
         said and (said - found) % 65536 for said, found in zip(header.checksums, sums)
     ):
@@ -173,19 +172,19 @@ def read(
     """The leads `channels` of a record, in that order: int16 (channels, samples) in uV.
 
     stem: path without extension. The record may hold its leads in any order, and more of them. A missing
-    sample is INVALID. Unreadable when the record has another sampling rate or length (samples None: any),
-    lacks a lead (MissingLeads) or is damaged.
+    sample is INVALID. Raises Unreadable when the record has another sampling rate or length (samples None:
+    any), lacks a lead (MissingLeads) or is damaged.
     """
     header = read_header(f"{stem}.hea")
-    check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
+    _check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
     if header.layout is None:
-        return read_with_wfdb(stem, channels, sampling_rate, samples)
+        return _read_with_wfdb(stem, channels, sampling_rate, samples)
     rows = lead_positions(header.layout.channels, channels)
     folder, slash, _ = str(stem).rpartition("/")
     return to_microvolts(read_digital(folder + slash + header.file, header), header.layout, rows)
 
 
-def check_rate_and_length(found_rate: float, found_samples: int, rate: float, samples: int | None) -> None:
+def _check_rate_and_length(found_rate: float, found_samples: int, rate: float, samples: int | None) -> None:
     """Unreadable unless a record has the set's sampling rate and length (found 0 samples: not said)."""
     if found_rate != rate:
         raise Unreadable(f"sampled at {found_rate:g} Hz, expected {rate:g} Hz")
@@ -195,7 +194,10 @@ def check_rate_and_length(found_rate: float, found_samples: int, rate: float, sa
 
 @lru_cache(maxsize=256)
 def lead_positions(present: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:
-    """Where the wanted leads stand among those present. Names compare without case (aVR is AVR)."""
+    """Where the wanted leads stand among those present. Names compare without case (aVR is AVR).
+
+    Raises MissingLeads when one is not there, Unreadable when a name stands twice.
+    """
     where = {name.upper(): position for position, name in enumerate(present)}
     missing = [name for name in wanted if name.upper() not in where]
     if missing:
@@ -206,7 +208,7 @@ def lead_positions(present: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[i
 
 
 def to_microvolts(digital: np.ndarray, layout: Layout, rows: tuple[int, ...]) -> np.ndarray:
-    """Rows of `digital` (channels, samples) as int16 uV; exact where the file has 1000 counts per mV."""
+    """Rows of `digital` (channels, samples) as int16 uV (rows, samples); exact at 1000 counts per mV."""
     counts = digital if rows == tuple(range(len(digital))) else digital[list(rows)]
     if layout.in_microvolts:
         return counts
@@ -216,12 +218,12 @@ def to_microvolts(digital: np.ndarray, layout: Layout, rows: tuple[int, ...]) ->
 
 
 def as_counts(microvolts: np.ndarray) -> np.ndarray:
-    """float microvolts as int16, rounded and clipped to +-32,767; NaN becomes INVALID."""
+    """Float `microvolts` as int16 in the same shape, rounded, clipped to +-32,767; NaN becomes INVALID."""
     counts = np.clip(np.rint(microvolts), -32767, 32767)
     return np.where(np.isnan(counts), INVALID, counts).astype(np.int16)
 
 
-def read_with_wfdb(
+def _read_with_wfdb(
     stem: Path | str, channels: tuple[str, ...], sampling_rate: float, samples: int | None
 ) -> np.ndarray:
     """`read` for whatever the direct reader does not take, by the wfdb package."""
@@ -231,7 +233,7 @@ def read_with_wfdb(
         record = wfdb.rdrecord(str(stem))
     except Exception as error:  # whatever a damaged file makes wfdb's parsing raise
         raise Unreadable(f"wfdb cannot read it ({error}): {AGAIN}") from error
-    check_rate_and_length(record.fs, record.sig_len, sampling_rate, samples)
+    _check_rate_and_length(record.fs, record.sig_len, sampling_rate, samples)
     names = tuple(name or "" for name in record.sig_name or ())
     rows = list(lead_positions(names, channels))
     units = [record.units[row] for row in rows]
@@ -241,7 +243,10 @@ def read_with_wfdb(
 
 
 def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
-    """(channels, samples) with lines drawn over missing samples; Unreadable if a lead misses over a tenth."""
+    """int16 counts (channels, samples) with lines drawn over missing samples, in the same shape.
+
+    Raises Unreadable if a lead misses over a tenth.
+    """
     missing = counts == INVALID
     for name, share in zip(channels, missing.mean(axis=1)):
         if share > MOST_INVALID:
@@ -254,17 +259,17 @@ def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:
 
 
 def flat(counts: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Which leads of int16 (..., samples) do not change at all for a second or longer: bool (...)."""
+    """Which leads of counts (..., samples) do not change at all for a second or longer: bool (...)."""
     second = round(sampling_rate)
     quarters = counts[..., :: max(second // 4, 1)]
     same = quarters[..., 1:] == quarters[..., :-1]  # a flat second holds three such in a row
-    found = has_run(same, 3)
-    found[found] = has_run(np.diff(counts[found], axis=-1) == 0, second - 1)
+    found = _has_run(same, 3)
+    found[found] = _has_run(np.diff(counts[found], axis=-1) == 0, second - 1)
     return found
 
 
 def saturated(counts: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Which leads of int16 (..., samples) rest at an extreme beyond 2 mV for 50 ms or longer: bool (...).
+    """Which leads of counts (..., samples) rest at an extreme beyond 2 mV for 50 ms or longer: bool (...).
 
     The first and last 0.2 s do not count: recorders pad them with a constant.
     """
@@ -273,11 +278,11 @@ def saturated(counts: np.ndarray, sampling_rate: float) -> np.ndarray:
     found = np.zeros(counts.shape[:-1], dtype=bool)
     for extreme in (counts.max(axis=-1, initial=0), counts.min(axis=-1, initial=0)):
         far = np.abs(extreme.astype(np.int32)) >= 2 * COUNTS_PER_MILLIVOLT
-        found[far] |= has_run(counts[far] == extreme[far, None], length)
+        found[far] |= _has_run(counts[far] == extreme[far, None], length)
     return found
 
 
-def has_run(true: np.ndarray, length: int) -> np.ndarray:
+def _has_run(true: np.ndarray, length: int) -> np.ndarray:
     """Where bool (..., n) holds a run of `length` or more True: bool (...)."""
     found = 1  # true[..., i] now says whether so many are True from i on
     while found < length:

@@ -1,27 +1,24 @@
-"""WF-PPG: pulse waves at wrist and finger of 27 people, six windows of four minutes each at changing contact pressure.
+"""WF-PPG: pulse waves at wrist and finger of 27 people, six windows of four minutes at changing pressure.
 
-Ho et al., WF-PPG: a wrist-finger dual-channel dataset for studying the impact of contact pressure on PPG morphology,
-Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so files are looked for
-in any folder below the root and columns are taken by name:
+Ho et al., WF-PPG: a wrist-finger dual-channel dataset for studying the impact of contact pressure on PPG
+morphology, Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so
+files are looked for in any folder below the root and columns are taken by name:
 
     0_preprocessed_1000.csv   window 0 of subject 1000, 100 Hz: columns `Time` (s), `PPG_In_G_AC`, ...
-    0_indices_1000.csv        its pulses: first sample and the one after the last, at the finger (`ref_s`, `ref_e`) and
-                              at the wrist (`in_s`, `in_e`), and their types there (`ref_t`, `in_t`)
+    0_indices_1000.csv        its pulses: first sample and the one after the last, at the finger (`ref_s`, `ref_e`)
+                              and at the wrist (`in_s`, `in_e`), and their types there (`ref_t`, `in_t`)
 
 The types come from a rule (signals.pulses), not from a physician.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pooch
 from tqdm import tqdm
 
 from biosignals.data import signal_store
@@ -52,11 +49,12 @@ class Window:
 
     @property
     def name(self) -> str:
+        """Subject and number: "1000-0"."""
         return f"{self.subject}-{self.number}"
 
 
 def find(root: Path | str) -> list[Window]:
-    """The windows below `root`, by subject and number. FileNotFoundError when the folder is missing."""
+    """The windows below `root`, by subject and number. Raises FileNotFoundError without the folder."""
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"folder {root} does not exist: {GET_IT}")
@@ -77,29 +75,31 @@ def complete(root: Path | str) -> list[Window]:
 
 
 def tables(root: Path | str) -> pd.DataFrame:
-    """All tables of pulses below `root`, which need no signals: `subject`, `window` and COLUMNS, a row per pulse.
+    """All tables of pulses below `root`: `subject`, `window` and COLUMNS, a row per pulse.
 
-    FileNotFoundError when there is none, ValueError when one cannot be read.
+    Raises FileNotFoundError when there is none, ValueError when one cannot be read.
     """
     found = [window for window in find(root) if window.table]
     if not found:
         raise FileNotFoundError(f"no table of pulses (0_indices_1000.csv, ...) below {root}: {GET_IT}")
-    read = [read_table(window.table).assign(subject=window.subject, window=window.number) for window in found]
+    read = [
+        _read_table(window.table).assign(subject=window.subject, window=window.number) for window in found
+    ]
     return pd.concat(read, ignore_index=True)[["subject", "window", *COLUMNS]]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> pd.DataFrame:
     """One table of pulses: COLUMNS, positions as int64, types as text. Unreadable when it is none."""
-    table = read_csv(path, COLUMNS, str)
+    table = _read_csv(path, COLUMNS, str)
     try:
         return table.astype(dict.fromkeys(COLUMNS[:4], "int64"))
     except ValueError as error:
         raise Unreadable(f"{path.name} has a position that is no whole number ({error}): {AGAIN}") from error
 
 
-def read_signal(path: Path, channel: str) -> np.ndarray:
-    """One column of a file of signals: float64 (samples,). Unreadable when it is missing or not sampled at 100 Hz."""
-    table = read_csv(path, ("Time", channel), float)
+def _read_signal(path: Path, channel: str) -> np.ndarray:
+    """A column of a file of signals: float64 (samples,). Unreadable when missing or not sampled at 100 Hz."""
+    table = _read_csv(path, ("Time", channel), float)
     rate = 1 / table["Time"].diff().median()  # NaN for a file without rows
     if not 0.98 * SAMPLING_RATE < rate < 1.02 * SAMPLING_RATE:
         found = f"is sampled at {rate:g} Hz by its Time"
@@ -107,7 +107,7 @@ def read_signal(path: Path, channel: str) -> np.ndarray:
     return table[channel].to_numpy()
 
 
-def read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
+def _read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
     """The named columns of a CSV file, in that order; Unreadable when it is no such file or lacks one."""
     try:
         header = [name.strip() for name in pd.read_csv(path, nrows=0).columns]
@@ -138,67 +138,63 @@ def read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
 def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | None = None) -> Recordings:
     """The pulses of a WF-PPG folder: float32 (N, 1, longest) at 100 Hz, maximum 1, padded with zeros.
 
-    root: holds the files named above. channel: one of CHANNELS; what is raw light is turned upright and levelled by a
-    cubic spline through the table's feet. cache: folder of the memory map (None: the user's own cache folder).
+    root: holds the files named above. channel: one of CHANNELS; what is raw light is turned upright and
+    levelled by a cubic spline through the table's feet. cache: folder of the memory map (None: the user's own
+    cache folder).
 
-    The table, indexed by "subject-window@start", has `subject`, `recording` ("subject-window"), `window`, `start` (s),
-    `samples` and `type`: the released one of the wrist for channels _In_, of the finger for _Ref_.
+    The table, indexed by "subject-window@start", has `subject`, `recording` ("subject-window"), `window`,
+    `start` (s), `samples` and `type`: the released one of the wrist for channels _In_, of the finger for
+    _Ref_.
 
-    A window that cannot be read and a pulse that cannot be used are listed in `excluded`. FileNotFoundError for a
-    missing folder, ValueError for an unknown channel or when no pulse is left.
+    A window that cannot be read and a pulse that cannot be used are listed in `excluded`. Raises
+    FileNotFoundError for a missing folder, ValueError for an unknown channel or when no pulse is left.
     """
     if channel not in CHANNELS:
         raise ValueError(f"no channel {channel!r} in WF-PPG: choose one of {', '.join(CHANNELS)}")
     root = Path(root).resolve()
     windows = find(root)
-    wanted = [signal_store.VERSION, str(root), channel, [window.name for window in windows]]
-    key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
-    place = Path(cache or pooch.os_cache("biosignals")) / f"wf-ppg-{channel}-{key}"
-    signal_store.make_once(place, str(root), lambda draft: write(draft, root, windows, channel))
-    return signal_store.open_signals(
-        place, "<f4", dataset="wf-ppg", scale=1.0, unit="maximum", sampling_rate=float(SAMPLING_RATE),
-        channels=(channel,),
+    return signal_store.keep(
+        cache, f"wf-ppg-{channel}", [str(root), channel, [window.name for window in windows]], str(root),
+        lambda place: _write(place, root, windows, channel), dtype="<f4", dataset="wf-ppg", scale=1.0,
+        unit="maximum", sampling_rate=float(SAMPLING_RATE), channels=(channel,),
     )  # fmt: skip
 
 
-def write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
-    """Cuts the pulses of `windows` into the empty folder `place`, laid out as data.cache says, but float32."""
+def _write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
+    """Cuts the pulses of `windows` into the empty folder `place`, as `signal_store` lays it out, float32."""
     files = [path for window in windows for path in (window.table, window.signals) if path]
     sources = {str(path.relative_to(root)): signal_store.state(str(path)) for path in files}
     rows, parts, excluded = [], [], []
     for window in tqdm(windows, desc="cutting wf-ppg", unit=" windows", mininterval=1):
         where = str((window.signals or window.table).relative_to(root))
         try:
-            found, part, faults = cut(window, channel)
+            found, part, faults = _cut(window, channel)
         except Unreadable as error:
             excluded.append((window.name, where, str(error)))
             continue
         rows += found
         parts.append(part)
         excluded += [(record, where, why) for record, why in faults]
-    request = signal_store.Request("wf-ppg", str(root), float(SAMPLING_RATE), (channel,), None)
-    signal_store.refuse_nothing(request, len(rows), excluded)
+    signal_store.refuse_nothing(f"recording of wf-ppg in {root}", len(rows), excluded)
     signals, lengths = pulses.pad(rows)
     signals[:, None].astype("<f4").tofile(place / "signals.bin")
     table = pd.concat(parts, ignore_index=True).assign(samples=lengths)
-    excluded = pd.DataFrame(excluded, columns=["record", "file", "reason"], dtype=object)
-    (place / "sources.json").write_text(json.dumps(sources))
-    signal_store.finish(place, table, excluded, [len(rows), 1, signals.shape[-1]])
+    signal_store.finish(place, table, excluded, sources, [len(rows), 1, signals.shape[-1]])
 
 
-def cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, list[tuple[str, str]]]:
-    """The usable pulses of one window, a row of the table for each, and (record, reason) of those left out."""
+def _cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, list[tuple[str, str]]]:
+    """The usable pulses of a window, a table with a row for each, and (record, reason) of those left out."""
     if not window.table or not window.signals:
         lacking = "table of pulses (indices)" if window.signals else "signals (preprocessed)"
         raise Unreadable(f"a window without its {lacking}: {GET_IT}")
     site = "in" if "_In_" in channel else "ref"
-    table = read_table(window.table)
+    table = _read_table(window.table)
     starts, ends = table[f"{site}_s"].to_numpy(), table[f"{site}_e"].to_numpy()
-    x = read_signal(window.signals, channel)
+    x = _read_signal(window.signals, channel)
     if not channel.endswith("_AC"):
-        x = upright(x, starts, ends)
+        x = _upright(x, starts, ends)
     names = [f"{window.name}@{start}" for start in starts]
-    reasons = [find_fault(x, *pulse) for pulse in zip(starts, ends, table[f"{site}_t"])]
+    reasons = [_find_fault(x, *pulse) for pulse in zip(starts, ends, table[f"{site}_t"])]
     usable = np.array([not why for why in reasons], dtype=bool)
     rows = [x[start:end] / x[start:end].max() for start, end in zip(starts[usable], ends[usable])]
     kept = pd.DataFrame(
@@ -214,15 +210,15 @@ def cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, l
     return rows, kept, [(name, why) for name, why in zip(names, reasons) if why]
 
 
-def upright(light: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Light (samples,) turned upside down and levelled at the pulses' feet; as it is where there are not two feet."""
+def _upright(light: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Light (samples,) turned upside down and, where there are two feet or more, levelled at them."""
     feet = np.unique(np.concatenate([starts, ends]))
     feet = feet[(feet >= 0) & (feet < len(light))]
     feet = feet[np.isfinite(light[feet])]
     return pulses.level(-light, feet) if len(feet) > 1 else -light
 
 
-def find_fault(x: np.ndarray, start: int, end: int, label: str) -> str:
+def _find_fault(x: np.ndarray, start: int, end: int, label: str) -> str:
     """Why the pulse from sample `start` to `end` of signal x cannot be used; empty where it can."""
     if label not in TYPES:
         return f"unknown type {label!r}, expected {' '.join(TYPES)}"

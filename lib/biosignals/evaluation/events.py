@@ -17,12 +17,12 @@ from biosignals.evaluation.scores import compare, ratio
 from biosignals.signals.windows import smooth
 
 BEFORE, AFTER, APART = 30.0, 60.0, 90.0
-"""SzCORE's seconds: how much earlier or later than a seizure an alarm may be, and closer than what events are one."""
+"""SzCORE's seconds: how far an alarm may be before or after a seizure, and how close two events are one."""
 
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """When scores of windows raise an alarm: `consecutive` windows in a row with a mean score of `threshold` or more.
+    """What raises an alarm: `consecutive` windows in a row with a mean score of `threshold` or more.
 
     smoothing: number of windows in that mean, the window itself and those before it.
     """
@@ -41,8 +41,9 @@ class AlarmRule:
 class Alarm(NamedTuple):
     """Seconds from the recording's start: what the alarm marks as seizure, and when it was heard.
 
-    `start` and `end` are those of the first and last window over the threshold, which is where the detector sees the
-    seizure. `raised` is the end of the window that completed the rule: nobody could have heard the alarm before.
+    `start` and `end` are those of the first and last window over the threshold, which is where the detector
+    sees the seizure. `raised` is the end of the window that completed the rule: nobody could have heard the
+    alarm before.
     """
 
     start: float
@@ -53,7 +54,8 @@ class Alarm(NamedTuple):
 class EventCounts(NamedTuple):
     """One recording's outcome in SzCORE's events: seizures found, all seizures, false alarms; hours recorded.
 
-    delays: seconds from the onset of each seizure that was found to its alarm; a seizure that SzCORE splits has one.
+    delays: seconds from the onset of each seizure that was found to its alarm; a seizure that SzCORE splits
+    has one.
     """
 
     found: int
@@ -64,7 +66,7 @@ class EventCounts(NamedTuple):
 
 
 class ScoredRecording(NamedTuple):
-    """Window starts (seconds) and scores, (n,) each, with the annotated seizures (start, end) and the length in seconds."""
+    """Window starts (seconds) and scores, (n,) each; annotated seizures (start, end), length in seconds."""
 
     starts: np.ndarray
     scores: np.ndarray
@@ -78,8 +80,8 @@ class ScoredRecording(NamedTuple):
 def alarms(starts: np.ndarray, scores: np.ndarray, window: float, rule: AlarmRule) -> list[Alarm]:
     """The alarms that `rule` raises in one recording, in order.
 
-    starts (seconds) and scores, (n,) each, of all windows in order; window: their length in seconds. Raises ValueError
-    for scores that are not finite or do not fit.
+    starts (seconds) and scores, (n,) each, of all windows in order; window: their length in seconds. Raises
+    ValueError for scores that are not finite or do not fit.
     """
     if np.shape(starts) != np.shape(scores) or np.ndim(scores) != 1 or not np.isfinite(scores).all():
         raise ValueError(f"a finite score for each window: {np.shape(scores)} for {np.shape(starts)} starts")
@@ -104,14 +106,16 @@ def score_events(
 ) -> EventCounts:
     """Count one recording's events as SzCORE does (Dan et al. 2024), by its own library `timescoring`.
 
-    An alarm finds a seizure that it overlaps at all, 30 s before and 60 s after it included; seizures, and alarms,
-    less than 90 s apart are one, and what lasts over 5 minutes is split. An alarm that finds none is false.
+    An alarm finds a seizure that it overlaps at all, 30 s before and 60 s after it included; seizures, and
+    alarms, less than 90 s apart are one, and what lasts over 5 minutes is split. An alarm that finds none is
+    false.
 
-    The delay of a found seizure is the time `raised` of the first alarm that finds it minus its onset. It is below
-    0 when that alarm came early, but never below the tolerated -30 s: an alarm that has lasted long is no forecast.
+    The delay of a found seizure is the time `raised` of the first alarm that finds it minus its onset. It is
+    below 0 when that alarm came early, but never below the tolerated -30 s: an alarm that has lasted long is
+    no forecast.
 
-    reference: annotated seizures (start, end) and `seconds`, the recording's length. Raises ValueError for events that
-    are not within the recording.
+    reference: annotated seizures (start, end) and `seconds`, the recording's length. Raises ValueError for
+    events that are not within the recording.
     """
     seizures = sorted((float(start), float(end)) for start, end in reference)
     heard = sorted(hypothesis)
@@ -132,7 +136,7 @@ def score_recording(recording: ScoredRecording, window: float, rule: AlarmRule) 
 
 
 def _merge(events: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    # Before timescoring does: it takes the end of the later event, too early where one event lies within another.
+    # Before timescoring does: it takes the end of the later event, too early where that lies within another.
     merged: list[tuple[float, float]] = []
     for start, end in events:
         if merged and start - merged[-1][1] < APART:
@@ -153,31 +157,35 @@ def _delay(start: float, end: float, heard: list[Alarm]) -> float | None:
 
 
 def event_sensitivity(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the seizures that are found, (resamples,); NaN without seizures. Counts in columns, as in the four below."""
+    """Share of the seizures that are found, (resamples,); NaN without seizures.
+
+    table: a row per recording with its seizures found, seizures, false alarms, hours and delays, (n, 4 + d),
+    in the place of probabilities; weights (resamples, n).
+    """
     found, seizures, _, _ = _totals(table, weights)
     return ratio(found, seizures)
 
 
 def event_precision(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Seizures found, of these and the false alarms; 0 where there is no alarm."""
+    """Seizures found, of these and the false alarms, 0 without alarms; else as `event_sensitivity`."""
     found, _, false, _ = _totals(table, weights)
     return ratio(found, found + false, 0.0)
 
 
 def event_f1(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Harmonic mean of sensitivity and precision; NaN where there is neither seizure nor alarm."""
+    """Harmonic mean of both, NaN where there is neither seizure nor alarm; else as `event_sensitivity`."""
     found, seizures, false, _ = _totals(table, weights)
     return ratio(2 * found, found + seizures + false)
 
 
 def false_alarms_per_day(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """False alarms per 24 h of recording, in seizures or not."""
+    """False alarms per 24 h of recording, in seizures or not; else as `event_sensitivity`."""
     _, _, false, hours = _totals(table, weights)
     return ratio(24 * false, hours)
 
 
 def median_delay(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Median of the delays of all seizures found, seconds; NaN where none is."""
+    """Median delay of the seizures found in seconds, NaN where none is; else as `event_sensitivity`."""
     rows, columns = np.nonzero(table[:, 4:] > _NO_DELAY)
     delays = table[rows, 4 + columns]
     times = weights[:, rows].astype(int)
@@ -194,12 +202,13 @@ _NO_DELAY = -1e9
 def summarise(
     models: Mapping[str, Sequence], subjects: np.ndarray, versus: str | None = None
 ) -> pd.DataFrame:
-    """Scores of detectors over all recordings, with 95 % bootstrap intervals over patients: a table as of `scores.compare`.
+    """Scores of detectors with 95 % bootstrap intervals over patients: a table as of `scores.compare`.
 
-    models: by name, the `EventCounts` of each recording, in the order of `subjects`, (recordings,); or several such lists, one
-    for each fit of the model: then the mean of their scores. versus: the name of the detector compared with. Counts are added up
-    before any ratio is taken, so that every seizure and every hour weighs the same. The metrics are METRICS, NaN where one is
-    undefined; resamples in which it is, count not for its interval. Raises ValueError as `scores.compare`.
+    models: by name, the `EventCounts` of each recording, in the order of `subjects`, (recordings,); or
+    several such lists, one for each fit of the model: then the mean of their scores. versus: the name of the
+    detector compared with. Counts are added up before any ratio is taken, so that every seizure and every
+    hour weighs the same. The metrics are METRICS, NaN where one is undefined; resamples in which it is, count
+    not for its interval. Raises ValueError as `scores.compare`.
     """
     fits = {name: _fits(counts) for name, counts in models.items()}
     longest = max(len(c.delays) for lists in fits.values() for counts in lists for c in counts)
@@ -234,13 +243,15 @@ def choose_threshold(
     recordings: Sequence[ScoredRecording], window: float, rule: AlarmRule,
     most_false_alarms: float | None = None, thresholds: np.ndarray | None = None,
 ) -> AlarmRule:  # fmt: skip
-    """`rule` with the threshold that serves `recordings` best: out-of-fold scores of training patients, never of a test.
+    """`rule` with the threshold that serves `recordings` best: out-of-fold scores of training patients.
 
-    Best is the largest event F1; with `most_false_alarms` the largest sensitivity at no more than so many false alarms
-    per 24 h. Of thresholds equally good the one in their middle, which is the least likely to fail elsewhere.
+    Best is the largest event F1; with `most_false_alarms` the largest sensitivity at no more than so many
+    false alarms per 24 h. Of thresholds equally good the one in their middle, which is the least likely to
+    fail elsewhere.
 
-    window: seconds of a window. thresholds: those tried, (m,); by default 50 of the smoothed scores, from the median to
-    the one that one window in 10,000 reaches. Raises ValueError without seizures and where none keeps to the limit.
+    window: seconds of a window. thresholds: those tried, (m,); by default 50 of the smoothed scores, from the
+    median to the one that one window in 10,000 reaches. Raises ValueError without seizures and where none
+    keeps to the limit.
     """
     smoothed = [r._replace(scores=smooth(r.scores, rule.smoothing)) for r in recordings]
     if thresholds is None:
@@ -266,10 +277,10 @@ def choose_threshold(
 
 
 def pairwise_kappa(annotations: np.ndarray) -> np.ndarray:
-    """Cohen's kappa between every two experts, (experts, experts): agreement beyond chance, 1 on the diagonal.
+    """Cohen's kappa between every two experts, (experts, experts): agreement beyond chance.
 
-    annotations: one label per row (a second, a beat), (n, experts). NaN for two experts who give the same one label
-    throughout, where chance alone explains all.
+    annotations: one label per row (a second, a beat), (n, experts). NaN for two experts who give the same one
+    label throughout, where chance alone explains all.
     """
     annotations = np.asarray(annotations)
     kappas = np.eye(annotations.shape[1])

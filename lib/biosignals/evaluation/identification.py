@@ -1,4 +1,4 @@
-"""Telling people apart: enrolment, comparison by embeddings, and the error where both kinds of mistakes are equal."""
+"""Telling people apart: enrolment, comparison by embeddings, and the equal error rate."""
 
 import numpy as np
 from scipy.stats import norm
@@ -6,7 +6,7 @@ from sklearn.metrics import det_curve
 
 
 def templates(embeddings: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Enrol: the mean direction of each subject's embeddings, (people, width), and who it is, (people,), in order.
+    """Enrol: the mean direction of each subject's embeddings, (people, width), and who it is, (people,).
 
     embeddings (windows, width), subjects (windows,).
     """
@@ -18,12 +18,18 @@ def templates(embeddings: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray,
 
 
 def similarities(embeddings: np.ndarray, enrolled: np.ndarray) -> np.ndarray:
-    """Cosine of each window's embedding and each template, (windows, people): every window claims to be everybody."""
+    """Cosine of each window and each template, (windows, people): every window claims to be everybody.
+
+    embeddings (windows, width), enrolled: the templates, (people, width).
+    """
     return _length_one(embeddings) @ enrolled.T
 
 
 def claims(subjects: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Which of those claims are true: 0 or 1, (windows, people). ValueError for a subject that was not enrolled."""
+    """Which of those claims are true: 0 or 1, (windows, people).
+
+    subjects (windows,), people (people,). Raises ValueError for a subject that was not enrolled.
+    """
     unknown = sorted(set(subjects) - set(people))
     if unknown:
         raise ValueError(f"subject {unknown[0]} was never enrolled: there is nothing to compare with")
@@ -31,10 +37,10 @@ def claims(subjects: np.ndarray, people: np.ndarray) -> np.ndarray:
 
 
 def equal_error_rate(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The error at the threshold where as large a share of false claims is accepted as of true ones refused, (resamples,).
+    """The error where as large a share of false claims is accepted as of true ones refused, (resamples,).
 
-    An `evaluation.Metric`: targets `claims` and scores `similarities`, (windows, people), weights (resamples, windows).
-    Between two thresholds on a straight line, as ISO/IEC 19795-1 plots are read.
+    A `scores.Metric`: targets `claims` and scores `similarities`, (windows, people), weights (resamples,
+    windows). Between two thresholds on a straight line, as ISO/IEC 19795-1 plots are read.
     """
     order = np.argsort(-scores, axis=None, kind="stable")
     true = targets.ravel()[order].astype(bool)
@@ -44,13 +50,16 @@ def equal_error_rate(targets: np.ndarray, scores: np.ndarray, weights: np.ndarra
 
 
 def det(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The detection error trade-off (Martin et al. 1997): false acceptance and false rejection at all thresholds."""
+    """The detection error trade-off (Martin et al. 1997): shares of false acceptance and of false rejection.
+
+    targets `claims` and scores `similarities`, (windows, people). Both shares are (thresholds,), in order.
+    """
     accepted, refused, _ = det_curve(targets.ravel(), scores.ravel())
     return accepted, refused
 
 
 def deviate(share: np.ndarray) -> np.ndarray:
-    """A share on the axis of a DET plot, the normal deviate, on which Gaussian scores make a straight line."""
+    """A share, (n,), on the axis of a DET plot, (n,): the normal deviate (straight for Gaussian scores)."""
     return norm.ppf(np.clip(share, 1e-4, 1 - 1e-4))
 
 

@@ -5,13 +5,15 @@ from torch import Tensor, nn
 
 
 def saliency(net: nn.Module, signals: Tensor, target: int, steps: int = 64) -> Tensor:
-    """How much each sample adds to the logit of class `target`: integrated gradients (Sundararajan et al. 2017).
+    """How much each sample adds to the logit of class `target`: integrated gradients.
 
-    The signal times the net's gradient, averaged over `steps` points on the straight way from silence (zeros) to the
-    signal. Completeness: a signal's values add up to its logit less that of silence, the closer the more steps.
+    Sundararajan et al. 2017: the signal times the net's gradient, averaged over `steps` points on the
+    straight way from silence (zeros) to the signal. Completeness: a signal's values add up to its logit less
+    that of silence, the closer the more steps.
 
-    signals: float32 (batch, channels, samples), in the unit the net takes. Returns the same shape, on the net's
-    device. The net is used in evaluation mode and left as it was. Raises ValueError for a class that the net has not.
+    signals: float32 (batch, channels, samples), in the unit the net takes. Returns the same shape, on the
+    net's device. The net is used in evaluation mode and left as it was. Raises ValueError for a class that
+    the net has not.
     """
     device = next(net.parameters()).device
     signals, training = signals.detach().to(device), net.training

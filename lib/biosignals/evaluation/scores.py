@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from biosignals.data.splits import subject_codes
 from biosignals.evaluation.predictions import Predictions
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Takes targets (n, classes), probabilities (n, classes), weights (resamples, n); gives one score per resample."""
+"""Takes targets and probabilities, (n, classes), and weights (resamples, n); gives a score per resample."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,30 @@ class Interval:
 
 
 def aurocs(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve per class, (resamples, classes); NaN where a class lacks positives or negatives.
+    """Area under the ROC curve, (resamples, classes); NaN where a class lacks positives or negatives.
 
-    targets 0 or 1 and probabilities (n, classes), weights (resamples, n). Ties count half, as Mann and Whitney do.
+    targets 0 or 1 and probabilities (n, classes), weights (resamples, n). Ties count half (Mann and Whitney).
     """
     return np.stack([_auroc(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=1)
 
 
 def macro_auroc(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of `aurocs` over the classes that have both positives and negatives, (resamples,); NaN if none has."""
+    """Mean over classes that have positives and negatives, (resamples,), NaN if none; else as `aurocs`."""
     scores = aurocs(targets, probabilities, weights)
     counts = np.isfinite(scores).sum(1)
     return np.divide(np.nansum(scores, axis=1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def brier(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean squared error of the probabilities over records and classes (Brier 1950), (resamples,)."""
+    """Mean squared error over records and classes (Brier 1950), (resamples,); arguments as `aurocs`."""
     return weights @ ((probabilities - targets) ** 2).mean(1) / weights.sum(1)
 
 
 def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = 10) -> np.ndarray:
-    """Expected calibration error (Naeini et al. 2015) over `bins` equal steps, mean over classes, (resamples,)."""
+    """Expected calibration error (Naeini et al. 2015), mean over classes, (resamples,).
+
+    bins: equal steps of probability. Else as `aurocs`.
+    """
     errors = []
     for target, probability in zip(targets.T, probabilities.T, strict=True):
         members = np.eye(bins)[np.minimum((probability * bins).astype(int), bins - 1)]
@@ -57,7 +61,8 @@ def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bin
 def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Area under the precision-recall curve as average precision, mean over classes, (resamples,).
 
-    Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without positives.
+    Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without
+    positives. Arguments as `aurocs`.
     """
     return np.mean(
         [_average_precision(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=0
@@ -65,53 +70,59 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
 
 
 def sensitivity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the positives that are found, (resamples,); `decisions` (n, 1) are 0 or 1, as in the five below."""
+    """Share of the positives that are found, (resamples,).
+
+    targets and decisions (n, 1) of 0 and 1, weights (resamples, n).
+    """
     true_positive, _, false_negative, _ = _counts(targets, decisions, weights)
     return ratio(true_positive, true_positive + false_negative)
 
 
 def specificity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the negatives that are left alone."""
+    """Share of the negatives that are left alone; else as `sensitivity`."""
     _, false_positive, _, true_negative = _counts(targets, decisions, weights)
     return ratio(true_negative, true_negative + false_positive)
 
 
 def precision(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the found that are positive; 0 where nothing is found."""
+    """Share of the found that are positive, 0 where nothing is found; else as `sensitivity`."""
     true_positive, false_positive, _, _ = _counts(targets, decisions, weights)
     return ratio(true_positive, true_positive + false_positive, 0.0)
 
 
 def f1(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Harmonic mean of sensitivity and precision; 0 where nothing is found."""
+    """Harmonic mean of sensitivity and precision, 0 where nothing is found; else as `sensitivity`."""
     true_positive, false_positive, false_negative, _ = _counts(targets, decisions, weights)
     return ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative, 0.0)
 
 
 def accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of right decisions."""
+    """Share of right decisions; else as `sensitivity`."""
     true_positive, _, _, true_negative = _counts(targets, decisions, weights)
     return (true_positive + true_negative) / weights.sum(1)
 
 
 def balanced_accuracy(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of sensitivity and specificity."""
+    """Mean of sensitivity and specificity; else as `sensitivity`."""
     return (sensitivity(targets, decisions, weights) + specificity(targets, decisions, weights)) / 2
 
 
 def top_accuracy(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of classes that exclude each other, share of records whose most probable class is theirs, (resamples,)."""
+    """Of classes that exclude each other, share of records whose most probable class is theirs, (resamples,).
+
+    Arguments as `aurocs`; ValueError where a record has not exactly one class.
+    """
     return _right(targets, probabilities, weights)[0].sum(1) / weights.sum(1)
 
 
 def mean_recall(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The same share within each class, mean over the classes that have records: the balanced accuracy of several."""
+    """Recall, mean over the classes that have records, (resamples,); else as `top_accuracy`."""
     right, theirs, _ = _right(targets, probabilities, weights)
     return _mean_of_present(right, theirs, theirs)
 
 
 def macro_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """F1 of the most probable class, mean over the classes that have records, (resamples,)."""
+    """F1, mean over the classes that have records, (resamples,); else as `top_accuracy`."""
     right, theirs, found = _right(targets, probabilities, weights)
     return _mean_of_present(2 * right, theirs + found, theirs)
 
@@ -134,11 +145,11 @@ def interval(
     subjects: np.ndarray,
     resamples: int = 1000,
 ) -> Interval:
-    """`metric` with its 95 % percentile bootstrap over subjects (records, where `subjects` numbers records).
+    """`metric` with its 95 % percentile bootstrap over subjects; one that is unknown (NA) counts by itself.
 
-    targets (n, classes), probabilities (n, classes) or, for several fits of one model, (seeds, n, classes): then the
-    mean of their scores, so that the interval speaks of the model and not of one lucky seed. Raises ValueError for an
-    empty set of records, shapes that do not fit and probabilities that are not finite.
+    targets (n, classes), probabilities (n, classes) or, for several fits of one model, (seeds, n, classes):
+    then the mean of their scores, so that the interval speaks of the model and not of one lucky seed. Raises
+    ValueError for an empty set of records, shapes that do not fit and probabilities that are not finite.
     """
     weights = _weights(targets, subjects, resamples)
     return _summary(_mean_score(metric, targets, probabilities, weights))
@@ -148,7 +159,7 @@ def difference(
     metric: Metric, targets: np.ndarray, probabilities: np.ndarray, versus: np.ndarray, subjects: np.ndarray,
     resamples: int = 1000,
 ) -> Interval:  # fmt: skip
-    """How much `probabilities` score above `versus`, paired: both on the same resampled subjects. Else as `interval`."""
+    """How much `probabilities` score above `versus`, on the same resampled subjects; else as `interval`."""
     weights = _weights(targets, subjects, resamples)
     ours, theirs = (_mean_score(metric, targets, p, weights) for p in (probabilities, versus))
     return _summary(ours - theirs)
@@ -159,16 +170,17 @@ def compare(
 ) -> pd.DataFrame:
     """Scores of several models on the same resampled subjects: a row per model and metric.
 
-    versus: name of the model that the others are compared with, paired. metrics: by name, default MULTILABEL. Columns: model,
-    metric, value, low, high and, with `versus`, delta, delta_low, delta_high, versus; n_test, subjects, positives (of one
-    class), and the keys of each model's `about`. Of several seeds it is the mean of their scores, so that the interval speaks of
-    the model and not of one lucky seed. A calibration error has no interval: resampling makes it larger, so that the percentiles
-    need not even hold its value. Raises ValueError for models of different records, for none, and as `interval`.
+    versus: name of the model that the others are compared with, paired. metrics: by name, default MULTILABEL.
+    Columns: model, metric, value, low, high and, with `versus`, delta, delta_low, delta_high, versus; n_test,
+    subjects, positives (of one class), and the keys of each model's `about`. Of several seeds it is the mean
+    of their scores, so that the interval speaks of the model and not of one lucky seed. A calibration error
+    has no interval: resampling makes it larger, so that the percentiles need not even hold its value. Raises
+    ValueError for models of different records, for none, and as `interval`.
     """
     if versus is not None and versus not in models:
-        raise ValueError(f"no model named {versus!r} to compare with: there is {', '.join(models)}")
+        raise ValueError(f"no model named {versus!r} to compare with: there is {', '.join(map(str, models))}")
     first = _same_records(models)
-    counts = {"n_test": len(first.truth), "subjects": len(pd.unique(pd.Series(list(first.subjects))))}
+    counts = {"n_test": len(first.truth), "subjects": pd.Series(list(first.subjects)).nunique() or None}
     if first.truth.shape[1] == 1:
         counts["positives"] = int(first.truth.round().sum())
     weights, rows = _weights(first.truth, first.subjects, 1000), []
@@ -199,10 +211,10 @@ def by_group(
     groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray,
     versus: np.ndarray | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Macro AUROC with its interval in every group of every column of `groups` (a row per record), unknown left out.
+    """Macro AUROC with its interval in every group of every column of `groups`, a row per record.
 
-    Returns a row per group: by, group, records, value, low, high and, with `versus`, the probabilities of the model
-    compared with, delta, delta_low, delta_high.
+    What is unknown is left out. Returns a row per group: by, group, records, value, low, high and, with `versus`, the probabilities of the
+    model compared with, delta, delta_low, delta_high. Arrays and errors as `interval`.
     """
     rows = []
     for by in groups:
@@ -237,14 +249,17 @@ def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) ->
 
 
 def decisions_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Of the records with one label alone (row), the share for which each class (column) was decided."""
+    """Of records with one label alone (row), the share decided for each class (column); as `confusion`."""
     alone = targets.sum(1) == 1
     shares = [found[alone & (targets[:, i] > 0)].mean(0) for i in range(len(classes))]
     return pd.DataFrame(shares, index=list(classes), columns=list(classes))
 
 
 def worst_errors(targets: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Positions (count, 2) of the worst errors as (record, class): surest of the wrong answer first."""
+    """Positions (count, 2) of the worst errors as (record, class): surest of the wrong answer first.
+
+    targets 0 or 1 and probabilities, (n, classes) each.
+    """
     errors = np.abs(probabilities - targets)
     return np.stack(np.unravel_index(np.argsort(-errors, axis=None)[:count], errors.shape), axis=1)
 
@@ -287,7 +302,7 @@ def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> 
 
 
 def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
-    """Weighted records per class, (resamples, classes) each: given it rightly, of it, given it; one class a record."""
+    """Weighted records per class, (resamples, classes) each: given it rightly, of it, given it."""
     truth = targets.astype(bool)
     if (truth.sum(1) != 1).any():
         raise ValueError("every record needs exactly one class: these classes do not exclude each other")
@@ -296,7 +311,7 @@ def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
 
 
 def _mean_of_present(part: np.ndarray, whole: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Mean over classes of part / whole, (resamples, classes) each, leaving out classes that are not `present`."""
+    """Mean of part / whole, (resamples, classes) each, over the classes that are `present`."""
     shares = np.divide(part, whole, out=np.zeros_like(whole, dtype=float), where=whole > 0)
     return (shares * (present > 0)).sum(1) / (present > 0).sum(1)
 
@@ -307,7 +322,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.nd
 
 
 def _same_records(models: Mapping[str, Predictions]) -> Predictions:
-    """The first of some predictions, all of the same records in the same order. Raises ValueError where they are not."""
+    """The first of some predictions. Raises ValueError where others are of other records or another order."""
     if not models:
         raise ValueError("no model to score")
     name, first = next(iter(models.items()))
@@ -324,7 +339,7 @@ def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.nd
     """How often each record counts: a row of ones, then a row per bootstrap resample of whole subjects."""
     if not len(targets):
         raise ValueError("no records to score")
-    codes, _ = pd.factorize(np.asarray(subjects), use_na_sentinel=False)
+    codes = subject_codes(pd.Series(list(subjects)))
     if len(codes) != len(targets):
         raise ValueError(f"{len(codes)} subjects for {len(targets)} records")
     count = codes.max() + 1

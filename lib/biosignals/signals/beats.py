@@ -7,10 +7,10 @@ from scipy import signal
 def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.ndarray:
     """Positions of the R peaks of one ECG, in samples: int64 (beats,), none for a flat one.
 
-    x: (leads, samples) or (samples,), any unit. method: "energy", peaks of the QRS energy of all leads together, after
-    Pan and Tompkins (1985): band-pass 5-20 Hz, square, smooth over 100 ms, then peaks at least 0.25 s apart that reach
-    40 % of the record's strong beats; "neurokit", NeuroKit2's own for one lead (samples,) that has been filtered and
-    points up. Raises ValueError for another method.
+    x: (leads, samples) or (samples,), any unit. method: "energy", peaks of the QRS energy of all leads
+    together, after Pan and Tompkins (1985): band-pass 5-20 Hz, square, smooth over 100 ms, then peaks at
+    least 0.25 s apart that reach 40 % of the record's strong beats; "neurokit", NeuroKit2's own for one lead
+    (samples,) that has been filtered and points up. Raises ValueError for another method.
     """
     if method == "neurokit":
         import neurokit2  # more than a second, for which the other method need not wait
@@ -33,8 +33,8 @@ def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.n
 def median_beat(x: np.ndarray, peaks: np.ndarray, sampling_rate: float, before=0.3, after=0.5) -> np.ndarray:
     """The median of a record's whole beats, measured from the level just before the QRS (the PR segment).
 
-    x: (leads, samples); peaks: (beats,) positions in samples; before, after: seconds around them. Returns float32
-    (leads, window) in the unit of x; NaN when no beat is whole.
+    x: (leads, samples); peaks: (beats,) positions in samples; before, after: seconds around them. Returns
+    float32 (leads, window) in the unit of x; NaN when no beat is whole.
     """
     start, stop = round(-before * sampling_rate), round(after * sampling_rate)
     whole = peaks[(peaks + start >= 0) & (peaks + stop <= x.shape[-1])]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pywt
-from tqdm import tqdm
 
 from biosignals.signals.beats import median_beat, r_peaks
 
@@ -31,18 +30,19 @@ WAVES = {
 def ecg_features(x: np.ndarray, sampling_rate: float, leads: Sequence[str] | None = None) -> pd.DataFrame:
     """Numbers of each record that a cardiologist would recognise, and a few that only a forest likes.
 
-    x: (N, leads, samples) in mV; leads: names for the columns (default "1", "2", ...). Returns float32, a row per record
-    and 29 columns per lead (waves, beat shape, wavelet energies) beside 10 of rhythm and QRS width. What cannot be
-    measured (a record with fewer than three beats) is NaN, which scikit-learn's forests accept. Raises ValueError when x is not three-dimensional or holds NaN or infinity.
+    x: (N, leads, samples) in mV; leads: names for the columns (default "1", "2", ...). Returns float32, a row
+    per record and 29 columns per lead (waves, beat shape, wavelet energies) beside 10 of rhythm and QRS
+    width. What cannot be measured (a record with fewer than three beats) is NaN, which scikit-learn's forests
+    accept. Raises ValueError when x is not three-dimensional or holds NaN or infinity.
     """
     if x.ndim != 3:
         raise ValueError(f"expected (records, leads, samples), got an array of shape {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError("the signals hold NaN or infinity: exclude or repair these records first")
     leads = list(leads) if leads is not None else [str(i + 1) for i in range(x.shape[1])]
-    peaks = [r_peaks(record, sampling_rate) for record in tqdm(x, desc="R peaks", leave=False)]
-    found = zip(tqdm(x, desc="median beats", leave=False), peaks)
-    beats = np.stack([median_beat(record, own, sampling_rate, BEFORE, AFTER) for record, own in found])
+    peaks = [r_peaks(record, sampling_rate) for record in x]
+    beats = [median_beat(record, own, sampling_rate, BEFORE, AFTER) for record, own in zip(x, peaks)]
+    beats = np.stack(beats)
     per_lead = {**waves(beats, sampling_rate), **_shape(beats, sampling_rate), **_wavelet_energies(x)}
     columns = {
         f"{lead}_{name}": values[:, i] for name, values in per_lead.items() for i, lead in enumerate(leads)
@@ -76,7 +76,7 @@ def rhythm(peaks: np.ndarray, sampling_rate: float) -> dict[str, float]:
 
 
 def waves(beats: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
-    """Amplitudes of P, Q, R, S, J point, ST and T: name > (N, leads), in the unit of the beats, from the PR level.
+    """Amplitudes of P, Q, R, S, J point, ST and T from the PR level: name > (N, leads), in the beats' unit.
 
     beats: (N, leads, window), median beats from 0.3 s before to 0.5 s after the R peak.
     """
@@ -93,13 +93,13 @@ def _shape(beats: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
 
 
 def _wavelet_energies(x: np.ndarray) -> dict[str, np.ndarray]:
-    """Log energy of every lead in five octaves of a discrete wavelet transform; level 1 is the highest octave."""
+    """Log energy of every lead in five octaves of a discrete wavelet transform; level 1 is the highest."""
     details = pywt.wavedec(x, "db4", level=5, axis=-1)[1:]
     return {f"energy_{5 - i}": np.log(np.mean(d**2, axis=-1) + 1e-8) for i, d in enumerate(details)}
 
 
 def _qrs_width(beats: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Seconds around the R peak in which the median beat, all leads together, moves at 15 % of its top speed or more."""
+    """Seconds in which the median beat, all leads together, moves at 15 % of its top speed or more."""
     around = beats[..., slice(*_window_samples(-0.14, 0.16, sampling_rate))]
     speed = np.sqrt(np.square(np.diff(around, axis=-1)).sum(axis=1))
     width = (speed >= 0.15 * speed.max(axis=-1, keepdims=True)).sum(axis=-1) / sampling_rate

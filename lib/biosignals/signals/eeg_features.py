@@ -11,10 +11,11 @@ FLOOR = 1e-3  # uV^2/Hz, so that a flat channel has a logarithm
 def eeg_features(x: np.ndarray, sampling_rate: float) -> pd.DataFrame:
     """Features of channels and how they differ between channels: float64, a row per window and 25 columns.
 
-    x: (N, channels, samples) in uV, at 60 Hz or more. Of each channel: log10 power in four bands (Welch 1967), line length (Esteller et al. 2001), deviation, peak over
-    deviation, regularity (share of the power in the strongest hertz), log10 of each; of each of these the median, the
-    maximum and the spread over channels. Last the mean absolute correlation between channels. Raises ValueError for
-    a sampling rate too low for the bands.
+    x: (N, channels, samples) in uV, at 60 Hz or more. Of each channel: log10 power in four bands (Welch
+    1967), line length (Esteller et al. 2001), deviation, peak over deviation, regularity (share of the power
+    in the strongest hertz), log10 of each; of each of these the median, the maximum and the spread over
+    channels. Last the mean absolute correlation between channels. Raises ValueError for a sampling rate too
+    low for the bands.
     """
     if sampling_rate < 60:
         raise ValueError(f"bands up to 30 Hz need 60 Hz or more, not {sampling_rate:g} Hz")

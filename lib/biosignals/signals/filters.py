@@ -17,9 +17,9 @@ def bandpass(
 ) -> np.ndarray:
     """Keep what lies between `low` and `high` Hz with a Butterworth filter; None leaves that side open.
 
-    x: (..., samples), returned in its shape and float dtype. `zero_phase` filters forwards and backwards: no delay, twice
-    the order, but not causal. The causal filter starts as if the first value had always been there. Raises ValueError
-    for edges that the sampling rate cannot hold.
+    x: (..., samples), returned in its shape and float dtype. `zero_phase` filters forwards and backwards: no
+    delay, twice the order, but not causal. The causal filter starts as if the first value had always been
+    there. Raises ValueError for edges that the sampling rate cannot hold.
     """
     edges = [edge for edge in (low, high) if edge is not None]
     if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
@@ -42,7 +42,7 @@ def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.
 
 
 def remove_baseline(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Subtract the slow wander under an ECG: a median over 0.2 s drops the QRS, one over 0.6 s then drops P and T.
+    """Subtract the wander under an ECG: a median over 0.2 s drops the QRS, one over 0.6 s then P and T.
 
     x: (..., samples), returned in its shape and dtype. After de Chazal et al. (2004).
     """
@@ -57,8 +57,9 @@ def remove_baseline(x: np.ndarray, sampling_rate: float) -> np.ndarray:
 def denoise_wavelet(x: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Shrink small wavelet coefficients, which are mostly noise, towards zero and keep the large ones.
 
-    x: (..., samples), returned in its shape and dtype. Four levels of the symlet 8. The noise of each signal is read from the median of its finest
-    coefficients, the threshold is `strength` times sigma * sqrt(2 log samples), soft (Donoho and Johnstone 1994).
+    x: (..., samples), returned in its shape and dtype. Four levels of the symlet 8. The noise of each signal
+    is read from the median of its finest coefficients, the threshold is `strength` times sigma * sqrt(2 log
+    samples), soft (Donoho and Johnstone 1994).
     """
     x = np.asarray(x)
     approximation, *details = pywt.wavedec(x, "sym8", level=4, axis=-1)
@@ -71,8 +72,8 @@ def denoise_wavelet(x: np.ndarray, strength: float = 1.0) -> np.ndarray:
 def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray:
     """Change the sampling rate, with the low-pass filter that keeps higher frequencies from folding back.
 
-    x: (..., samples). Returns (..., ceil(samples * new_rate / sampling_rate)) in its float dtype. Raises ValueError for
-    rates that are no whole numbers of Hz.
+    x: (..., samples). Returns (..., ceil(samples * new_rate / sampling_rate)) in its float dtype. Raises
+    ValueError for rates that are no whole numbers of Hz.
     """
     if sampling_rate != int(sampling_rate) or new_rate != int(new_rate) or new_rate <= 0:
         raise ValueError(f"rates must be whole numbers of Hz above zero, not {sampling_rate} and {new_rate}")
@@ -85,7 +86,7 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
 
 
 def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float) -> float:
-    """Seconds by which y follows x, to a fraction of a sample: the slope of their cross-spectrum's phase, 2 to 30 Hz.
+    """Seconds by which y follows x: the slope of the phase of their cross-spectrum, 2 to 30 Hz.
 
     x, y: (..., samples) with the same content; many signals are averaged. Positive when y is later.
     """

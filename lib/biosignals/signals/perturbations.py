@@ -11,7 +11,7 @@ def drop_lead(x: np.ndarray, lead: int) -> np.ndarray:
 
 
 def add_noise(x: np.ndarray, level: float) -> np.ndarray:
-    """A copy of x, (N, leads, samples), with white noise of standard deviation `level`, in the unit of x, on every lead.
+    """A copy of x, (N, leads, samples), with white noise of deviation `level`, in the unit of x.
 
     The same noise each time."""
     return x + np.random.default_rng(0).normal(0, level, x.shape).astype(x.dtype)

@@ -1,8 +1,8 @@
 """Pulse waves of a photoplethysmogram: where each begins, cut and scaled, and which type its shape is.
 
 The steps and the labelling rule are those of WF-PPG's authors (Ho et al., Sci Data 12:200, 2025), for upright
-signals at 100 Hz: more blood is up. Types: "1" one late peak, "2E" two nearly equal peaks, "2L" a lower second
-peak after a notch, "1L" one early peak, "3" none of these.
+signals at 100 Hz: more blood is up. Types: "1" one late peak, "2E" two nearly equal peaks, "2L" a lower
+second peak after a notch, "1L" one early peak, "3" none of these.
 """
 
 from itertools import pairwise
@@ -22,8 +22,8 @@ LOW_PASS = signal.butter(5, 10, fs=SAMPLING_RATE, output="sos")  # designed once
 def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Low-passed at 10 Hz (Butterworth, order 5, zero phase) and brought to 100 Hz.
 
-    ppg: (samples,), any unit. Returns float64 (ceil(samples * 100 / sampling_rate),). ValueError for NaN, a constant,
-    fewer than 19 samples, and a rate of 20 Hz or less or of no whole number of Hz.
+    ppg: (samples,), any unit. Returns float64 (ceil(samples * 100 / sampling_rate),). Raises ValueError for
+    NaN, a constant, fewer than 19 samples, and a rate of 20 Hz or less or of no whole number of Hz.
     """
     ppg = np.asarray(ppg, dtype=np.float64)
     _refuse_unusable(ppg, "signal")
@@ -34,7 +34,8 @@ def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
 def feet(ppg: np.ndarray) -> np.ndarray:
     """Where pulses begin: minima at least 0.4 s apart and deeper than a third of a typical pulse.
 
-    ppg: (samples,) at 100 Hz, upright and smooth, any unit. Returns positions in samples, int64; empty for a flat signal.
+    ppg: (samples,) at 100 Hz, upright and smooth, any unit. Returns positions in samples, int64; empty for a
+    flat signal.
     """
     ppg = np.asarray(ppg, dtype=np.float64)
     beats = bandpass(ppg, 0.5, None, SAMPLING_RATE)  # without the slow drift, whose size says nothing
@@ -45,9 +46,10 @@ def feet(ppg: np.ndarray) -> np.ndarray:
 
 
 def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The signal (samples,) less a cubic spline through its values at `positions`, its feet: these become zero.
+    """A pulse wave less a cubic spline through its values at `positions`, its feet: these become zero.
 
-    Before the first and after the last foot it is zero. ValueError for fewer than two feet.
+    ppg: (samples,); positions: (n,). Returns float64 (samples,), zero before the first and after the last
+    foot. Raises ValueError for fewer than two feet.
     """
     if len(positions) < 2:
         raise ValueError(
@@ -63,9 +65,9 @@ def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def pulses(ppg: np.ndarray, sampling_rate: float) -> tuple[list[np.ndarray], np.ndarray]:
     """Every pulse of a signal, from foot to foot at 100 Hz, level at its feet and divided by its maximum.
 
-    ppg: (samples,), upright, any unit. Returns the pulses, float32 of 40 to 200 samples each, and where they begin,
-    int64 in samples of 100 Hz. What lies between feet further apart, or does not rise above them, is no pulse. Both are
-    empty where there are no two feet; ValueError as `smooth`.
+    ppg: (samples,), upright, any unit. Returns the pulses, float32 of 40 to 200 samples each, and where they
+    begin, int64 in samples of 100 Hz. What lies between feet further apart, or does not rise above them, is
+    no pulse. Both are empty where there are no two feet. Raises ValueError as `smooth`.
     """
     x = smooth(ppg, sampling_rate)
     positions = feet(x)
@@ -85,8 +87,9 @@ def pulses(ppg: np.ndarray, sampling_rate: float) -> tuple[list[np.ndarray], np.
 def pulse_types(pulses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The type of each pulse by the rule: str (N,), of TYPES.
 
-    pulses: (N, longest) at 100 Hz, from foot to foot and level there, any unit; lengths: (N,) samples of their own.
-    ValueError for a pulse of fewer than 19 samples, with NaN, constant, or that does not rise above zero.
+    pulses: (N, longest) at 100 Hz, from foot to foot and level there, any unit; lengths: (N,) samples of
+    their own. Raises ValueError for a pulse of fewer than 19 samples, with NaN, constant, or that does not
+    rise above zero.
     """
     types = np.empty(len(pulses), dtype="<U2")
     for length in np.unique(lengths):  # pulses of one length are filtered at once
@@ -171,7 +174,10 @@ def _refuse_unusable(x: np.ndarray, what: str) -> None:
 
 
 def pad(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Pulses of different lengths as float32 (n, longest), with zeros at the end, and their lengths (n,)."""
+    """Pulses of different lengths as float32 (n, longest), with zeros at the end, and their lengths (n,).
+
+    rows: n arrays (samples,).
+    """
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     padded = np.zeros((len(rows), lengths.max(initial=0)), dtype=np.float32)
     for place, row in zip(padded, rows):
@@ -182,10 +188,10 @@ def pad(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def fit_width(pulses: np.ndarray, lengths: np.ndarray, width: int, how: str) -> np.ndarray:
     """Pulses of one width.
 
-    pulses: (N, ..., longest), padded at their ends; lengths: (N,) samples of their own. how: "crop-or-pad" keeps the
-    middle of a longer pulse and puts zeros after a shorter one; "resample" stretches each from its first to its last
-    sample, in straight lines. Returns (N, ..., width), same dtype. ValueError for another `how`, a width below 1,
-    or lengths that do not fit.
+    pulses: (N, ..., longest), padded at their ends; lengths: (N,) samples of their own. how: "crop-or-pad"
+    keeps the middle of a longer pulse and puts zeros after a shorter one; "resample" stretches each from its
+    first to its last sample, in straight lines. Returns (N, ..., width), same dtype. Raises ValueError for
+    another `how`, a width below 1, or lengths that do not fit.
     """
     pulses, lengths = np.asarray(pulses), np.asarray(lengths)
     if width < 1 or lengths.shape != pulses.shape[:1]:

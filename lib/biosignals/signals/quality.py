@@ -9,12 +9,12 @@ from biosignals.signals.filters import bandpass
 
 
 def baseline_drift(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """How much the worst lead wanders below 0.5 Hz: (N,), a standard deviation in the unit of x, (N, leads, samples)."""
+    """Standard deviation of the worst lead below 0.5 Hz: (N,), in the unit of x, (N, leads, samples)."""
     return bandpass(x, None, 0.5, sampling_rate).std(axis=-1).max(axis=-1)
 
 
 def static_noise(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """How much the worst lead trembles above 35 Hz between the beats: (N,), in the unit of x, (N, leads, samples).
+    """How much the worst lead trembles above 35 Hz: (N,), in the unit of x, (N, leads, samples).
 
     A standard deviation read from the median of absolute values, which the short QRS complexes hardly move.
     """
@@ -25,14 +25,15 @@ def static_noise(x: np.ndarray, sampling_rate: float) -> np.ndarray:
 def einthoven_error(x: np.ndarray) -> np.ndarray:
     """How far lead II is from I + III, which it equals by definition.
 
-    x: (N, leads, samples), the first three leads being I, II, III. Returns (N,), the largest difference in the unit of x.
+    x: (N, leads, samples), the first three leads being I, II, III. Returns (N,), the largest difference in
+    the unit of x.
     """
     lead_1, lead_2, lead_3 = (x[:, i].astype(np.float32) for i in range(3))
     return np.abs(lead_1 + lead_3 - lead_2).max(axis=-1)
 
 
 def copies(x: np.ndarray, names: pd.Index) -> pd.Series:
-    """Recordings whose samples all equal another's: the name of each, and a number for the group it belongs to.
+    """Recordings whose samples all equal another's: the name of each, and a number for its group.
 
     x: (N, leads, samples); names: N of them.
     """

@@ -1,4 +1,4 @@
-"""Resampling with NumPy alone, for whoever cannot wait for SciPy: its import takes longer than a model's answer."""
+"""Resampling with NumPy alone, for whoever cannot wait for SciPy, which takes longer than a model."""
 
 from fractions import Fraction
 
@@ -9,10 +9,11 @@ _FINEST = 2000  # the largest numerator and denominator of a ratio of two rates
 
 
 def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray:
-    """What `filters.resample` gives, to rounding, at any rates in Hz: float32 (..., samples) to (..., new samples).
+    """x (..., samples) as `filters.resample` gives it, to rounding, at any rates: float32 (..., new samples).
 
-    A polyphase filter, a sinc under Kaiser's window (beta 5); beyond its ends a signal goes on along the line from its
-    first to its last sample. A ratio of rates that is no fraction of small numbers is taken to within a millionth or so.
+    A polyphase filter, a sinc under Kaiser's window (beta 5); beyond its ends a signal goes on along the line
+    from its first to its last sample. A ratio of rates that is no fraction of small numbers is taken to
+    within a millionth or so.
     """
     x = np.asarray(x, dtype=np.float32)
     ratio = Fraction(new_rate / sampling_rate).limit_denominator(_FINEST)

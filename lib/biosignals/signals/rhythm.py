@@ -1,14 +1,13 @@
 """Features of one ECG lead that tell atrial fibrillation from other rhythms.
 
 Fibrillation shows in three ways: beats come at random times, no P wave stands before them, and the atria
-tremble at 4-9 Hz between them. Nothing here depends on the unit, the polarity or the sampling rate, and hardly
-anything on the length of a record, because recorders differ in all of these.
+tremble at 4-9 Hz between them. Nothing here depends on the unit, the polarity or the sampling rate, and
+hardly anything on the length of a record, because recorders differ in all of these.
 """
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from tqdm import tqdm
 
 from biosignals.signals.beats import r_peaks
 from biosignals.signals.filters import bandpass, resample
@@ -22,11 +21,11 @@ FEATURES = (
     "change_entropy",  # the same of the changes
     "sample_entropy",  # coefficient of sample entropy of the intervals
     "turning_points",  # share of intervals longer, or shorter, than both neighbours; 2/3 for random ones
-    "ectopic",  # share of intervals 15 % below the median whose next one is above it: an early beat and its pause
+    "ectopic",  # share of intervals 15 % below the median before one above it: an early beat, its pause
     "P_size",  # log of the part of the P wave that all beats share, against the height of the QRS
     "P_consistency",  # share of the variance before the QRS that all beats share: about 0 without P waves
     "P_jitter",  # s, median distance of the P waves' peaks from their median place
-    "f_energy",  # log of what is left at 4-9 Hz before the QRS without the median beat, against the QRS's height
+    "f_energy",  # log of what is left at 4-9 Hz before the QRS without the median beat, against its height
     "beat_correlation",  # median correlation of the beats with the median beat: low in noise
 )
 RATE = 250  # Hz, at which everything is measured
@@ -40,17 +39,17 @@ QRS, P_WAVE, ATRIA = (-0.06, 0.08), (-0.28, -0.06), (-0.26, -0.08)  # where in a
 def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> pd.DataFrame:
     """The numbers of FEATURES of each record, for a forest: a row per record, float32, all finite.
 
-    x: one lead, (N, samples) or (N, 1, samples), in any unit, or (samples,) for one record; lengths: (N,) samples that are
-    each record's own (default: all), the rest is padding. A record longer than 10 s is described by the medians over
-    windows of 10 s, so that long and short ones compare. Windows with fewer than four R peaks do not count; a record
-    without any other (flat, too short, no beats) has zeros everywhere, which is nobody's rhythm.
-    Raises ValueError when x has several leads or holds NaN or infinity, or the sampling rate is no whole number.
+    x: one lead, (N, samples) or (N, 1, samples), in any unit, or (samples,) for one record; lengths: (N,)
+    samples that are each record's own (default: all), the rest is padding. A record longer than 10 s is
+    described by the medians over windows of 10 s, so that long and short ones compare. Windows with fewer
+    than four R peaks do not count; a record without any other (flat, too short, no beats) has zeros
+    everywhere, which is nobody's rhythm. Raises ValueError when x has several leads or holds NaN or infinity,
+    or the sampling rate is no whole number.
 
     After Lake and Moorman 2011 (sample entropy of short records), Dash et al. 2009 (RMSSD, entropy, turning
     points) and Petrenas et al. 2015 (P waves and f waves).
     """
-    records = _split_records(x, lengths)
-    rows = [_describe(record, sampling_rate) for record in tqdm(records, desc="rhythm features", leave=False)]
+    rows = [_describe(record, sampling_rate) for record in _split_records(x, lengths)]
     return pd.DataFrame(np.array(rows).reshape(-1, len(FEATURES)), columns=list(FEATURES), dtype=np.float32)
 
 
@@ -61,7 +60,7 @@ def rr_intervals(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None
     """
     records = _split_records(x, lengths)
     intervals = np.zeros((len(records), INTERVALS), dtype=np.float32)
-    for row, record in zip(intervals, tqdm(records, desc="RR intervals", leave=False)):
+    for row, record in zip(intervals, records):
         found = np.diff(r_peaks(_prepare(record, sampling_rate), RATE, "neurokit"))[:INTERVALS] / RATE
         row[: len(found)] = found
     return intervals
@@ -80,7 +79,7 @@ def _split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray
 
 
 def _prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """The record (samples,) at 250 Hz, 0.5-40 Hz, turned so that its QRS points up; empty if flat or below 1 s."""
+    """The record (samples,) at 250 Hz, 0.5-40 Hz, its QRS pointing up; empty if flat or below 1 s."""
     if len(x) < sampling_rate or np.ptp(x) == 0:
         return np.empty(0)
     x = bandpass(resample(np.asarray(x, dtype=float), sampling_rate, RATE), 0.5, 40, RATE)
@@ -125,10 +124,10 @@ def _shannon_entropy(values: np.ndarray) -> float:
 
 
 def _sample_entropy(rr: np.ndarray) -> float:
-    """Coefficient of sample entropy of intervals (n,) in seconds, pairs of length one (Lake and Moorman 2011).
+    """Coefficient of sample entropy of intervals (n,) in s, pairs of length one (Lake and Moorman 2011).
 
-    How rarely two intervals that agree within 30 ms are followed by two that agree, corrected for that tolerance and for the
-    rate. The tolerance grows until there are at least five such pairs.
+    How rarely two intervals that agree within 30 ms are followed by two that agree, corrected for that
+    tolerance and for the rate. The tolerance grows until there are at least five such pairs.
     """
     first, second = np.triu_indices(len(rr) - 1, 1)
     one = np.abs(rr[first] - rr[second])

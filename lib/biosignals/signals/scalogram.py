@@ -1,15 +1,17 @@
-"""Scalograms: how strong each frequency is at each time, by a continuous wavelet transform that computes only what is kept.
+"""Scalograms by a continuous wavelet transform that computes only what is kept.
 
 The transform at scale a compares the signal x with a wavelet psi, stretched a times and moved to b:
 
     W(a, b) = 1 / sqrt(a) * integral of x(t) * conj(psi((t - b) / a)) dt
 
-For each a it is a convolution, so in frequencies a product: the signal's spectrum times sqrt(a) * conj(psi^(a * w)).
-Wavelets, their names, scales and signs are those of PyWavelets; their spectra psi^ are known in closed form.
+For each a it is a convolution, so in frequencies a product: the signal's spectrum times sqrt(a) * conj(psi^(a
+* w)). Wavelets, their names, scales and signs are those of PyWavelets; their spectra psi^ are known in closed
+form.
 
-A picture keeps far fewer times than the signal has samples. Keeping every s-th value of a signal folds its spectrum:
-frequencies a whole number of turns per s samples apart become one. We fold before the way back from frequencies to
-times, which is then as short as the picture is wide, and multiply only where a wavelet's spectrum is not zero.
+A picture keeps far fewer times than the signal has samples. Keeping every s-th value of a signal folds its
+spectrum: frequencies a whole number of turns per s samples apart become one. We fold before the way back from
+frequencies to times, which is then as short as the picture is wide, and multiply only where a wavelet's
+spectrum is not zero.
 """
 
 import re
@@ -30,16 +32,17 @@ NAMES = "cmorB-C (B the bandwidth, C the centre frequency, as in cmor1.5-1.0) an
 
 
 def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None = None) -> Tensor:
-    """Magnitude of the continuous wavelet transform of real signals: float32 (..., scales, bins), on their device.
+    """Magnitude of the wavelet transform of real signals: float32 (..., scales, bins), on their device.
 
-    signals: (..., samples). wavelet: `cmorB-C` (complex Morlet) or `mexh` (Mexican hat). scales: (n,), in samples. Times lie
-    in the middle of `bins` equal cells, between samples where they fall there, as `times` says; without `bins` each
-    sample has its own. Beyond its borders a signal is zero: within a wavelet's length of them coefficients show the
-    border, least where the mean was taken away first.
+    signals: (..., samples). wavelet: `cmorB-C` (complex Morlet) or `mexh` (Mexican hat). scales: (n,), in
+    samples. Times lie in the middle of `bins` equal cells, between samples where they fall there, as `times`
+    says; without `bins` each sample has its own. Beyond its borders a signal is zero: within a wavelet's
+    length of them coefficients show the border, least where the mean was taken away first.
 
-    Equal to the integral for signals without content above half the sampling rate. Raises ValueError for unknown
-    wavelets, signals with NaN or infinity or that never change, and scales out of bounds: the frequency of the
-    smallest must not pass half the sampling rate, a period of the largest must fit into the signal.
+    Equal to the integral for signals without content above half the sampling rate. Raises ValueError for
+    unknown wavelets, signals with NaN or infinity or that never change, and scales out of bounds: the
+    frequency of the smallest must not pass half the sampling rate, a period of the largest must fit into the
+    signal.
     """
     mother = _mother(wavelet)
     signals = torch.as_tensor(signals, dtype=torch.float32)
@@ -67,17 +70,17 @@ def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | Non
 
 
 def scales_for(frequencies: np.ndarray, wavelet: str, sampling_rate: float) -> np.ndarray:
-    """Scales (n,), in samples, at which a wavelet is centred on `frequencies` (n,), in Hz, by PyWavelets' reckoning.
+    """Scales (n,), in samples, at which a wavelet is centred on `frequencies` (n,), in Hz.
 
-    PyWavelets rounds a wavelet's centre frequency to the inverse of its support, 1/16 for `mexh`. Raises ValueError for an
-    unknown wavelet.
+    PyWavelets rounds a wavelet's centre frequency to the inverse of its support, 1/16 for `mexh`. Raises
+    ValueError for an unknown wavelet.
     """
     _mother(wavelet)
     return pywt.central_frequency(wavelet) * sampling_rate / np.asarray(frequencies, dtype=float)
 
 
 def times(samples: int, bins: int) -> np.ndarray:
-    """Where a picture's columns lie, in samples from the first one: the middles of `bins` equal cells (bins,)."""
+    """Where a picture's columns lie, in samples from the first: the middles of equal cells, (bins,)."""
     return (np.arange(bins) + 0.5) * samples / bins - 0.5
 
 
@@ -130,8 +133,8 @@ def _mexican_hat() -> Mother:
 def _padded_bins(samples: int, bins: int, reach: float) -> int:
     """Width of a picture that goes on into zeros for as long as the largest wavelet reaches.
 
-    The transform goes round in a circle, so that one stretch of zeros parts the end from the start. The smallest
-    width that is a whole number of samples and quick to transform.
+    The transform goes round in a circle, so that one stretch of zeros parts the end from the start. The
+    smallest width that is a whole number of samples and quick to transform.
     """
     unit = bins // gcd(samples, bins)
     return unit * next_fast_len(ceil((bins + reach * bins / samples) / unit))
@@ -149,10 +152,10 @@ def _ramp(length: int, samples: int, bins: int) -> np.ndarray:
 def _folds(
     mother: Mother, scales: np.ndarray, wide: int, length: int, device: torch.device
 ) -> Iterator[tuple[Tensor, slice, Tensor]]:
-    """The spectrum in stretches of `wide` frequencies, which fold onto each other, where any wavelet is not zero.
+    """The spectrum in stretches of `wide` frequencies, which fold onto each other, unless all are zero there.
 
-    Yields a stretch's places in the spectrum (wide,), the scales that reach it, the wavelets there (scales, wide).
-    A real wavelet needs positive frequencies only, twice, as the real part is taken in the end.
+    Yields a stretch's places in the spectrum (wide,), the scales that reach it, the wavelets there (scales,
+    wide). A real wavelet needs positive frequencies only, twice, as the real part is taken in the end.
     """
     stretches = ceil(length / 2 / wide)
     for stretch in range(0 if mother.real else -stretches, stretches):
@@ -180,12 +183,13 @@ def _check_scales(scales: np.ndarray, wavelet: str, samples: int, bins: int) -> 
     centre = pywt.central_frequency(wavelet)
     if scales.min() < 2 * centre * (1 - ROUNDING):
         raise ValueError(
-            f"scale {scales.min():g} of {wavelet} lies above half the sampling rate; the smallest is {2 * centre:g}"
+            f"scale {scales.min():g} of {wavelet} lies above half the sampling rate; "
+            f"the smallest is {2 * centre:g}"
         )
     if scales.max() > samples * centre * (1 + ROUNDING):
         raise ValueError(
-            f"{samples} samples are too short for scale {scales.max():g} of {wavelet}, one period of which takes "
-            f"{scales.max() / centre:.0f}; the largest scale is {samples * centre:g}"
+            f"{samples} samples are too short for scale {scales.max():g} of {wavelet}, one period of "
+            f"which takes {scales.max() / centre:.0f}; the largest scale is {samples * centre:g}"
         )
 
 

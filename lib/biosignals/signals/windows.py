@@ -6,8 +6,8 @@ import numpy as np
 def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
     """Take one piece of every recording, each from its own start.
 
-    x: (N, channels, samples); starts: (N,) integers. Returns a copy, (N, channels, length), in the dtype of x.
-    Raises IndexError when a crop would reach past the recording.
+    x: (N, channels, samples); starts: (N,) integers. Returns a copy, (N, channels, length), in the dtype of
+    x. Raises IndexError when a crop would reach past the recording.
     """
     starts = np.asarray(starts)
     if starts.min() < 0 or starts.max() + length > x.shape[-1]:
@@ -20,8 +20,8 @@ def crops(x: np.ndarray, length: int, starts: np.ndarray) -> np.ndarray:
 def window_starts(samples: int, length: int, step: int, flush: bool = True) -> np.ndarray:
     """First samples of windows of `length` each `step` samples: int (n,).
 
-    flush: the last window ends with the recording, and one that is shorter than a window has one all the same; else an end
-    that fills no window is left out.
+    flush: the last window ends with the recording, and one that is shorter than a window has one all the
+    same; else an end that fills no window is left out.
     """
     if not flush:
         return np.arange(0, samples - length + 1, step)
@@ -30,10 +30,10 @@ def window_starts(samples: int, length: int, step: int, flush: bool = True) -> n
 
 
 def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
-    """Cut every recording into windows that start each `step` samples; the end that fills no window is left out.
+    """Windows of every recording that start each `step` samples; an end that fills no window is left out.
 
-    x: (N, channels, samples). Returns (N, windows, channels, length): a read-only view, which takes no memory.
-    Raises ValueError when no window fits.
+    x: (N, channels, samples). Returns (N, windows, channels, length): a read-only view, which takes no
+    memory. Raises ValueError when no window fits.
     """
     if not 0 < length <= x.shape[-1] or step < 1:
         raise ValueError(f"windows of {length} samples each {step} do not fit in {x.shape[-1]} samples")
@@ -41,10 +41,10 @@ def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
 
 
 def smooth(scores: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each score and those before it, `width` in all, fewer at the start: float64, in the shape of `scores`.
+    """Mean of each score and those before it, `width` in all, fewer at the start: float64 in the shape given.
 
-    scores: (n,) or (n, classes). Added up in the same order everywhere, so that the same scores give the same mean to the
-    last bit, however long the recording.
+    scores: (n,) or (n, classes). Added up in the same order everywhere, so that the same scores give the same
+    mean to the last bit, however long the recording.
     """
     scores = np.asarray(scores, dtype=np.float64)
     padded = np.concatenate([np.zeros((width - 1, *scores.shape[1:])), scores])
@@ -56,8 +56,8 @@ def smooth(scores: np.ndarray, width: int) -> np.ndarray:
 def standardise(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
     """Shift and scale to mean 0 and standard deviation 1 over `axis`; what is flat becomes zero.
 
-    x: (N, channels, samples). axis -1: each lead by itself; (-2, -1): each record, its leads kept in proportion.
-    Computed in float64, returned as float32: float16 recordings would overflow in the sum.
+    x: (N, channels, samples). axis -1: each lead by itself; (-2, -1): each record, its leads kept in
+    proportion. Computed in float64, returned as float32: float16 recordings would overflow in the sum.
     """
     x = np.asarray(x, dtype=np.float64)
     centred = x - x.mean(axis=axis, keepdims=True)
@@ -68,9 +68,9 @@ def standardise(x: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
 def prepare(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     """Resample windows and take away each channel's mean, each window by itself.
 
-    x: (..., samples) at `from_rate` Hz. Returns float32 (..., ceil(samples * to_rate / from_rate)). A window gives
-    the same values alone and among others, so that a stream is treated as the training set was. ValueError for
-    two different rates that are not whole numbers of Hz.
+    x: (..., samples) at `from_rate` Hz. Returns float32 (..., ceil(samples * to_rate / from_rate)). A window
+    gives the same values alone and among others, so that a stream is treated as the training set was.
+    ValueError for two different rates that are not whole numbers of Hz.
     """
     from biosignals.signals.filters import resample  # SciPy, for which `predict` need not wait
 

@@ -1,7 +1,7 @@
 """A simulated BIDMC data set in the official layout (Pimentel et al. 2017, IEEE Trans Biomed Eng 64:1914).
 
-Patients in intensive care: ECG, pulse wave at a fingertip and breathing at the same time. Heart and arteries are the
-patient's own in every record, so that ECG and pulse wave can both tell who it is.
+Patients in intensive care: ECG, pulse wave at a fingertip and breathing at the same time. Heart and arteries
+are the patient's own in every record, so that ECG and pulse wave can both tell who it is.
 """
 
 from dataclasses import replace
@@ -25,10 +25,10 @@ STEP = 1023  # of the monitor's converter, per unit
 def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> None:
     """Write `RECORDS` and `bidmc_csv/` with `bidmc_01_Signals.csv`, `bidmc_01_Fix.txt`, ...: 125 Hz.
 
-    records: up to 99; 53, as released, are of 46 subjects. minutes: length of each. Columns are `Time [s]`, then
-    `RESP`, `PLETH`, `II` and mostly `V` and `AVR` in varying order. The same seed gives the same bytes. Files appear
-    whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one or more
-    than 99 records or less than 15 seconds.
+    records: up to 99; 53, as released, are of 46 subjects. minutes: length of each. Columns are `Time [s]`,
+    then `RESP`, `PLETH`, `II` and mostly `V` and `AVR` in varying order. The same seed gives the same bytes.
+    Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for
+    fewer than one or more than 99 records or less than 15 seconds.
     """
     if not 1 <= records <= MOST or minutes < 0.25:
         raise ValueError(
@@ -61,7 +61,7 @@ def _subjects(rng: Generator, records: int) -> np.ndarray:
 
 
 def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The signals (samples,) of one record and what its text file says; `anatomy` is the subject's generator."""
+    """The signals (samples,) of one record and what its text file says; anatomy: the subject's generator."""
     age, male = np.clip(anatomy.normal(66, 14), 25, 89), anatomy.random() < 0.4
     own, artery = heart.healthy(anatomy, age, male), _fingertip(anatomy, age)
     usual_rate, irregular = np.clip(anatomy.normal(88, 13), 58, 125), anatomy.random() < 0.1
@@ -104,7 +104,7 @@ def _record(rng: Generator, anatomy: Generator, samples: int) -> tuple[dict[str,
 
 
 def _fingertip(rng: Generator, age: float) -> pulse.Artery:
-    """The arteries of a patient in intensive care: narrowed vessels return little of the echo, and broadly."""
+    """The arteries of a patient in intensive care: narrowed vessels return a small and broad echo."""
     artery = pulse.finger(rng, age)
     return replace(
         artery, echo=0.55 * artery.echo * np.exp(rng.normal(0, 0.3)), echo_rise=1.15 * artery.echo_rise

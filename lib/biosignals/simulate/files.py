@@ -25,7 +25,7 @@ def begin(root: Path) -> None:
 
 
 def finish(root: Path, records: int, seed: int, **options: float) -> None:
-    """Say last, when all is written, that the release is simulated, and with which options of its simulator."""
+    """Say last, when all is written, that the release is simulated, and with which options."""
     mark = {"records": records, "seed": seed, "version": VERSION} | options
     write(root / "SIMULATED.json", json.dumps(mark) + "\n")
 

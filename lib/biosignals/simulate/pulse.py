@@ -1,8 +1,9 @@
 """Pulse waves from two waves: the one the heart sends, and its echo from where the arteries branch.
 
-Both rise and fall like t^k exp(-k t), so that a pulse begins at a foot and runs off until the next. How large the echo
-is and how soon it comes makes the shape: early and large in stiff arteries, late and small in young ones (Nichols et
-al., McDonald's Blood Flow in Arteries). A sensor pressed on the skin slows the first wave and leaves more of the echo.
+Both rise and fall like t^k exp(-k t), so that a pulse begins at a foot and runs off until the next. How large
+the echo is and how soon it comes makes the shape: early and large in stiff arteries, late and small in young
+ones (Nichols et al., McDonald's Blood Flow in Arteries). A sensor pressed on the skin slows the first wave
+and leaves more of the echo.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from numpy.random import Generator
 
 @dataclass(frozen=True)
 class Artery:
-    """What one person's arteries make of a heartbeat at one place of the body. Times in s at 60 beats a minute."""
+    """What one person's arteries make of a heartbeat at one place. Times in s at 60 beats a minute."""
 
     transit: float  # from the R peak to the pulse's foot
     rise: float  # of the first wave, foot to peak
@@ -39,7 +40,7 @@ def finger(rng: Generator, age: float) -> Artery:
 
 
 def wrist(artery: Artery, pressure: float) -> Artery:
-    """The same person's at a wrist, under a sensor pressed on with 0 (just touching) to 1 (vessels nearly closed)."""
+    """The same person's at a wrist, under a pressure of 0 (just touching) to 1 (vessels nearly closed)."""
     return replace(
         artery,
         rise=artery.rise * (1 + 0.6 * pressure),
@@ -53,10 +54,10 @@ def wave(
     artery: Artery, beats: np.ndarray, cycle: np.ndarray, size: np.ndarray, echo: np.ndarray,
     samples: int, sampling_rate: float,
 ) -> np.ndarray:  # fmt: skip
-    """The pulse wave (samples,) of R peaks at `beats` (n,), in s; more blood is up, a first wave has height 1.
+    """The pulse wave (samples,) of R peaks at `beats` (n,), in s: more blood is up, a first wave is 1 high.
 
-    cycle: (n,) s, the time to the next beat, whose root stretches a pulse. size: (n,) of each pulse. echo: (n,) factor
-    on the size of its echo.
+    cycle: (n,) s, the time to the next beat, whose root stretches a pulse. size: (n,) of each pulse. echo:
+    (n,) factor on the size of its echo.
     """
     stretch = np.clip(cycle, 0.4, 1.6) ** 0.5
     feet = beats + artery.transit
@@ -84,6 +85,6 @@ def _bumps(
 
 
 def wandering(rng: Generator, times: np.ndarray, scale: float) -> np.ndarray:
-    """A random course at `times` (n,), in s, that changes within about `scale` s; standard deviation about 1."""
+    """A random course (n,) at `times` (n,), in s, that changes within about `scale` s; deviation about 1."""
     knots = np.arange(times.min(initial=0) - scale, times.max(initial=0) + 2 * scale, scale)
     return np.interp(times, knots, rng.normal(0, 1.2, len(knots)))

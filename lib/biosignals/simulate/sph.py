@@ -47,9 +47,9 @@ DISEASE_SHARE = 0.3  # of the records that would be normal but for it
 def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write `metadata.csv`, `code.csv` and `records/A00001.h5`, ...: float16 (12, N) in mV, 500 Hz, 10-56 s.
 
-    About 3.5 % of the records are of fibrillation, four at least if there are eight records. The same seed gives the
-    same recordings. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty,
-    ValueError for fewer than one record.
+    About 3.5 % of the records are of fibrillation, four at least if there are eight records. The same seed
+    gives the same recordings. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is
+    not empty, ValueError for fewer than one record.
     """
     if records < 1:
         raise ValueError(f"records must be at least 1, got {records}")

@@ -1,7 +1,8 @@
 """A simulated WF-PPG data set in the official layout (Ho et al. 2025, Sci Data 12:200).
 
-Each subject wears a finger clip and a wrist sensor, pressed on with another force in each of six windows. Shapes follow
-from person and pressure; the types are then found as the authors found theirs, by the rule, on the simulated signals.
+Each subject wears a finger clip and a wrist sensor, pressed on with another force in each of six windows.
+Shapes follow from person and pressure; the types are then found as the authors found theirs, by the rule, on
+the simulated signals.
 """
 
 from itertools import pairwise
@@ -30,9 +31,9 @@ LATEST, LONGEST = 40, 110  # samples: wrist after finger, and a pulse, in the au
 def write(root: str | Path, records: int, seed: int = 0, minutes: float = 4) -> None:
     """Write `0_preprocessed_1000.csv`, `0_indices_1000.csv`, ..., six windows of each subject, 100 Hz.
 
-    records: number of subjects, named from 1000 on. minutes: length of a window. The same seed gives the same bytes.
-    Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than
-    one subject or windows under 15 seconds.
+    records: number of subjects, named from 1000 on. minutes: length of a window. The same seed gives the same
+    bytes. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty,
+    ValueError for fewer than one subject or windows under 15 seconds.
     """
     if records < 1 or minutes < 0.25:
         raise ValueError(f"records must be at least 1 and minutes 0.25, got {records} and {minutes}")
@@ -100,7 +101,7 @@ def _record(rng: Generator, person: _Person, window: int, samples: int) -> dict[
 def _blood(
     rng: Generator, artery: pulse.Artery, rhythm: heart.Rhythm, samples: int, disturbance: float
 ) -> np.ndarray:
-    """Pulses at one place, (samples,), of about height 1, with breathing, small movements and some large ones."""
+    """Pulses at one place, (samples,), about 1 high, with breathing, small movements and some large ones."""
     beats, cycle = rhythm.beats[:-1], np.diff(rhythm.beats)
     size = 1 + 0.06 * pulse.wandering(rng, beats, 3)
     echo = np.exp(0.10 * pulse.wandering(rng, beats, 20) + 0.06 * rng.normal(size=len(beats)))

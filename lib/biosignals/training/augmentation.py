@@ -28,7 +28,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Noise:
-    """Adds white noise: at most `level` times the channel's own standard deviation, a random share of it per record."""
+    """Adds white noise: a random share, per record, of `level` times the channel's standard deviation."""
 
     level: float
 
@@ -84,7 +84,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class TimeMask:
-    """Replaces one stretch of each record, at most `share` of it, by the channel's mean (Park et al. 2019)."""
+    """Replaces one stretch of each record, at most `share` of it, by the channel's mean (Park 2019)."""
 
     share: float
 
@@ -99,8 +99,8 @@ class TimeMask:
 class FrequencyMask:
     """Replaces neighbouring scales of each scalogram, at most `share` of them, by their mean over time.
 
-    The channels are the scales of one signal after the other, `scales` of each; the same ones are hidden in all
-    (Park et al. 2019).
+    The channels are the scales of one signal after the other, `scales` of each; the same ones are hidden in
+    all (Park et al. 2019).
     """
 
     share: float
@@ -120,7 +120,7 @@ class FrequencyMask:
 
 @dataclass(frozen=True)
 class ChannelDrop:
-    """Sets each channel to zero with a `probability`, as from an electrode that fell off; never all of a record."""
+    """Sets channels to zero with a `probability`, as of electrodes that fell off; never all of a record."""
 
     probability: float
 

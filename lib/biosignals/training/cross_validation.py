@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from biosignals.evaluation import calibration
 from biosignals.evaluation.predictions import Predictions, own_and_others
 from biosignals.training import sampling as samplers
 from biosignals.training.fit import Fit, Teacher, TrainingData
-from biosignals.training.predict import Inference, predict_signals
+from biosignals.training.predict import Inference, predict, predict_onnx, predict_signals
 from biosignals.training.recipe import Recipe
 
 Model = str | Sequence[Sequence[nn.Module]]
@@ -186,6 +187,30 @@ def predict_rows(examples: Examples, fits: Sequence[Fit], rows: np.ndarray | Non
         table.index.to_numpy()[rows],
         _mean_about([fit.about for fit in fits]),
     )
+
+
+def predict_out_of_fold(
+    examples: Examples,
+    models: Sequence[Sequence[nn.Module | Path]],
+    how: Inference,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> OutOfFold:
+    """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each group of folds.
+
+    how: crop and classes; predictions are kept in the examples' cache. change: of the signals beforehand, float32 (n, channels,
+    samples). Raises ValueError for another number of groups.
+    """
+    how, parts = how._replace(cache=examples.cache), []
+    for of_seed in models:
+        for model, (_, held_out) in zip(of_seed, examples.groups, strict=True):
+            if isinstance(model, Path):
+                parts.append(predict_onnx(model, examples.recordings, held_out, how, change))
+            elif change is None:
+                parts.append(predict(model, examples.recordings, held_out, examples.features, how))
+            else:
+                parts.append(predict_signals(model, change(examples.recordings.physical(held_out)), how=how))
+    probabilities = np.concatenate(parts).reshape(len(models), len(examples.rows), -1)
+    return _out_of_fold(examples, probabilities, {})
 
 
 def perturbed(fitted: OutOfFold, examples: Examples, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:

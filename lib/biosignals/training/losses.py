@@ -54,9 +54,10 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy:
-    """Cross-entropy of classes that exclude each other, targets one-hot; a weight per class, none for equal ones.
+    """Cross-entropy of classes that exclude each other, targets one-hot; a weight per class, or none.
 
-    With weights it is the weighted mean over records. Raises ValueError for more or fewer weights than classes.
+    With weights it is the weighted mean over records. Raises ValueError for more or fewer weights than
+    classes.
     """
 
     weights: tuple[float, ...] = ()
@@ -76,7 +77,7 @@ class SoftmaxCrossEntropy:
 
 @dataclass(frozen=True)
 class Focal:
-    """Focal loss (Lin et al. 2017): cross-entropy times (1 - p) ** gamma, p the probability of the true answer.
+    """Focal loss (Lin et al. 2017): cross-entropy times (1 - p) ** gamma, p that of the true answer.
 
     gamma: 0 gives cross-entropy; larger values leave more to the records the net still gets wrong. alpha:
     weight of the positives, 1 - alpha of the negatives; None for no weights.
@@ -101,7 +102,7 @@ class Focal:
 
 @dataclass(frozen=True)
 class Asymmetric:
-    """Asymmetric loss (Ridnik et al. 2021): focal, with an exponent of its own for negatives and for positives.
+    """Asymmetric loss (Ridnik et al. 2021): focal, with exponents for negatives and for positives.
 
     margin: negatives with a probability below it count no more at all, as their probability is lowered by it.
     """

@@ -65,7 +65,7 @@ def sampler(name: str, seed: int = 0) -> FunctionSampler:
 
 
 def resample(x: np.ndarray, labels: np.ndarray, name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features (m, features) and labels (m,) of 0 and 1 to learn from, made of x (n, features) and labels (n,).
+    """Features (m, features) and labels (m,) to learn from, made of x (n, features) and labels (n,).
 
     Raises ValueError where one class is missing, before or after, for NaN, and for too few records of the
     rare class.

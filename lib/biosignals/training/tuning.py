@@ -72,7 +72,7 @@ def tune(
 
 
 def study(name: str, storage: Path | str, seed: int, space: Space) -> Study:
-    """Open the study called `name`, or create it: TPE (Bergstra et al. 2011), stopped early by the median rule.
+    """Open the study called `name`, or create it: TPE (Bergstra et al. 2011), with the median rule.
 
     storage: a file (SQLite; for processes of one machine), or the URL of a database that several machines
     reach. A trial's suggestion depends on the seed, the trial's number and the trials finished so far, and so
@@ -103,7 +103,7 @@ def _suggest(trial: Trial, setting: str, kind: str, *allowed):
 
 
 def reporter(trial: Trial, score: str) -> Callable[[int, dict], None]:
-    """What to call after each epoch with its number and scores: raises optuna.TrialPruned where `score` is a poor one.
+    """What to call after each epoch with its number and scores; raises TrialPruned where `score` is poor.
 
     Poor is a best score so far below the median of what earlier trials had at the same epoch.
     """
@@ -160,7 +160,7 @@ def check_space(space: Space) -> None:
 
 
 class _SeededByTrial(TPESampler):
-    """TPE whose chance starts anew with each trial: else each process and restart would repeat the same draws."""
+    """TPE with new chance for each trial: else every process and restart would repeat the same draws."""
 
     def __init__(self, seed: int):
         super().__init__(seed=seed)

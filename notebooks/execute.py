@@ -1,7 +1,7 @@
 """Execute one chapter headlessly: `python notebooks/execute.py 01_eda --profile quick`.
 
-The executed notebook appears under its name, RUN/01_eda.ipynb, only when it is finished; one that failed stays as
-RUN/01_eda.failed.ipynb to look at.
+The executed notebook appears under its name, RUN/01_eda.ipynb, only when it is
+finished; one that failed stays as RUN/01_eda.failed.ipynb to look at.
 """
 
 import argparse
@@ -36,9 +36,13 @@ def main() -> None:
         execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
     except (PapermillExecutionError, DeadKernelError) as error:
         os.replace(unfinished, failed)
-        sys.exit(f"{explain(arguments.chapter, error)}\nLook at the partly executed notebook: {failed}")
+        sys.exit(
+            f"{explain(arguments.chapter, error)}\nLook at the partly executed notebook: {failed}"
+        )
     notebook = nbformat.read(unfinished, as_version=4)
-    nbformat.write(tidy(notebook, private_paths(arguments.data, arguments.folder)), unfinished)
+    nbformat.write(
+        tidy(notebook, private_paths(arguments.data, arguments.folder)), unfinished
+    )
     os.replace(unfinished, finished)
     failed.unlink(missing_ok=True)
 
@@ -46,25 +50,34 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Execute one chapter.")
     parser.add_argument(
-        "chapter", choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))
+        "chapter",
+        choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")),
     )
     parser.add_argument("--profile", choices=sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml")),
                         default="quick")  # fmt: skip
     parser.add_argument(
-        "--data", default="", help="folder with real data sets, relative to the project's folder"
+        "--data",
+        default="",
+        help="folder with real data sets, relative to the project's folder",
     )
-    parser.add_argument("--folder", default="", help="where the run writes (default: runs/PROFILE)")
+    parser.add_argument(
+        "--folder", default="", help="where the run writes (default: runs/PROFILE)"
+    )
     return parser.parse_args()
 
 
 def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
     """What papermill puts below the chapter's parameters cell."""
     chosen = yaml.safe_load(Path(f"notebooks/profiles/{profile}.yml").read_text()) or {}
-    return {"profile": profile, "data": data, "folder": folder} | chosen.get(chapter, {})
+    return {"profile": profile, "data": data, "folder": folder} | chosen.get(
+        chapter, {}
+    )
 
 
 class SparingEngine(NBClientEngine):
-    """Papermill's engine, but that it does not write the notebook twice a cell: with many pictures that took longer than cells."""
+    """Papermill's engine, but that it does not write the notebook twice a cell: with
+    many pictures that took longer than cells.
+    """
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, **options) -> None:
@@ -85,7 +98,9 @@ papermill_engines.register("sparing", SparingEngine)
 
 
 def execute(chapter: str, output: Path, values: dict) -> None:
-    """Run the chapter from the project's root; its progress and what long cells print go to the terminal."""
+    """Run the chapter from the project's root; its progress and what long cells print
+    go to the terminal.
+    """
     papermill.execute_notebook(
         f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", engine_name="sparing", cwd=ROOT, start_timeout=300,
         progress_bar={"desc": f"{chapter} ({values['profile']})"}, stdout_file=sys.stdout, stderr_file=sys.stderr,
@@ -102,8 +117,12 @@ def explain(chapter: str, error: Exception) -> str:
     return f"{chapter}: the kernel died, perhaps for want of memory: {error}"
 
 
-def tidy(notebook: nbformat.NotebookNode, paths: dict[str, str]) -> nbformat.NotebookNode:
-    """Keep what a reader wants: the parameters in force, small pictures, no timings, no path of this machine."""
+def tidy(
+    notebook: nbformat.NotebookNode, paths: dict[str, str]
+) -> nbformat.NotebookNode:
+    """Keep what a reader wants: the parameters in force, small pictures, no timings, no
+    path of this machine.
+    """
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
@@ -122,21 +141,28 @@ def tidy(notebook: nbformat.NotebookNode, paths: dict[str, str]) -> nbformat.Not
 
 
 def smaller(picture: str) -> str:
-    """A PNG (base64) with 256 colours that fit it best: a third of the size, and a plot looks the same."""
+    """A PNG (base64) with 256 colours that fit it best: a third of the size, and a plot
+    looks the same.
+    """
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA")
-    opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    opaque = Image.alpha_composite(
+        Image.new("RGBA", image.size, "white"), image
+    ).convert("RGB")
     file = io.BytesIO()
     opaque.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def readable(node, paths: dict[str, str]):
-    """Text, or what is inside of a list or mapping, without this machine's paths; pictures stay as they are."""
+    """Text, or what is inside of a list or mapping, without this machine's paths;
+    pictures stay as they are.
+    """
     if isinstance(node, list):
         return [readable(item, paths) for item in node]
     if isinstance(node, dict):
         items = {
-            key: item if key.startswith("image/") else readable(item, paths) for key, item in node.items()
+            key: item if key.startswith("image/") else readable(item, paths)
+            for key, item in node.items()
         }
         return nbformat.from_dict(items)
     if not isinstance(node, str):
@@ -147,8 +173,15 @@ def readable(node, paths: dict[str, str]):
 
 
 def private_paths(data: str, folder: str) -> dict[str, str]:
-    """Paths that say where things lie on this machine, longest first, and what to write instead."""
-    named = {f"{ROOT}/": "", str(ROOT): ".", sys.prefix: "environment", str(Path.home()): "~"}
+    """Paths that say where things lie on this machine, longest first, and what to write
+    instead.
+    """
+    named = {
+        f"{ROOT}/": "",
+        str(ROOT): ".",
+        sys.prefix: "environment",
+        str(Path.home()): "~",
+    }
     for path in filter(None, (data, folder)):
         named |= {str(Path(path).resolve()): Path(path).name}
         named |= {path: Path(path).name} if path != Path(path).name else {}

@@ -20,6 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
+def pytest_collection_modifyitems(items):
+    """What needs the run of every chapter is slow."""
+    for item in items:
+        if "tiny_run" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run of the chapters: its folder, and of each chapter the error (empty if it went well)."""

@@ -36,8 +36,8 @@ def modules(library: Path) -> dict[str, Path]:
 
 
 def imported(name: str, files: dict[str, Path]) -> set[str]:
-    """The library's modules that one of them imports, inside functions too; `from package import name` counts as
-    `package.name` where that is a module and as the package itself where it is not.
+    """The library's modules that one of them imports, inside functions too; `from package import name` counts
+    as `package.name` where that is a module and as the package itself where it is not.
     """
     package = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
     names = set()
@@ -54,7 +54,7 @@ def imported(name: str, files: dict[str, Path]) -> set[str]:
 
 
 def faults(library: Path) -> list[str]:
-    """What breaks the order of rooms, one line each: unknown rooms, imports that point downwards, a circle."""
+    """What breaks the order of rooms, a line each: unknown rooms, imports that point downwards, circles."""
     files = modules(library)
     graph = {name: imported(name, files) for name in files}
     found = [f"{name}: no such room" for name in files if room(name) not in ["", "__main__", *ROOMS]]

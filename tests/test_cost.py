@@ -1,8 +1,8 @@
 import numpy as np
-import small_net
 import torch
 from torch import nn
 
+import small_net
 from biosignals import models
 from biosignals.compression import cost, export
 

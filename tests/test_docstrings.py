@@ -18,14 +18,14 @@ SIZE = r"(?!(?:19|20)\d\d\b)[\w.]+(?: ?[-+*/] ?\w+)*"
 SHAPE = re.compile(
     rf"\((?:{SIZE},|{SIZE}(?:, {SIZE})+)\)|(?:same|their|its|the) shape|shaped? (?:of|like|as)"
 )
-REFERENCE = re.compile(r"\bas `(\w+)`")
+REFERENCE = re.compile(r"\bas\s+`(\w+)`")
 
 
 def faults(source: str) -> list[str]:
     """What the docstrings of a module's public functions and methods leave out, a line `name: fault` each.
 
-    The docstring of the class around a method counts with its own, and so does that of a function of the module that
-    it refers to: "else as `interval`".
+    The docstring of the class around a method counts with its own, and so does that of a function of the
+    module that it refers to: "else as `interval`".
     """
     found = []
     tree = ast.parse(source)
@@ -58,7 +58,7 @@ def with_references(text: str, written: dict[str, str]) -> str:
 
 
 def public_functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef, str]]:
-    """The name, the definition and the docstring of the class around it, of each public function and method."""
+    """Of each public function and method: name, definition and the docstring of the class around it."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield node.name, node, ""
@@ -105,7 +105,7 @@ def says(text: str, word: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
-# Modules whose docstrings are not complete yet, and the most faults that each may have: numbers here only go down.
+# Modules whose docstrings are not complete yet, and the most faults that each may have: this only goes down.
 KNOWN = {
     "__main__.py": 2,
     "caching/store.py": 3,
@@ -158,7 +158,7 @@ def test_docstrings_of_the_public_interface(path):
 
 COMPLETE = '''
 def scale(signals: np.ndarray, factor: float | None = None) -> np.ndarray:
-    """Signals in mV: `signals` (n, samples) times a factor, (n, samples). Raises ValueError for an empty array."""
+    """Signals in mV: `signals` (n, samples) times a factor, (n, samples). ValueError for an empty array."""
     if not len(signals):
         raise ValueError("nothing to scale")
     return signals * factor
@@ -197,7 +197,7 @@ PLANTED = {
         "(n, samples) times a factor, (n, samples)",
         "times (Wang, 2020)",
     ),
-    "scale: does not say that it raises ValueError": ("Raises ValueError", "Fails"),
+    "scale: does not say that it raises ValueError": ("ValueError for", "Fails for"),
     "shrink: array signals is not named": ("; else as `scale`", ", of one shape: (n, samples). ValueError"),
     "shuffle: returns an array of no stated shape": ("row, (samples,)", "row (samples)"),
     "shuffle: does not say that it raises KeyError": ("raise error", "raise errors.KeyError(1)"),

@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 import pytest
-import small_net
 import torch
 
+import small_net
 from biosignals import models
 from biosignals.compression import export
 from biosignals.models.layers.standardised import Standardised

@@ -1,10 +1,10 @@
 """Pruned weights stay at zero while a net learns, and pruned channels make it smaller."""
 
 import pytest
-import small_net
 import torch
 from torch.nn.utils import prune as torch_prune
 
+import small_net
 from biosignals import models
 from biosignals.compression import cost, prune
 

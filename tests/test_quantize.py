@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-import small_net
 import torch
 
+import small_net
 from biosignals.compression import export, quantize
 
 

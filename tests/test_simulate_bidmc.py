@@ -106,5 +106,5 @@ def test_real_data_are_never_overwritten_and_sizes_are_checked(root, tmp_path):
     with pytest.raises(FileExistsError, match="not empty"):
         bidmc.write(root, 1)
     for records, minutes in ((0, 1), (100, 1), (1, 0.1)):
-        with pytest.raises(ValueError, match="records must be 1 to 99 and minutes at least 0.25"):
+        with pytest.raises(ValueError, match="records must be|minutes must be at least 0.25"):
             bidmc.write(tmp_path / "none", records, minutes=minutes)

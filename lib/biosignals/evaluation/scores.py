@@ -213,8 +213,9 @@ def by_group(
 ) -> pd.DataFrame:  # fmt: skip
     """Macro AUROC with its interval in every group of every column of `groups`, a row per record.
 
-    What is unknown is left out. Returns a row per group: by, group, records, value, low, high and, with `versus`, the probabilities of the
-    model compared with, delta, delta_low, delta_high. Arrays and errors as `interval`.
+    What is unknown is left out. Returns a row per group: by, group, records, value, low, high and, with
+    `versus`, the probabilities of the model compared with, delta, delta_low, delta_high. Arrays and errors as
+    `interval`.
     """
     rows = []
     for by in groups:

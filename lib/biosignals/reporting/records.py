@@ -61,13 +61,15 @@ def record(**values: Any) -> dict:
 def from_scores(table: pd.DataFrame, names: Mapping | None = None, **about: Any) -> list[dict]:
     """A record for each row of a table that `evaluation.scores.compare` made, in which columns that are no keys are left out.
 
-    names: model and condition of those of the table's models that go by another name. about: the other keys, the same for all
-    rows. Raises ValueError as `record`.
+    names: model and condition of those of the table's models that go by another name. about: the other keys, the
+    same for all rows. A row that does not say what made it, as a mean of models, was made by this process. Raises
+    ValueError as `record`.
     """
     names, rows = names or {}, []
     for row in table[[name for name in table if name in KEYS]].to_dict("records"):
         model, condition = names.get(row["model"], (row["model"], ""))
-        row |= {"model": model, "condition": condition}
+        known = {key: value for key, value in row.items() if _plain(value) is not None}
+        row = known | {"model": model, "condition": condition}
         if row.get("versus") is not None:
             row["versus"] = names.get(row["versus"], (row["versus"], ""))[0]
         rows.append(record(**(row | about)))

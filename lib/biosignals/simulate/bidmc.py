@@ -27,15 +27,12 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> 
 
     records: up to 99; 53, as released, are of 46 subjects. minutes: length of each. Columns are `Time [s]`,
     then `RESP`, `PLETH`, `II` and mostly `V` and `AVR` in varying order. The same seed gives the same bytes.
-    Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for
+    Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for
     fewer than one or more than 99 records or less than 15 seconds.
     """
-    if not 1 <= records <= MOST or minutes < 0.25:
-        raise ValueError(
-            f"records must be 1 to {MOST} and minutes at least 0.25, got {records} and {minutes}"
-        )
-    root = Path(root)
-    files.begin(root)
+    if records > MOST:
+        raise ValueError(f"records must be {MOST} at most, got {records}")
+    root = files.begin(root, records=(records, 1), minutes=(minutes, 0.25))
     folder = root / "bidmc_csv"
     folder.mkdir()
     subjects = _subjects(np.random.default_rng([seed, 0]), records)

@@ -49,16 +49,11 @@ def write(
     records: number of EDF files, each of `minutes`; a subject has `files_per_subject` and at least one
     seizure. Signals are int16 in microvolts, 256 Hz, mostly the usual 23 bipolar channels; some subjects have
     dummy channels, another order or an ECG, some files change half-way through a subject. The same seed gives
-    the same bytes. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty,
+    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty,
     ValueError for fewer than one record or file per subject, or less than two minutes.
     """
-    if records < 1 or files_per_subject < 1 or minutes < 2:
-        raise ValueError(
-            "records and files_per_subject must be at least 1, minutes at least 2, "
-            f"got {records}, {files_per_subject}, {minutes}"
-        )
-    root, seconds = Path(root), round(minutes * 60)
-    files.begin(root)
+    least = {"records": (records, 1), "files_per_subject": (files_per_subject, 1), "minutes": (minutes, 2)}
+    root, seconds = files.begin(root, **least), round(minutes * 60)
     subjects = [draw_subject(seed, subject) for subject in range(ceil(records / files_per_subject))]
     sessions = plan(subjects, records, seed, seconds, files_per_subject)
     for position, session in enumerate(tqdm(sessions, desc="simulating CHB-MIT", unit="file")):
@@ -158,7 +153,7 @@ def _write_edf(path: Path, rng: Generator, potentials: np.ndarray, session: Sess
 def to_signal(
     microvolts: np.ndarray, label: str, physical: tuple[float, float], digital: tuple[int, int]
 ) -> EdfSignal:
-    """An EDF signal of 256 Hz, rounded to the recorder's steps and held at its limits."""
+    """An EDF signal of 256 Hz from microvolts (samples,), rounded to the recorder's steps, held at its limits."""
     step = (physical[1] - physical[0]) / (digital[1] - digital[0])
     counts = np.rint((microvolts - physical[0]) / step + digital[0])
     return EdfSignal.from_digital(

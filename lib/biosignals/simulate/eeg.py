@@ -31,12 +31,7 @@ ELECTRODES = tuple(PLACES)
 MUSCLES = ("FP1", "FP2", "F7", "F8", "FT9", "FT10", "T7", "T8")
 FOCI = {"T7": 3, "T8": 3, "F7": 2, "F8": 2, "P7": 1, "P8": 1, "F3": 1, "F4": 1, "C3": 1, "C4": 1, "O1": 1,
         "O2": 1}  # where seizures start, and how often  # fmt: skip
-WIDE, NARROW, NARROW_SHARE, OWN_SHARE = (
-    2.1,
-    0.75,
-    0.17,
-    0.035,
-)  # of the background's covariance, in head radii
+WIDE, NARROW, NARROW_SHARE, OWN_SHARE = 2.1, 0.75, 0.17, 0.035  # of the background's covariance, head radii
 FORMS = ("sine", "arc", "spike-wave")
 
 
@@ -95,7 +90,10 @@ def positions(places: dict[str, tuple[float, float]] = PLACES) -> np.ndarray:
 
 
 def field(centre: str | np.ndarray, width: float) -> np.ndarray:
-    """A field that is 1 at a place (an electrode's name or a unit vector) and falls over `width` radii."""
+    """A field (electrodes,) that is 1 at its centre and falls over `width` radii.
+
+    centre: an electrode's name or a unit vector (3,).
+    """
     everywhere = positions()
     if isinstance(centre, str):
         centre = everywhere[ELECTRODES.index(centre)]
@@ -154,7 +152,7 @@ def add(total: np.ndarray, fields: np.ndarray, sources: np.ndarray, gains: np.nd
 
 
 def wave(form: str, phase: np.ndarray) -> np.ndarray:
-    """One value per phase (radians) of a periodic form: "sine", "arc" or "spike-wave"; about -1 to 1."""
+    """A periodic form, "sine", "arc" or "spike-wave", about -1 to 1, at a phase (samples,) in radians: (samples,)."""
     if form == "sine":
         return np.sin(phase) + 0.2 * np.sin(2 * phase + 0.5)
     if form == "arc":
@@ -174,7 +172,7 @@ def course(rng: Generator, start: float, end: float, seconds: float, jitter: flo
 
 
 def uneven(rng: Generator, phase: np.ndarray, spread: float = 0.25) -> np.ndarray:
-    """A gain (samples,) that differs from cycle to cycle."""
+    """A gain (samples,) that differs from cycle to cycle of a phase (samples,)."""
     turns = (phase - phase[0]) / (2 * np.pi)
     return np.interp(turns, np.arange(int(turns[-1]) + 2), np.exp(rng.normal(0, spread, int(turns[-1]) + 2)))
 
@@ -186,7 +184,10 @@ def moments(rng: Generator, per_hour: float, gain: np.ndarray) -> np.ndarray:
 
 
 def put(total: np.ndarray, at: float, fields: np.ndarray, values: np.ndarray) -> None:
-    """Add values (samples,) from second `at` on with one field (electrodes,); what is over the end is cut."""
+    """Add values (samples,) to `total` (electrodes, samples) from second `at` on, through fields (electrodes,).
+
+    What is over the end is cut.
+    """
     first = round(at * SAMPLING_RATE)
     values = values[: total.shape[1] - first].astype(np.float32)
     total[:, first : first + len(values)] += fields.astype(np.float32)[:, None] * values

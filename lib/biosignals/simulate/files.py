@@ -17,11 +17,19 @@ def write(path: Path, content: bytes | str) -> None:
         unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def begin(root: Path) -> None:
-    """Make the folder of a simulated release; FileExistsError if it is in use, so real data is safe."""
+def begin(root: str | Path, **options: tuple[float, float]) -> Path:
+    """Make the folder of a simulated release; options: the value of each and the least that it may be.
+
+    Raises ValueError for an option below that, FileExistsError for a folder in use, so that real data is safe.
+    """
+    for name, (value, least) in options.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     if any(root.iterdir()):
         raise FileExistsError(f"{root} is not empty: simulate into a new folder, or remove this one first")
+    return root
 
 
 def finish(root: Path, records: int, seed: int, **options: float) -> None:
@@ -31,7 +39,7 @@ def finish(root: Path, records: int, seed: int, **options: float) -> None:
 
 
 def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:
-    """Write `path`.dat and `path`.hea from (leads, samples) in mV: WFDB format 16, 1000 counts per mV."""
+    """Write `path`.dat and `path`.hea: WFDB format 16, 1000 counts per mV. millivolts: (leads, samples)."""
     counts = np.ascontiguousarray(to_counts(millivolts).T, dtype="<i2")
     checksums = counts.sum(axis=0, dtype=np.int64) % 65536
     signals = (
@@ -44,5 +52,5 @@ def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Se
 
 
 def to_counts(millivolts: np.ndarray) -> np.ndarray:
-    """int16 counts of 1 microvolt, held at the converter's limits."""
+    """`millivolts` in counts of 1 microvolt, held at the converter's limits: int16, the same shape."""
     return np.clip(np.rint(millivolts * 1000), -32767, 32767).astype(np.int16)

@@ -357,39 +357,22 @@ def _at(disease: Callable, scale: float = 1.0, power: float = 1.0, **settings) -
     return lambda heart, severity, rng: disease(heart, scale * severity**power, rng, **settings)
 
 
-def _infarct(toward) -> Callable:
-    return partial(infarct, toward=toward)
-
-
-def _ischemia(toward, st: float = 0.16, t: float = 0.60) -> Callable:
-    return partial(ischemia, toward=toward, st=st, t=t)
-
-
 # What each diagnostic SCP-ECG statement does to the heart. 2AVB and 3AVB are rhythms here.
+INFARCTS = {
+    "IMI": INFERIOR, "ASMI": ANTEROSEPTAL, "ILMI": INFEROLATERAL, "AMI": ANTERIOR, "ALMI": ANTEROLATERAL,
+    "LMI": LATERAL, "IPLMI": INFEROPOSTEROLATERAL, "IPMI": INFEROPOSTERIOR, "PMI": POSTERIOR,
+}  # fmt: skip
+INJURIES = {"INJAS": ANTEROSEPTAL, "INJAL": ANTEROLATERAL, "INJLA": LATERAL, "INJIN": INFERIOR, "INJIL": INFEROLATERAL}
+ISCHEMIAS = {
+    "ISC_": SUBENDOCARDIUM, "ISCAL": ANTEROLATERAL, "ISCIN": INFERIOR, "ISCIL": INFEROLATERAL,
+    "ISCAS": ANTEROSEPTAL, "ISCLA": LATERAL, "ISCAN": ANTERIOR,
+}  # fmt: skip
 DISEASES: dict[str, Callable[[Heart, float, Generator], Heart]] = {
-    "IMI": _infarct(INFERIOR),
-    "ASMI": _infarct(ANTEROSEPTAL),
-    "ILMI": _infarct(INFEROLATERAL),
-    "AMI": _infarct(ANTERIOR),
-    "ALMI": _infarct(ANTEROLATERAL),
-    "LMI": _infarct(LATERAL),
-    "IPLMI": _infarct(INFEROPOSTEROLATERAL),
-    "IPMI": _infarct(INFEROPOSTERIOR),
-    "PMI": _infarct(POSTERIOR),
-    "INJAS": _ischemia(ANTEROSEPTAL, st=0.28, t=0.35),
-    "INJAL": _ischemia(ANTEROLATERAL, st=0.28, t=0.35),
-    "INJLA": _ischemia(LATERAL, st=0.28, t=0.35),
-    "INJIN": _ischemia(INFERIOR, st=0.28, t=0.35),
-    "INJIL": _ischemia(INFEROLATERAL, st=0.28, t=0.35),
+    **{code: partial(infarct, toward=toward) for code, toward in INFARCTS.items()},
+    **{code: partial(ischemia, toward=toward, st=0.28, t=0.35) for code, toward in INJURIES.items()},
+    **{code: partial(ischemia, toward=toward) for code, toward in ISCHEMIAS.items()},
     "NDT": flat_recovery,
-    "NST_": _ischemia(SUBENDOCARDIUM, st=0.12, t=0.12),
-    "ISC_": _ischemia(SUBENDOCARDIUM),
-    "ISCAL": _ischemia(ANTEROLATERAL),
-    "ISCIN": _ischemia(INFERIOR),
-    "ISCIL": _ischemia(INFEROLATERAL),
-    "ISCAS": _ischemia(ANTEROSEPTAL),
-    "ISCLA": _ischemia(LATERAL),
-    "ISCAN": _ischemia(ANTERIOR),
+    "NST_": partial(ischemia, st=0.12, t=0.12),
     "DIG": digitalis,
     "LNGQT": long_recovery,
     "EL": electrolytes,
@@ -575,11 +558,10 @@ def leads(potentials: np.ndarray) -> np.ndarray:
     return LEAD_FROM_ELECTRODES @ potentials
 
 
-def beat(heart: Heart, sampling_rate: float = 500.0) -> np.ndarray:
-    """One noise-free beat at 60 per minute, (12, 0.9 s), its R peak at 0.3 s, float64 in mV."""
-    samples, time = round(0.9 * sampling_rate), np.array([0.3])
+def beat(heart: Heart) -> np.ndarray:
+    """One noise-free beat at 60 per minute, 500 Hz, its R peak at 0.3 s: float64 (12, 450) in mV."""
     total = sum(
-        _superpose(waves, time - delay, 1.0, 1.0, samples, sampling_rate)
+        _superpose(waves, np.array([0.3 - delay]), 1.0, 1.0, samples=450, sampling_rate=500.0)
         for waves, delay in ((heart.atria, heart.conduction), (heart.ventricles, 0.0), (heart.recovery, 0.0))
     )
     return leads(heart.torso @ total.T)

@@ -37,13 +37,10 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 2) -> 
     records: number of neonates, about `minutes` each, half of them with seizures. A file has 19 channels
     against a reference ("EEG Fp1-Ref"), an ECG and a respiration channel, 256 Hz, int16, microvolts; some
     have another order. Cells beyond a recording's end are empty. The same seed gives the same bytes. Files
-    appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer
+    appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer
     than one record or less than one minute.
     """
-    if records < 1 or minutes < 1:
-        raise ValueError(f"records and minutes must be at least 1, got {records} and {minutes}")
-    root = Path(root)
-    files.begin(root)
+    root = files.begin(root, records=(records, 1), minutes=(minutes, 1))
     affected = np.random.default_rng([seed, 0]).permutation(records) < (records + 1) // 2
     marks = []
     for neonate in tqdm(range(records), desc="simulating Helsinki", unit="neonate"):
@@ -108,9 +105,8 @@ def _add_disturbances(rng: Generator, total: np.ndarray, level: float) -> None:
     still = np.ones((1, round(seconds * eeg.KNOTS_PER_SECOND) + 1))
     eeg.add(total, np.diag(contact), rng.standard_normal(total.shape, dtype=np.float32), still)
     hum = np.sin(2 * np.pi * 50 * np.arange(samples) / eeg.SAMPLING_RATE)
-    total += (contact * rng.choice([-0.5, 0.5], electrodes))[:, None].astype(np.float32) * hum.astype(
-        np.float32
-    )
+    polarity = rng.choice([-0.5, 0.5], electrodes)
+    total += (contact * polarity)[:, None].astype(np.float32) * hum.astype(np.float32)
     if rng.random() < 0.3:
         eeg.put(total, 0, rng.uniform(0, 0.03, electrodes), chbmit.heartbeats(rng, samples, 0.45))
     swings = eeg.coloured(rng, 3, samples, lambda f: 1 / (1 + (f / 1.5) ** 4))
@@ -134,14 +130,8 @@ def _add_discharges(rng: Generator, total: np.ndarray, level: float) -> list[Dis
         strength = usual * np.exp(rng.normal(0, 0.2))
         phase = eeg.course(rng, begin, end, length, 0.1)
         along = np.linspace(0, 1, len(phase))
-        gain = (
-            level
-            * strength
-            * eeg.uneven(rng, phase)
-            * np.minimum(1, 8 * along)
-            * np.minimum(1, 15 * (1 - along))
-        )
-        waves = gain * eeg.wave(form, phase)
+        size = level * strength * eeg.uneven(rng, phase)
+        waves = size * np.minimum(1, 8 * along) * np.minimum(1, 15 * (1 - along)) * eeg.wave(form, phase)
         eeg.put(total, at, eeg.field(focus, 0.45), waves * (1 - 0.5 * along))
         eeg.put(total, at, eeg.field(second, 0.5), waves * np.clip(2 * along - 0.6, 0, 1))
         discharges.append(Discharge(at, at + length, float(1.5 * np.log(strength))))

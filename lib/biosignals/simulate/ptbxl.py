@@ -50,14 +50,8 @@ EXCLUSIVE = (
     {"1AVB", "2AVB", "3AVB"},
     {"EL", "LNGQT", "DIG"},
 )
-NEEDS_P_WAVE = {
-    "1AVB": "LAFB",
-    "2AVB": "LAFB",
-    "3AVB": "LAFB",
-    "WPW": "IVCD",
-    "LAO/LAE": "LVH",
-    "RAO/RAE": "LVH",
-}
+NEEDS_P_WAVE = {"1AVB": "LAFB", "2AVB": "LAFB", "3AVB": "LAFB",
+                "WPW": "IVCD", "LAO/LAE": "LVH", "RAO/RAE": "LVH"}  # fmt: skip
 
 # Rhythms other than sinus rhythm and fibrillation: share of records.
 RARE_RHYTHMS = {"PACE": 0.0125, "SVARR": 0.007, "BIGU": 0.0037, "AFLT": 0.0033, "SVTAC": 0.0012,
@@ -86,12 +80,9 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write a simulated release: `ptbxl_database.csv`, `scp_statements.csv`, `records100/`, `records500/`.
 
     records: number of 10 s, 12-lead recordings. The same seed gives the same bytes. Files appear whole, and
-    `SIMULATED.json` last. FileExistsError where `root` is not empty, ValueError for fewer than one record.
+    `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer than one record.
     """
-    if records < 1:
-        raise ValueError(f"records must be at least 1, got {records}")
-    root = Path(root)
-    files.begin(root)
+    root = files.begin(root, records=(records, 1))
     people = _draw_records(np.random.default_rng([seed, 0]), records)
     for name in {path.rpartition("/")[0] for path in [*people["filename_lr"], *people["filename_hr"]]}:
         (root / name).mkdir(parents=True)

@@ -23,24 +23,10 @@ CODES = {  # AHA/ACC/HRS statements and modifiers that occur here
     "106": "Right bundle-branch block", "142": "Left ventricular hypertrophy",
     "147": "T-wave abnormality", "161": "Inferior MI", "346": "With a rapid ventricular response",
 }  # fmt: skip
-RHYTHMS = {
-    "1": 0.635,
-    "22": 0.16,
-    "21": 0.05,
-    "23": 0.075,
-    "30": 0.03,
-    "60": 0.04,
-    "51": 0.01,
-}  # not fibrillation
-DISEASES = {
-    "147": "NDT",
-    "105": "IRBBB",
-    "106": "CRBBB",
-    "142": "LVH",
-    "101": "LAFB",
-    "104": "CLBBB",
-    "161": "IMI",
-}
+# Of the records without fibrillation.
+RHYTHMS = {"1": 0.635, "22": 0.16, "21": 0.05, "23": 0.075, "30": 0.03, "60": 0.04, "51": 0.01}
+DISEASES = {"147": "NDT", "105": "IRBBB", "106": "CRBBB", "142": "LVH", "101": "LAFB", "104": "CLBBB",
+            "161": "IMI"}  # fmt: skip
 DISEASE_SHARE = 0.3  # of the records that would be normal but for it
 
 
@@ -48,13 +34,10 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write `metadata.csv`, `code.csv` and `records/A00001.h5`, ...: float16 (12, N) in mV, 500 Hz, 10-56 s.
 
     About 3.5 % of the records are of fibrillation, four at least if there are eight records. The same seed
-    gives the same recordings. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is
+    gives the same recordings. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is
     not empty, ValueError for fewer than one record.
     """
-    if records < 1:
-        raise ValueError(f"records must be at least 1, got {records}")
-    root = Path(root)
-    files.begin(root)
+    root = files.begin(root, records=(records, 1))
     (root / "records").mkdir()
     people = _draw_records(np.random.default_rng([seed, 0]), records)
     codes, lengths = [], []

@@ -32,13 +32,10 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 4) -> 
     """Write `0_preprocessed_1000.csv`, `0_indices_1000.csv`, ..., six windows of each subject, 100 Hz.
 
     records: number of subjects, named from 1000 on. minutes: length of a window. The same seed gives the same
-    bytes. Files appear whole, and `SIMULATED.json` last. FileExistsError where `root` is not empty,
+    bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty,
     ValueError for fewer than one subject or windows under 15 seconds.
     """
-    if records < 1 or minutes < 0.25:
-        raise ValueError(f"records must be at least 1 and minutes 0.25, got {records} and {minutes}")
-    root = Path(root)
-    files.begin(root)
+    root = files.begin(root, records=(records, 1), minutes=(minutes, 0.25))
     for subject in tqdm(range(records), desc="simulating WF-PPG", unit="subject"):
         person = _Person(np.random.default_rng([seed, 1, subject]))
         for window in range(WINDOWS):

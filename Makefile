@@ -49,8 +49,8 @@ run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=
 	$(MAKE) book
 
 book: $(READY)  ## render the newest run, or else the reference run, without executing anything
-	rm -rf book/_build book/chapters && mkdir book/chapters
-	@cp $(CHAPTERS:notebooks/%=$(SHOWN)/%) book/chapters/ || { echo "$(SHOWN) is not a whole run: make run-all" >&2; exit 1; }
+	rm -rf book/_build book/chapters
+	$(BIN)/python notebooks/assemble.py $(SHOWN) book/chapters
 	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
 
 lab: $(READY)  ## open the chapters in Jupyter Lab
@@ -90,7 +90,7 @@ $(READY): requirements.lock environment.yml
 	touch $@
 
 # A chapter that reads what another one wrote depends on it here, as $(RUN)/NN_name.ipynb: $(RUN)/MM_name.ipynb
-$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/profiles/$(PROFILE).yml $(RUN)/data.txt \
+$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/recipes.yml notebooks/profiles/$(PROFILE).yml $(RUN)/data.txt \
 		$(LIBRARY) requirements.lock | $(READY)
 	$(BIN)/python notebooks/execute.py $* --profile $(PROFILE) --data "$(DATA)"
 

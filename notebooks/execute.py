@@ -36,9 +36,8 @@ def main() -> None:
         execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
     except (PapermillExecutionError, DeadKernelError) as error:
         os.replace(unfinished, failed)
-        sys.exit(
-            f"{explain(arguments.chapter, error)}\nLook at the partly executed notebook: {failed}"
-        )
+        reason = explain(arguments.chapter, error)
+        sys.exit(f"{reason}\nLook at the partly executed notebook: {failed}")
     notebook = nbformat.read(unfinished, as_version=4)
     nbformat.write(
         tidy(notebook, private_paths(arguments.data, arguments.folder)), unfinished
@@ -53,8 +52,8 @@ def parse_arguments() -> argparse.Namespace:
         "chapter",
         choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")),
     )
-    parser.add_argument("--profile", choices=sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml")),
-                        default="quick")  # fmt: skip
+    profiles = sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml"))
+    parser.add_argument("--profile", choices=profiles, default="quick")
     parser.add_argument(
         "--data",
         default="",
@@ -102,18 +101,28 @@ def execute(chapter: str, output: Path, values: dict) -> None:
     go to the terminal.
     """
     papermill.execute_notebook(
-        f"notebooks/{chapter}.ipynb", output, values, kernel_name="python3", engine_name="sparing", cwd=ROOT, start_timeout=300,
-        progress_bar={"desc": f"{chapter} ({values['profile']})"}, stdout_file=sys.stdout, stderr_file=sys.stderr,
+        f"notebooks/{chapter}.ipynb",
+        output,
+        values,
+        kernel_name="python3",
+        engine_name="sparing",
+        cwd=ROOT,
+        start_timeout=300,
+        progress_bar={"desc": f"{chapter} ({values['profile']})"},
+        stdout_file=sys.stdout,
+        stderr_file=sys.stderr,
         coalesce_streams=True,  # of a progress bar, the notebook keeps the last state
-        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: no advice about encryption inside of one machine
-    )  # fmt: skip
+        # Errors only: no advice about encryption inside of one machine.
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
 
 
 def explain(chapter: str, error: Exception) -> str:
     """Chapter, cell and error of a run that failed."""
     if isinstance(error, PapermillExecutionError):
         trace = "\n".join(error.traceback)
-        return f"{trace}\n\n{chapter}: cell [{error.exec_count}] failed: {error.ename}: {error.evalue}"
+        failed = f"{chapter}: cell [{error.exec_count}] failed: {error.ename}"
+        return f"{trace}\n\n{failed}: {error.evalue}"
     return f"{chapter}: the kernel died, perhaps for want of memory: {error}"
 
 

@@ -1,4 +1,4 @@
-"""The library's rooms: an import points upwards only, nothing imports in a circle, `signals` stands alone."""
+"""The order of the library's packages: imports point upwards only, in no circle, and `signals` stands alone."""
 
 import ast
 import graphlib
@@ -9,8 +9,8 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[1] / "lib" / "biosignals"
 
-# From the ground up: a room may import from itself and from those before it.
-ROOMS = [
+# From the ground up: a package may import from itself and from those before it.
+ORDER = [
     "caching",
     "onnx_files",
     "signals",
@@ -54,16 +54,20 @@ def imported(name: str, files: dict[str, Path]) -> set[str]:
 
 
 def faults(library: Path) -> list[str]:
-    """What breaks the order of rooms, a line each: unknown rooms, imports that point downwards, circles."""
+    """What breaks the order, a line each: unknown packages, imports that point downwards, circles."""
     files = modules(library)
     graph = {name: imported(name, files) for name in files}
-    found = [f"{name}: no such room" for name in files if room(name) not in ["", "__main__", *ROOMS]]
+    found = [
+        f"{name}: not in the order of packages"
+        for name in files
+        if package_of(name) not in ["", "__main__", *ORDER]
+    ]
     for name, others in graph.items():
         for other in sorted(others):
-            if room(name) == "signals" and room(other) != "signals":
+            if package_of(name) == "signals" and package_of(other) != "signals":
                 found.append(f"{name} imports {other}: signals imports nothing outside itself")
             elif height(other) > height(name):
-                found.append(f"{name} imports {other}: that room is further down")
+                found.append(f"{name} imports {other}: which comes later")
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -71,14 +75,14 @@ def faults(library: Path) -> list[str]:
     return found
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     """The first part of a module's name below the library: `data` of `biosignals.data.ptbxl`."""
     return (name.split(".") + [""])[1]
 
 
 def height(name: str) -> int:
-    """A room's place from the ground up; the library's own `__init__` and `__main__` come last."""
-    return ROOMS.index(room(name)) if room(name) in ROOMS else len(ROOMS)
+    """A package's place from the ground up; the library's own `__init__` and `__main__` come last."""
+    return ORDER.index(package_of(name)) if package_of(name) in ORDER else len(ORDER)
 
 
 def test_imports_point_upwards_and_run_in_no_circle():
@@ -120,7 +124,7 @@ PLANTED = {
         },
         "a circle",
     ),
-    "unknown room": ({"attic/trunk.py": ""}, "biosignals.attic.trunk: no such room"),
+    "unknown package": ({"attic/trunk.py": ""}, "biosignals.attic.trunk: not in the order of packages"),
 }
 
 

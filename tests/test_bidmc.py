@@ -27,7 +27,8 @@ def write_record(root, number, samples=1500, rate=125, subject="s01182"):
         {"Time [s]": np.arange(samples) / rate} | {f" {name}": own[name] for name in ORDERS[number]}
     )
     table.to_csv(folder / f"bidmc_{number:02d}_Signals.csv", index=False)
-    text = f"bidmc_{number:02d}\nAge: 90+\nMIMIC II matched wdb ID: {subject}\nMIMIC II data segment: 2688-03-25\n"
+    text = f"bidmc_{number:02d}\nAge: 90+\nMIMIC II matched wdb ID: {subject}\n"
+    text += "MIMIC II data segment: 2688-03-25\n"
     (folder / f"bidmc_{number:02d}_Fix.txt").write_text(text)
 
 

@@ -8,6 +8,7 @@ import re
 import threading
 import zipfile
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -112,7 +113,8 @@ def release(publisher="physionet", records=("set/1.0",), **options):
 
 
 def fetch_set(web, folder, catalogue=None):
-    return fetch(["set"], folder, catalogue or release(), web.servers)[0]
+    with mock.patch.multiple(download, CATALOGUE=catalogue or release(), SERVERS=web.servers):
+        return fetch(["set"], folder)[0]
 
 
 def contents(folder):
@@ -400,12 +402,14 @@ def test_without_names_the_command_lists_the_sets_with_size_and_licence(capsys):
     assert "42.6 GB" in out
 
 
-def test_the_command_says_what_failed(web, tmp_path, capsys):
+def test_the_command_says_what_failed(web, tmp_path, capsys, monkeypatch):
     command = ["set", "--folder", str(tmp_path)]
-    assert main(command, release(), web.servers) == 1
+    monkeypatch.setattr(download, "CATALOGUE", release())
+    monkeypatch.setattr(download, "SERVERS", web.servers)
+    assert main(command) == 1
     assert "SHA256SUMS.txt" in capsys.readouterr().err
     publish_physionet(web, {"a": CONTENT})
-    assert main(command, release(), web.servers) == 0
+    assert main(command) == 0
     assert (tmp_path / "set" / "a").read_bytes() == CONTENT
 
 

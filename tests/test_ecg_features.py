@@ -6,7 +6,7 @@ from biosignals.signals.ecg_features import ecg_features, rhythm
 
 
 def heart(beat_times, rate=100, seconds=10, st=0.0, qrs=0.012, leads=(1.0, 0.5)):
-    """An ECG of Gaussian P, QRS and T waves, 1 mV tall in the first lead, with an ST segment at the given level."""
+    """An ECG of Gaussian P, QRS and T waves, 1 mV tall in the first lead, and an ST segment at a level."""
     time = np.arange(seconds * rate) / rate
     ecg = np.zeros_like(time)
     for beat in beat_times:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import re
 import subprocess
@@ -26,6 +27,8 @@ def project(tmp_path):
         "requirements.lock",
         "environment.yml",
         "notebooks/execute.py",
+        "notebooks/assemble.py",
+        "notebooks/recipes.yml",
     ):
         write(tmp_path / name, (ROOT / name).read_text())
     write(tmp_path / "notebooks/profiles/quick.yml", "01_first: {length: 3}\n")
@@ -247,3 +250,22 @@ def test_without_a_fitting_python_the_remedy_is_named(project):
 def test_help_lists_the_targets(project):
     listed = re.findall(r"^make (\S+)", run(project, "make", "help").stdout, re.MULTILINE)
     assert {"help", "env", "data", "run-all", "book", "lab", "test", "bench", "clean"} <= set(listed)
+
+
+# What is rendered
+
+
+def test_a_chapter_whose_code_has_changed_says_with_which_commit_it_was_executed(project):
+    for chapter in ("01_first", "02_second"):
+        assert execute(project, chapter).returncode == 0
+    records = [{"chapter": "01_first", "commit": "abc123"}, {"chapter": "02_second", "commit": None}]
+    write(project / "runs/quick/results.json", json.dumps(records))
+    add_chapter(project, "01_first", "print('another length', length)")
+    command = [sys.executable, project / "notebooks/assemble.py", "runs/quick", "book/chapters"]
+    assert run(project, *command).returncode == 0
+    first, second = (
+        (project / f"book/chapters/{name}.ipynb").read_text() for name in ("01_first", "02_second")
+    )
+    assert "Executed with commit `abc123`" in first and "Executed with" not in second
+    add_chapter(project, "03_third", "1")
+    assert "runs/quick is not a whole run, 03_third.ipynb is missing" in run(project, *command).stderr

@@ -8,7 +8,7 @@ from biosignals.signals import pulses
 
 
 def drawn(*bumps, samples=75, runoff=0.3):
-    """A pulse of Gaussian bumps (height, centre, width in samples) on a straight runoff from the first of them."""
+    """A pulse of Gaussian bumps (height, centre, width in samples) on a straight runoff from the first."""
     time, top = np.arange(samples), min(centre for _, centre, _ in bumps)
     x = sum(height * np.exp(-0.5 * ((time - centre) / width) ** 2) for height, centre, width in bumps)
     x = x + runoff * np.minimum(time / top, (samples - 1 - time) / (samples - 1 - top))
@@ -97,7 +97,7 @@ def test_what_is_no_pulse_is_refused(pulse, error):
 
 
 def wave(sampling_rate, seconds=30, cycle=0.8, drift=True):
-    """A pulse wave on a slow drift: a foot at 0.4 s and each `cycle` from there, a quick rise, a slow fall; type 1L."""
+    """A pulse wave on a slow drift: a foot at 0.4 s and each `cycle` from there; type 1L."""
     time = np.arange(round(seconds * sampling_rate)) / sampling_rate
     phase = (time - 0.4) % cycle
     one = np.where(phase < 0.16, np.sin(np.pi / 2 * phase / 0.16) ** 2, (cycle - phase) / (cycle - 0.16))

@@ -69,6 +69,15 @@ def test_a_table_of_scores_becomes_records_under_the_names_of_the_vocabulary():
     assert "torch" in other["versions"] and other["commit"] != "abc"
 
 
+def test_counts_are_whole_numbers_also_where_a_table_has_gaps():
+    table = pd.DataFrame(
+        {"model": ["a", "b"], "metric": "auroc", "value": 0.5, "n_test": 9, "params": [7.0, None]}
+    )
+    about = {"chapter": "05_cnn_lstm", "task": "af", "dataset": "ptb-xl", "kind": "excerpt", "split": "test"}
+    first, second = results.from_scores(table, **about)
+    assert repr(first["params"]) == "7" and second["params"] is None
+
+
 def test_a_file_of_something_else_is_named(tmp_path):
     (tmp_path / "x.json").write_text('[{"model": "student"}]')
     with pytest.raises(ValueError, match="x.json"):

@@ -19,7 +19,7 @@ def wavelet_in_time(name, t):
 
 
 def transform_in_time(x, scales, wavelet, moments, sample=1.0):
-    """The transform's integral as a sum over x, whose samples are `sample` apart, at any moments (in samples)."""
+    """The transform's integral as a sum over x, whose samples are `sample` apart, at any moments."""
     t = np.arange(len(x)) * sample
     return np.stack([
         (x * wavelet_in_time(wavelet, (t - moments[:, None]) / scale).conj()).sum(1) * sample / sqrt(scale)
@@ -28,7 +28,7 @@ def transform_in_time(x, scales, wavelet, moments, sample=1.0):
 
 
 def safe_scales(largest):
-    """Scales at which no wavelet's spectrum reaches half the sampling rate, so that sums over samples are integrals."""
+    """Scales at which no spectrum reaches half the sampling rate, so that sums over samples are integrals."""
     return np.geomspace(4, largest, 6)
 
 
@@ -85,7 +85,7 @@ def test_a_chirps_transform_is_its_integral_and_pywts_is_further_away(wavelet):
     theirs = np.abs(pywt.cwt(samples, scales, wavelet)[0])
     discretisation = distance(theirs, expected)
     assert ours < 1e-3
-    # PyWavelets takes the wavelet's integral from a table, and places rows of small scales up to half a sample off.
+    # PyWavelets takes the wavelet's integral from a table, and places small scales up to half a sample off.
     assert 1e-3 < discretisation < 0.5
     assert distance(found, theirs) < 1.5 * discretisation
 

@@ -107,5 +107,5 @@ def test_real_data_are_never_overwritten_and_the_mark_says_what_was_asked(root, 
         wfppg.write(root, 1)
     with pytest.raises(ValueError, match="at least 1"):
         wfppg.write(tmp_path / "none", 0)
-    with pytest.raises(ValueError, match="minutes 0.25"):
+    with pytest.raises(ValueError, match="minutes must be at least 0.25"):
         wfppg.write(tmp_path / "short", 1, minutes=0.1)

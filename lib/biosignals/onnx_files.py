@@ -9,7 +9,9 @@ BATCH = 64  # windows at a time: memory stays bounded
 
 
 def open_session(path: Path | str) -> onnxruntime.InferenceSession:
-    """A session of ONNX Runtime for a file, on one thread of the CPU. Raises ONNX Runtime's errors for a damaged file."""
+    """A session of ONNX Runtime for a file, on one thread of the CPU. Raises ONNX Runtime's errors for a
+    damaged file.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # none of what it prints is for the reader

@@ -47,13 +47,17 @@ class Task(Examples):
     def out_of_fold(
         self, model: Model, recipe: Recipe, seeds: Sequence[int] = (0,), **options: Any
     ) -> OutOfFold:
-        """Predictions (seeds, n, classes) of records held out, see `cross_validation.out_of_fold`, also for the errors."""
+        """Predictions (seeds, n, classes) of records held out, see `cross_validation.out_of_fold`, also for
+        the errors.
+        """
         return cross_validation.out_of_fold(self, model, recipe, seeds, **options)
 
     def classify(
         self, estimator: ClassifierMixin, features: np.ndarray | None = None, **options: Any
     ) -> OutOfFold:
-        """The same of a scikit-learn model of features (recordings, features), see `cross_validation.classify`."""
+        """The same of a scikit-learn model of features (recordings, features), see
+        `cross_validation.classify`.
+        """
         return cross_validation.classify(self, estimator, features, **options)
 
     def fit(
@@ -88,29 +92,39 @@ class Task(Examples):
         how: Inference,
         change: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> OutOfFold:
-        """Predictions (seeds, n, classes) of nets or exported files, see `cross_validation.predict_out_of_fold`."""
+        """Predictions (seeds, n, classes) of nets or exported files, see
+        `cross_validation.predict_out_of_fold`.
+        """
         return cross_validation.predict_out_of_fold(self, models, how, change)
 
     def perturbed(self, fitted: OutOfFold, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
-        """Predictions after `change` of the signals, (n, channels, samples), by nets that are not trained again."""
+        """Predictions after `change` of the signals, (n, channels, samples), by nets that are not trained
+        again.
+        """
         return cross_validation.perturbed(fitted, self, change)
 
     def decide(
         self, fitted: OutOfFold, choose: Callable[[np.ndarray, np.ndarray], float] = youden_threshold
     ) -> OutOfFold:
-        """Decisions (seeds, n, classes) at thresholds chosen on the other groups, see `cross_validation.decide`."""
+        """Decisions (seeds, n, classes) at thresholds chosen on the other groups, see
+        `cross_validation.decide`.
+        """
         return cross_validation.decide(fitted, choose)
 
     def calibrate(self, fitted: OutOfFold) -> OutOfFold:
-        """Probabilities (seeds, n, classes) scaled by what the other groups gave, see `cross_validation.calibrate`."""
+        """Probabilities (seeds, n, classes) scaled by what the other groups gave, see
+        `cross_validation.calibrate`.
+        """
         return cross_validation.calibrate(fitted)
 
     def predictions(
         self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any
     ) -> Predictions:
-        """Probabilities (n, classes) or (seeds, n, classes) of `rows`, (n,), made elsewhere, with their truth and subjects.
+        """Probabilities (n, classes) or (seeds, n, classes) of `rows`, (n,), made elsewhere, with their truth
+        and subjects.
 
-        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError where they do not fit.
+        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError where they do not
+        fit.
         """
         rows = self.rows if rows is None else rows
         table = self.recordings.table
@@ -124,9 +138,11 @@ class Task(Examples):
         versus: str | None = None,
         metrics: Mapping[str, scores.Metric] | None = None,
     ) -> pd.DataFrame:
-        """Scores with intervals, and differences from the model `versus`, see `scores.compare`, also for the errors.
+        """Scores with intervals, and differences from the model `versus`, see `scores.compare`, also for the
+        errors.
 
-        models: by name; an array is taken as probabilities of the task's `rows`, (n, classes) or (seeds, n, classes).
+        models: by name; an array is taken as probabilities of the task's `rows`, (n, classes) or (seeds, n,
+        classes).
         """
         given = {
             name: one if isinstance(one, Predictions) else self.predictions(one)
@@ -137,9 +153,11 @@ class Task(Examples):
     def record(
         self, table: pd.DataFrame, names: Mapping[str, tuple[str, str]] | None = None, **about: Any
     ) -> list[dict]:
-        """A record for each row of a table of scores: the task's keys, then the table's, then those in `about`.
+        """A record for each row of a table of scores: the task's keys, then the table's, then those in
+        `about`.
 
-        names: model and condition of models that go by another name in the table. Raises ValueError as `records.record`.
+        names: model and condition of models that go by another name in the table. Raises ValueError as
+        `records.record`.
         """
         own = {
             "chapter": self.chapter,

@@ -1,7 +1,8 @@
-"""The one disk cache: a result is found again by a key of everything that made it, and written whole or not at all.
+"""The one disk cache: a result is found again by a key of everything that made it, and written whole or not
+at all.
 
-joblib.Memory was considered. It hashes a function's source text but not the code and classes which that uses, takes a net by
-its pickle, and has no second key by which another machine finds a result.
+joblib.Memory was considered. It hashes a function's source text but not the code and classes which that uses,
+takes a net by its pickle, and has no second key by which another machine finds a result.
 """
 
 from .files import locked, release, replacing, writing

@@ -52,7 +52,9 @@ def locked(place: Path) -> Iterator[None]:
 
 
 def release(array: np.ndarray) -> None:
-    """Give back the memory of what was read of a memory map, as `array` may be; what is read again comes from the file."""
+    """Give back the memory of what was read of a memory map, as `array` may be; what is read again comes from
+    the file.
+    """
     pages = getattr(array, "_mmap", None)
     if pages is not None and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)

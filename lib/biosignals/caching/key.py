@@ -38,9 +38,9 @@ class Local(NamedTuple):
 class Key:
     """What a result is known by.
 
-    exact: digest of all values and code, and of the versions of the packages used. portable: digest of what is the same on
-    every machine: no code of the project, and of floating-point arrays only `numbers`, some of their values, which other
-    processors compute to the last digits. Empty where nothing is exported.
+    exact: digest of all values and code, and of the versions of the packages used. portable: digest of what
+    is the same on every machine: no code of the project, and of floating-point arrays only `numbers`, some of
+    their values, which other processors compute to the last digits. Empty where nothing is exported.
     """
 
     exact: str
@@ -155,7 +155,9 @@ class _Digest:
             self._add_code(function.__code__, names)
 
     def _add_code(self, code: types.CodeType, names: dict[str, Any]) -> None:
-        """Instructions and what they name; docstrings, comments, formatting and file names are not among them."""
+        """Instructions and what they name; docstrings, comments, formatting and file names are not among
+        them.
+        """
         last = None  # what the instruction before this named: attributes of modules are followed
         for step in dis.get_instructions(code):
             found = None
@@ -222,7 +224,9 @@ def _is_library(x: Any) -> bool:
 
 @functools.cache
 def _package(module: str | None) -> str | None:
-    """Name and version of the installed package that a module belongs to; None for the project's and a reader's own code."""
+    """Name and version of the installed package that a module belongs to; None for the project's and a
+    reader's own code.
+    """
     top = (module or "builtins").partition(".")[0]
     if top in ("biosignals", "__main__"):
         return None

@@ -1,4 +1,6 @@
-"""Entries on disk: arrays with what made them, in a folder of this machine or in one that travels with the project."""
+"""Entries on disk: arrays with what made them, in a folder of this machine or in one that travels with the
+project.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _made: set[str] = set()  # keys that this process computed: what `refit` need no
 class Cache:
     """The folder of entries, and of those that travel with the project.
 
-    exported: committed entries, taken in any clone and on any processor. refit: take nothing that was there before.
+    exported: committed entries, taken in any clone and on any processor. refit: take nothing that was there
+    before.
     """
 
     folder: Path
@@ -41,7 +44,8 @@ class Cache:
     def load(self, key: Key, having: str = "") -> Entry | None:
         """The entry of a key, the exported one first; None if there is none that is whole.
 
-        having: how the name of one of its arrays begins. An exported entry may hold fewer than that of this machine.
+        having: how the name of one of its arrays begins. An exported entry may hold fewer than that of this
+        machine.
         """
         if self.refit and key.exact not in _made:
             return None
@@ -56,7 +60,9 @@ class Cache:
         _made.add(key.exact)
 
     def export(self, key: Key, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Put an entry among those that travel, in place of an older one of its key; without such a folder, nothing."""
+        """Put an entry among those that travel, in place of an older one of its key; without such a folder,
+        nothing.
+        """
         if self.exported is not None:
             place, _ = self._exported_entry(key)
             _write(place, arrays | {NUMBERS: _flat(key)}, about)
@@ -100,7 +106,9 @@ def fetch(
 
 
 def call(cache: Cache | None, function: Callable, *args: Any, **options: Any) -> Any:
-    """`function(*args, **options)`, an array or a table of numbers, computed once. Raises TypeError as `Key.of`."""
+    """`function(*args, **options)`, an array or a table of numbers, computed once. Raises TypeError as
+    `Key.of`.
+    """
 
     def compute() -> np.ndarray:
         made = function(*args, **options)

@@ -27,7 +27,7 @@ def latency(net: nn.Module, x: Tensor, repeats: int = 30) -> tuple[float, float]
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            return _time(lambda: net(x), repeats)
+            return measure(lambda: net(x), repeats)
     finally:
         torch.set_num_threads(threads)
 
@@ -35,10 +35,10 @@ def latency(net: nn.Module, x: Tensor, repeats: int = 30) -> tuple[float, float]
 def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float, float]:
     """As `latency`, of an ONNX file in ONNX Runtime. x: one batch, float32 (batch, channels, samples)."""
     session = onnx_files.open_session(path)
-    return _time(lambda: onnx_files.run(session, x, len(x)), repeats)
+    return measure(lambda: onnx_files.run(session, x, len(x)), repeats)
 
 
-def _time(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+def measure(call: Callable[[], object], repeats: int) -> tuple[float, float]:
     for _ in range(3):
         call()
     milliseconds = []

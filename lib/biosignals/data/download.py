@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class RemoteFile:
     size: int | None = None
 
 
-def describe(name: str, release: Release) -> str:
+def _describe(name: str, release: Release) -> str:
     """Two lines about a set: what it is, size, licence and page."""
     size = "size told when the download starts"
     if release.size:
@@ -65,12 +65,7 @@ def describe(name: str, release: Release) -> str:
     return f"{name:9} {release.title}\n          {size}; licence {release.licence}; {release.page}"
 
 
-def fetch(
-    names: Iterable[str],
-    folder: str | Path,
-    catalogue: Mapping[str, Release] = CATALOGUE,
-    servers: Mapping[str, str] = SERVERS,
-) -> list[Path]:
+def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
     """Downloads, verifies and unpacks sets into folder/name and returns these folders.
 
     A set that is already whole is skipped, one that lost or changed files is repaired, and a folder that this
@@ -78,15 +73,15 @@ def fetch(
     set from being whole, ArchiveError for an archive or a file name that is not safe.
     """
     names = list(dict.fromkeys(names))
-    if unknown := [name for name in names if name not in catalogue]:
-        raise ValueError(f"unknown data set {', '.join(unknown)}: choose from {', '.join(catalogue)}")
+    if unknown := [name for name in names if name not in CATALOGUE]:
+        raise ValueError(f"unknown data set {', '.join(unknown)}: choose from {', '.join(CATALOGUE)}")
     for name in names:
-        print(describe(name, catalogue[name]))
+        print(_describe(name, CATALOGUE[name]))
     with requests.Session() as session:
-        return [_fetch_set(name, catalogue[name], Path(folder), servers, session) for name in names]
+        return [_fetch_set(name, CATALOGUE[name], Path(folder), session) for name in names]
 
 
-def _fetch_set(name: str, release: Release, folder: Path, servers: Mapping[str, str], session) -> Path:
+def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
     target, incoming = folder / name, folder / f"{name}.incomplete"
     if target.exists():
         if _is_whole(target):
@@ -95,7 +90,7 @@ def _fetch_set(name: str, release: Release, folder: Path, servers: Mapping[str, 
         _reopen(target, incoming)
     incoming.mkdir(parents=True, exist_ok=True)
 
-    files = _list_files(release, incoming, servers, session)
+    files = _list_files(release, incoming, session)
     done = {file for file in tqdm(files, f"{name}: what is here") if _is_there(incoming, file)}
     _require_space(incoming, max(release.disk or 0, sum(file.size or 0 for file in files)))
     _fetch_files(name, release, files, done, incoming, session)
@@ -142,23 +137,21 @@ def _fetch_files(name: str, release: Release, files: list, done: set, incoming: 
 # What the publishers offer
 
 
-def _list_files(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+def _list_files(release: Release, incoming: Path, session) -> list[RemoteFile]:
     try:
-        files = PUBLISHERS[release.publisher](release, incoming, servers, session)
+        files = PUBLISHERS[release.publisher](release, incoming, session)
     except (KeyError, TypeError, ValueError) as error:
-        raise DownloadError(
-            f"{release.page}: cannot read the publisher's list of files: {error!r}"
-        ) from error
+        raise DownloadError(f"{release.page}: cannot read the publisher's list: {error!r}") from error
     if not files:
         raise DownloadError(f"{release.page}: the publisher lists no files. Run again later.")
     return files
 
 
-def _physionet(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+def _physionet(release: Release, incoming: Path, session) -> list[RemoteFile]:
     (project,) = release.records
     checksums = {}
     try:
-        text = _read_list(f"{servers['physionet']}/{project}/SHA256SUMS.txt", incoming, session)
+        text = _read_list(f"{SERVERS['physionet']}/{project}/SHA256SUMS.txt", incoming, session)
         for line in text.splitlines():
             digest, path = line.split(maxsplit=1)
             checksums[path] = f"sha256:{digest}"
@@ -166,17 +159,17 @@ def _physionet(release: Release, incoming: Path, servers: Mapping[str, str], ses
     except Missing:
         if not release.only:  # some challenges come without a list of checksums
             raise
-    bases = [f"{servers[server]}/{project}" for server in ("physionet mirror", "physionet")]
+    bases = [f"{SERVERS[server]}/{project}" for server in ("physionet mirror", "physionet")]
     return [
         RemoteFile(path, tuple(f"{base}/{quote(path)}" for base in bases), checksums.get(path))
         for path in release.only or checksums
     ]
 
 
-def _figshare(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+def _figshare(release: Release, incoming: Path, session) -> list[RemoteFile]:
     listed = []
     for article in release.records:
-        url = f"{servers['figshare']}/{article}/files?page_size=1000"
+        url = f"{SERVERS['figshare']}/{article}/files?page_size=1000"
         listed += json.loads(_read_list(url, incoming, session))
     return [
         RemoteFile(one["name"], (one["download_url"],), f"md5:{one['computed_md5']}", int(one["size"]))
@@ -184,9 +177,9 @@ def _figshare(release: Release, incoming: Path, servers: Mapping[str, str], sess
     ]
 
 
-def _zenodo(release: Release, incoming: Path, servers: Mapping[str, str], session) -> list[RemoteFile]:
+def _zenodo(release: Release, incoming: Path, session) -> list[RemoteFile]:
     (record,) = release.records
-    listed = json.loads(_read_list(f"{servers['zenodo']}/{record}", incoming, session))["files"]
+    listed = json.loads(_read_list(f"{SERVERS['zenodo']}/{record}", incoming, session))["files"]
     names = [release.rename.get(one["key"], one["key"]) for one in listed]
     return [
         RemoteFile(name, (one["links"]["self"],), one["checksum"], int(one["size"]))
@@ -219,7 +212,7 @@ def download(
 
     Bytes gather in path + ".part", with the server's ETag (or date) and size beside them; the next call goes
     on from there while the server still offers the same file. progress is called with numbers of bytes.
-    Raises DownloadError.
+    Raises DownloadError when no url has the file whole.
     """
     error = None
     for url in urls:
@@ -389,17 +382,17 @@ def _require_space(incoming: Path, needed: float) -> None:
         )
 
 
-def main(arguments: list[str] | None = None, catalogue=CATALOGUE, servers=SERVERS) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description="Download the official releases of public data sets.")
     parser.add_argument("names", nargs="*", metavar="SET", help="none: list the sets with size and licence")
     parser.add_argument("--folder", default="data", help="where a folder per set is made (default: data)")
     options = parser.parse_args(arguments)
     if not options.names:
-        print("\n".join(describe(name, release) for name, release in catalogue.items()))
+        print("\n".join(_describe(name, release) for name, release in CATALOGUE.items()))
         return 0
     try:
-        fetch(options.names, options.folder, catalogue, servers)
+        fetch(options.names, options.folder)
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         return 130

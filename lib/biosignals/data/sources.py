@@ -62,12 +62,13 @@ def locate(
     dataset: str, folder: Path | str | None, simulated: Path | str, records: int, seed: int = 0,
     listed: Iterable[str] | None = None, **options: float,
 ) -> Source:  # fmt: skip
-    """The set `dataset` (a key of OFFICIAL) in `folder`, or simulated where it or its recordings are not there.
+    """The set `dataset` (a key of OFFICIAL) in `folder`, or simulated where it or its recordings are not
+    there.
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
-    simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which. listed: ids
-    of the recordings to use of a set that is not simulated. Raises ValueError for a set that there is no loader for and
-    FileNotFoundError when `folder` is not there.
+    simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which.
+    listed: ids of the recordings to use of a set that is not simulated. Raises ValueError for a set that
+    there is no loader for and FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
@@ -84,9 +85,11 @@ def locate(
 
 
 def load(source: Source, signals: Path, **options: Any) -> Recordings:
-    """The recordings of a source, of its kind; signals: folder of the memory maps; options: of the set's own loader.
+    """The recordings of a source, of its kind; signals: folder of the memory maps; options: of the set's own
+    loader.
 
-    Raises ValueError for a set that is loaded by windows of a chapter's choice (`chbmit`), else as the set's loader does.
+    Raises ValueError for a set that is loaded by windows of a chapter's choice (`chbmit`), else as the set's
+    loader does.
     """
     if source.dataset not in LOADERS:
         raise ValueError(f"{source.dataset} has no loader of whole recordings; there is {', '.join(LOADERS)}")

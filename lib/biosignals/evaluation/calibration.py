@@ -48,7 +48,8 @@ class Scaling:
 
 
 def temperature(probability: np.ndarray, target: np.ndarray, bias: bool = False) -> Scaling:
-    """The temperature with the smallest log loss on records that the net has not learnt from (Guo et al. 2017).
+    """The temperature with the smallest log loss on records that the net has not learnt from (Guo et al.
+    2017).
 
     probability and target of one class, (n,) each. bias: also fit a constant that is added to the logit
     (Platt 1999), for probabilities that are all too high or too low, as after training with weights. The
@@ -71,7 +72,8 @@ def temperature(probability: np.ndarray, target: np.ndarray, bias: bool = False)
 
 
 def prior_shift(probabilities: np.ndarray, from_prevalence: float, to_prevalence: float) -> np.ndarray:
-    """Probabilities of one class, learnt at a share of `from_prevalence`, for a place where it is `to_prevalence`.
+    """Probabilities of one class, learnt at a share of `from_prevalence`, for a place where it is
+    `to_prevalence`.
 
     Exact where only the share differs and not what records of each class look like (Elkan 2001; Saerens et
     al. 2002). Balanced batches and `positive_weight` train at a share of .5. Raises ValueError for shares

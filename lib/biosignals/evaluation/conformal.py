@@ -1,7 +1,8 @@
-"""Abstention with a guaranteed error rate: split conformal prediction for yes-or-no questions, yes and no apart.
+"""Abstention with a guaranteed error rate: split conformal prediction for yes-or-no questions, yes and no
+apart.
 
-Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), Mondrian predictors; Sadinle, Lei and Wasserman, Least
-ambiguous set-valued classifiers with bounded error levels, JASA 114 (2019).
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), Mondrian predictors; Sadinle, Lei
+and Wasserman, Least ambiguous set-valued classifiers with bounded error levels, JASA 114 (2019).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ YES, NO, ABSTAIN = 1, 0, -1
 
 
 def quantile(scores: np.ndarray, error: float) -> float:
-    """The score that a new one exceeds with a probability of `error` at most: the ceil((n + 1)(1 - error))-th smallest of n.
+    """The score that a new one exceeds with a probability of `error` at most: the ceil((n + 1)(1 - error))-th
+    smallest of n.
 
     Infinite where n is so small that no score can promise that.
     """
@@ -28,16 +30,18 @@ def quantile(scores: np.ndarray, error: float) -> float:
 
 
 def thresholds(targets: np.ndarray, probabilities: np.ndarray, error: float) -> np.ndarray:
-    """Between which probabilities to abstain, per label: float (labels, 2), below the first no, above the second yes.
+    """Between which probabilities to abstain, per label: float (labels, 2), below the first no, above the
+    second yes.
 
-    targets (0 or 1) and probabilities, (n, labels), of calibration records. The promise: of records that are truly
-    positive a share of at most `error` is called no, and of the negative ones at most that share yes, whatever the probabilities
-    are worth. It holds for records that are exchangeable with the calibration records, as if all had been drawn at random from one
-    lot: of the same hospital and device, by a model that learnt from neither, and with one record of each patient to calibrate with, none
-    of them a patient asked about. It holds in the mean over calibration sets and for either truth as a whole, not for each
-    patient or group. Where one truth has too few records for the promise, the other is never denied: the threshold is
-    infinite. Where nothing between has to be abstained from, both thresholds are the same. Raises ValueError for an error rate outside
-    of 0 to 1 and for arrays that do not fit.
+    targets (0 or 1) and probabilities, (n, labels), of calibration records. The promise: of records that are
+    truly positive a share of at most `error` is called no, and of the negative ones at most that share yes,
+    whatever the probabilities are worth. It holds for records that are exchangeable with the calibration
+    records, as if all had been drawn at random from one lot: of the same hospital and device, by a model that
+    learnt from neither, and with one record of each patient to calibrate with, none of them a patient asked
+    about. It holds in the mean over calibration sets and for either truth as a whole, not for each patient or
+    group. Where one truth has too few records for the promise, the other is never denied: the threshold is
+    infinite. Where nothing between has to be abstained from, both thresholds are the same. Raises ValueError
+    for an error rate outside of 0 to 1 and for arrays that do not fit.
     """
     if not 0 < error < 1:
         raise ValueError(f"an error rate is between 0 and 1, not {error}")
@@ -66,11 +70,13 @@ def prediction_sets(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray
 def sets_out_of_fold(
     predictions: Predictions, folds: np.ndarray, nets: np.ndarray, error: float
 ) -> np.ndarray:
-    """`prediction_sets` of predictions out of fold, int8 (n, labels): of each fold at thresholds that its net's other folds gave.
+    """`prediction_sets` of predictions out of fold, int8 (n, labels): of each fold at thresholds that its
+    net's other folds gave.
 
-    folds, nets: numbers, (n,): in which fold a record is, and which net predicted it, of several that each left some folds out. A
-    promise is about one net: thresholds of another net are not exchangeable with it, however alike their scores are. Of each
-    subject one record calibrates. Raises ValueError for a subject in two folds and for a net that predicted one fold only.
+    folds, nets: numbers, (n,): in which fold a record is, and which net predicted it, of several that each
+    left some folds out. A promise is about one net: thresholds of another net are not exchangeable with it,
+    however alike their scores are. Of each subject one record calibrates. Raises ValueError for a subject in
+    two folds and for a net that predicted one fold only.
     """
     targets, probabilities, subjects = predictions.truth, predictions.mean, predictions.subjects
     folds, nets = np.asarray(folds), np.asarray(nets)
@@ -92,8 +98,9 @@ def sets_out_of_fold(
 def coverage_table(targets: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     """How `prediction_sets` did, a row per label, all as shares, NaN where there is nothing to share.
 
-    answered: of all records. wrong of positives, wrong of negatives: called the opposite; what was promised. wrong of all: likewise. wrong of
-    answered: the error among the answers given, which nothing was promised of.
+    answered: of all records. wrong of positives, wrong of negatives: called the opposite; what was promised.
+    wrong of all: likewise. wrong of answered: the error among the answers given, which nothing was promised
+    of.
     """
     truth, found = np.asarray(targets) > 0.5, np.asarray(found)
     given, wrong = found != ABSTAIN, (found == YES) & ~truth | (found == NO) & truth

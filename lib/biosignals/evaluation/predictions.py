@@ -12,9 +12,9 @@ import numpy as np
 class Predictions:
     """Predictions of a model.
 
-    probabilities: float (n, classes), or (seeds, n, classes) of the same recordings. truth: 0 to 1, (n, classes). subjects,
-    ids: of the recordings, (n,). about: keys of a record, as n_train, seconds, versions, commit. Raises ValueError where
-    these do not fit together, and for probabilities that are not finite.
+    probabilities: float (n, classes), or (seeds, n, classes) of the same recordings. truth: 0 to 1, (n,
+    classes). subjects, ids: of the recordings, (n,). about: keys of a record, as n_train, seconds, versions,
+    commit. Raises ValueError where these do not fit together, and for probabilities that are not finite.
     """
 
     probabilities: np.ndarray
@@ -53,10 +53,14 @@ class Predictions:
         return replace(self, probabilities=self.probabilities[..., [k]], truth=self.truth[:, [k]])
 
     def replaced(self, probabilities: np.ndarray, **about: Any) -> Predictions:
-        """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added to what is known."""
+        """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added
+        to what is known.
+        """
         return Predictions(probabilities, self.truth, self.subjects, self.ids, self.about | about)
 
 
 def own_and_others(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions of the records of each group and of those of all others; groups: which one a record is of, (n,)."""
+    """Positions of the records of each group and of those of all others; groups: which one a record is of,
+    (n,).
+    """
     return [(np.flatnonzero(groups == group), np.flatnonzero(groups != group)) for group in np.unique(groups)]

@@ -81,11 +81,6 @@ def names() -> list[str]:
     return [*_CONSTRUCTORS, *_WITH_SECOND_INPUT]
 
 
-def takes_features(name: str) -> bool:
-    """Whether a net is called with a second input."""
-    return name in _WITH_SECOND_INPUT
-
-
 def create(name: str, channels: int, classes: int, samples: int = 1000, features: int = 0) -> nn.Module:
     """Build a net with fresh weights.
 
@@ -98,7 +93,7 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")
     shape = {"channels": channels, "classes": classes, "samples": samples}
-    if not takes_features(name):
+    if name not in _WITH_SECOND_INPUT:
         if features:
             raise ValueError(f"{name} has no second input for {features} features")
         return _CONSTRUCTORS[name](**shape)

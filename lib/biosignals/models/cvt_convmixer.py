@@ -6,9 +6,9 @@ self-attention layers. Far smaller than the original: 0.6 million parameters for
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from .convmixer import Block, check_patches
+from .layers.attention import attend
 from .layers.image_blocks import image_channels, to_images
 
 
@@ -44,7 +44,7 @@ class CvtConvMixer(nn.Module):
         self.dense = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout)
         )
-        self.attention = SelfAttention(width, heads=4)
+        self.attention = NormalisedAttention(width, heads=4)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, classes))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,11 +105,11 @@ class ConvolutionalAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         projections = (self.queries, self.keys, self.values)
-        return self.mix(_attend(self.heads, *(tokens(project(features)) for project in projections)))
+        return self.mix(attend(self.heads, *(tokens(project(features)) for project in projections)))
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention of normalised tokens on each other, (batch, tokens, width) (Vaswani et al. 2017)."""
+class NormalisedAttention(nn.Module):
+    """Attention of normalised tokens on each other, (batch, tokens, width) in and out."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -119,13 +119,7 @@ class SelfAttention(nn.Module):
         self.mix = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mix(_attend(self.heads, *self.queries_keys_values(self.norm(x)).chunk(3, dim=2)))
-
-
-def _attend(heads: int, *queries_keys_values: Tensor) -> Tensor:
-    """Scaled dot-product attention, each head on its share of the width: (batch, tokens, width) all."""
-    split = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in queries_keys_values)
-    return scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+        return self.mix(attend(self.heads, *self.queries_keys_values(self.norm(x)).chunk(3, dim=2)))
 
 
 def _projection(width: int, stride: int) -> nn.Sequential:

@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
+from .layers.convolution import convolution
+
 
 class EegSmall(nn.Module):
     """Mixtures of the electrodes, a filter in time for each, two separable convolutions, a global average.
@@ -23,8 +25,7 @@ class EegSmall(nn.Module):
         self.normalise = normalise
         self.features = nn.Sequential(
             nn.Conv1d(channels, width, 1, bias=False),
-            nn.Conv1d(width, width, 33, padding=16, groups=width, bias=False),
-            nn.BatchNorm1d(width), nn.ELU(), nn.AvgPool1d(4), nn.Dropout(dropout),
+            *convolution(width, width, 33, groups=width), nn.ELU(), nn.AvgPool1d(4), nn.Dropout(dropout),
             *_separable(width, 2 * width, kernel=15), nn.AvgPool1d(4), nn.Dropout(dropout),
             *_separable(2 * width, 2 * width, kernel=7),
         )  # fmt: skip
@@ -38,9 +39,5 @@ class EegSmall(nn.Module):
 
 def _separable(channels: int, width: int, kernel: int) -> list[nn.Module]:
     """A filter in time for each channel, then a mixture of channels at each step."""
-    return [
-        nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False),
-        nn.Conv1d(channels, width, 1, bias=False),
-        nn.BatchNorm1d(width),
-        nn.ELU(),
-    ]
+    filters = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+    return [filters, *convolution(channels, width, 1), nn.ELU()]

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from .layers.convolution import convolution
+
 
 class PulseCnn(nn.Module):
     """Three convolutions with batch norm, two pools between them, a global average, dropout: 31,589 parameters for one
@@ -17,19 +19,11 @@ class PulseCnn(nn.Module):
                 f"a pulse-cnn halves its input twice and needs at least 4 samples, not {samples}"
             )
         self.features = nn.Sequential(
-            *_convolution(channels, 32, 7), nn.MaxPool1d(2), nn.Dropout(dropout),
-            *_convolution(32, 64, 5), nn.MaxPool1d(2), nn.Dropout(dropout),
-            *_convolution(64, 64, 5),
+            *convolution(channels, 32, 7), nn.ReLU(), nn.MaxPool1d(2), nn.Dropout(dropout),
+            *convolution(32, 64, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Dropout(dropout),
+            *convolution(64, 64, 5), nn.ReLU(),
         )  # fmt: skip
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(64, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).mean(-1).flatten(1))
-
-
-def _convolution(channels: int, width: int, kernel: int) -> list[nn.Module]:
-    return [
-        nn.Conv1d(channels, width, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm1d(width),
-        nn.ReLU(),
-    ]

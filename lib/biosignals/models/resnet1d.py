@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .layers.convolution import convolution
+
 
 class Resnet1dWang(nn.Module):
     """Three basic residual blocks of 128 channels after an unstrided stem (Wang et al. 2017): 473,349 parameters.
@@ -12,9 +14,7 @@ class Resnet1dWang(nn.Module):
 
     def __init__(self, channels: int, classes: int, samples: int = 1000):
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv1d(channels, 128, 7, padding=3, bias=False), nn.BatchNorm1d(128), nn.ReLU()
-        )
+        self.stem = nn.Sequential(*convolution(channels, 128, 7), nn.ReLU())
         self.blocks = nn.Sequential(
             BasicBlock(128, 128, stride=1), BasicBlock(128, 128, stride=2), BasicBlock(128, 128, stride=2)
         )
@@ -25,19 +25,16 @@ class Resnet1dWang(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions (kernels 5 and 3) beside a shortcut, which a strided 1 x 1 convolution fits where shapes differ."""
+    """Two convolutions, the second of kernel 3, beside a shortcut: strided and 1 x 1 where shapes differ."""
 
-    def __init__(self, channels: int, width: int, stride: int):
+    def __init__(self, channels: int, width: int, stride: int, kernel: int = 5):
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv1d(channels, width, 5, stride=stride, padding=2, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-            nn.Conv1d(width, width, 3, padding=1, bias=False), nn.BatchNorm1d(width),
-        )  # fmt: skip
+            *convolution(channels, width, kernel, stride), nn.ReLU(), *convolution(width, width, 3)
+        )
         self.shortcut = nn.Sequential()
         if stride > 1 or channels != width:
-            self.shortcut = nn.Sequential(
-                nn.Conv1d(channels, width, 1, stride=stride, bias=False), nn.BatchNorm1d(width)
-            )
+            self.shortcut = nn.Sequential(*convolution(channels, width, 1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.convolutions(x) + self.shortcut(x))
@@ -51,8 +48,8 @@ class XResnet1d(nn.Module):
     def __init__(self, channels: int, classes: int, samples: int = 1000, width: int = 128):
         super().__init__()
         self.stem = nn.Sequential(
-            _convolution(channels, 32, stride=2), nn.ReLU(), _convolution(32, 32), nn.ReLU(),
-            _convolution(32, 64), nn.ReLU(), nn.MaxPool1d(3, stride=2, padding=1),
+            _unit(channels, 32, stride=2), nn.ReLU(), _unit(32, 32), nn.ReLU(), _unit(32, 64), nn.ReLU(),
+            nn.MaxPool1d(3, stride=2, padding=1),
         )  # fmt: skip
         blocks = [XBlock(64, width, stride=1), XBlock(width, width, stride=1)]
         for _ in range(3):
@@ -70,24 +67,21 @@ class XBlock(nn.Module):
     def __init__(self, channels: int, width: int, stride: int):
         super().__init__()
         self.convolutions = nn.Sequential(
-            _convolution(channels, width, stride=stride), nn.ReLU(), _convolution(width, width)
+            _unit(channels, width, stride=stride), nn.ReLU(), _unit(width, width)
         )
         nn.init.zeros_(self.convolutions[-1][-1].weight)
         self.shortcut = nn.Sequential()
         if stride > 1:
             self.shortcut.append(nn.AvgPool1d(stride, ceil_mode=True, count_include_pad=False))
         if channels != width:
-            self.shortcut.append(_convolution(channels, width, kernel=1))
+            self.shortcut.append(_unit(channels, width, kernel=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.convolutions(x) + self.shortcut(x))
 
 
-def _convolution(channels: int, width: int, kernel: int = 5, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm1d(width),
-    )
+def _unit(channels: int, width: int, kernel: int = 5, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(*convolution(channels, width, kernel, stride))
 
 
 def max_and_mean(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
+from .layers.convolution import convolution
 from .resnet1d import BasicBlock, max_and_mean
 
 WIDTH = 96
@@ -51,8 +52,7 @@ def normalised(x: Tensor) -> Tensor:
 
 def _body(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(channels, 32, 11, stride=2, padding=5, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
-        nn.MaxPool1d(3, stride=2, padding=1),
+        *convolution(channels, 32, 11, stride=2), nn.ReLU(), nn.MaxPool1d(3, stride=2, padding=1),
         BasicBlock(32, 32, stride=1), BasicBlock(32, 64, stride=2),
         BasicBlock(64, WIDTH, stride=2), BasicBlock(WIDTH, WIDTH, stride=2),
     )  # fmt: skip

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .layers.convolution import convolution
+
 
 class RrTransformer(nn.Module):
     """A convolutional embedding (a token per 16 samples), a transformer encoder, a dense head that also sees RR intervals.
@@ -20,8 +22,8 @@ class RrTransformer(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.embedding = nn.Sequential(
-            nn.Conv1d(channels, width // 2, 9, stride=4, padding=4, bias=False), nn.BatchNorm1d(width // 2), nn.GELU(),
-            nn.Conv1d(width // 2, width, 9, stride=4, padding=4, bias=False), nn.BatchNorm1d(width), nn.GELU(),
+            *convolution(channels, width // 2, 9, stride=4), nn.GELU(),
+            *convolution(width // 2, width, 9, stride=4), nn.GELU(),
         )  # fmt: skip
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True

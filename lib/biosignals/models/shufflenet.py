@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .layers.convolution import convolution
+
 STAGES = ((240, 4), (480, 8), (960, 4))  # width, units
 GROUPS = 3
 
@@ -13,9 +15,8 @@ class ShuffleNet(nn.Module):
     def __init__(self, channels: int, classes: int, samples: int = 300):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv1d(channels, 24, 3, stride=2, padding=1, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-            nn.MaxPool1d(3, stride=2, padding=1),
-        )  # fmt: skip
+            *convolution(channels, 24, 3, stride=2), nn.ReLU(), nn.MaxPool1d(3, stride=2, padding=1)
+        )
         units, before = [], 24
         for width, count in STAGES:
             units.append(HalvingUnit(before, width))
@@ -67,7 +68,7 @@ class Shuffle(nn.Module):
 def _bottleneck(channels: int, width: int, stride: int, groups: int) -> nn.Sequential:
     middle = (width + (channels if stride > 1 else 0)) // 4
     return nn.Sequential(
-        nn.Conv1d(channels, middle, 1, groups=groups, bias=False), nn.BatchNorm1d(middle), nn.ReLU(), Shuffle(GROUPS),
-        nn.Conv1d(middle, middle, 3, stride, padding=1, groups=middle, bias=False), nn.BatchNorm1d(middle),
-        nn.Conv1d(middle, width, 1, groups=GROUPS, bias=False), nn.BatchNorm1d(width),
+        *convolution(channels, middle, 1, groups=groups), nn.ReLU(), Shuffle(GROUPS),
+        *convolution(middle, middle, 3, stride, groups=middle),
+        *convolution(middle, width, 1, groups=GROUPS),
     )  # fmt: skip

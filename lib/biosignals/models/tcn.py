@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from .layers.convolution import convolution
+
 
 class Tcn(nn.Module):
     """A strided stem, residual blocks whose dilation doubles until the last step sees the whole input, a mean over time.
@@ -16,10 +18,7 @@ class Tcn(nn.Module):
         width: int = 32, kernel: int = 5, stride: int = 4, dropout: float = 0.1,
     ):  # fmt: skip
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv1d(channels, width, 2 * stride + 1, stride=stride, padding=stride, bias=False),
-            nn.BatchNorm1d(width), nn.ReLU(),
-        )  # fmt: skip
+        self.stem = nn.Sequential(*convolution(channels, width, 2 * stride + 1, stride), nn.ReLU())
         self.blocks, dilation = nn.Sequential(), 1
         while dilation == 1 or self.receptive_field(kernel) < samples // stride:
             self.blocks.append(CausalBlock(width, kernel, dilation, dropout))

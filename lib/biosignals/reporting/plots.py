@@ -27,7 +27,8 @@ MM_PER_SECOND, MM_PER_MV = 25, 10
 PAGE = (("I", "AVR", "V1", "V4"), ("II", "AVL", "V2", "V5"), ("III", "AVF", "V3", "V6"))
 ROW = 30  # mm from one row of leads to the next
 
-# A table that its headings sort and a field above it filters. Without JavaScript it is a plain table in a box.
+# A table that its headings sort and a field above it filters. Without JavaScript it is a plain table in a
+# box.
 SORTABLE = Template("""<style>
 .sortable { margin: 0; font-size: 0.75rem; line-height: 1.3; }
 .sortable div { max-height: 38rem; overflow: auto; }
@@ -85,7 +86,9 @@ $rows
 
 
 def use_style() -> None:
-    """Set the look of all figures that follow: seaborn, colours that colour-blind readers can tell apart, 110 dpi."""
+    """Set the look of all figures that follow: seaborn, colours that colour-blind readers can tell apart, 110
+    dpi.
+    """
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (8, 4), "figure.constrained_layout.use": True,
                          "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium",
@@ -93,13 +96,16 @@ def use_style() -> None:
 
 
 def note(ax: Axes, text: str) -> Axes:
-    """Say under the figure what data it shows: small grey text at the lower right, "PTB-XL, excerpt, n = 2,630"."""
+    """Say under the figure what data it shows: small grey text at the lower right, "PTB-XL, excerpt, n =
+    2,630".
+    """
     ax.figure.supxlabel(text, x=0.995, ha="right", fontsize="x-small", color="0.4")
     return ax
 
 
 def table(frame: pd.DataFrame, caption: str, digits: int = 2):
-    """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands apart.
+    """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands
+    apart.
 
     Columns that count something, in thousands and more, have no decimals.
     """
@@ -115,8 +121,9 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2):
 def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
     """A long table in a box that scrolls; a click on a heading sorts it, a field above it filters its rows.
 
-    Columns of numbers are sorted as numbers, those of whole numbers printed with thousands apart, others with `digits`
-    decimals; what is missing is empty and comes last. All text is escaped, and nothing is fetched from elsewhere.
+    Columns of numbers are sorted as numbers, those of whole numbers printed with thousands apart, others with
+    `digits` decimals; what is missing is empty and comes last. All text is escaped, and nothing is fetched
+    from elsewhere.
     """
     texts = [_printed(column, digits) for _, column in frame.items()]
     marks = [_mark(column, cells) for (_, column), cells in zip(frame.items(), texts)]
@@ -154,10 +161,12 @@ def lead_label(name: str) -> str:
 
 
 def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: str = "") -> Axes:
-    """A twelve-lead ECG as cardiologists print it: 25 mm/s, 10 mm/mV, three rows of four leads and lead II below.
+    """A twelve-lead ECG as cardiologists print it: 25 mm/s, 10 mm/mV, three rows of four leads and lead II
+    below.
 
-    x: (12, samples), at least 10 s, in mV; leads: names in the order of x. The four columns follow each other in time,
-    2.5 s each, like the paper under a pen. The pulse at the left of each row is 1 mV tall and 0.2 s wide.
+    x: (12, samples), at least 10 s, in mV; leads: names in the order of x. The four columns follow each other
+    in time, 2.5 s each, like the paper under a pen. The pulse at the left of each row is 1 mV tall and 0.2 s
+    wide.
     """
     by_name = dict(zip(leads, x))
     ax = paper(seconds=10, rows=4)
@@ -177,7 +186,8 @@ def strips(
 ) -> Axes:
     """Single-lead ECGs below each other on ECG paper (25 mm/s, 10 mm/mV), each from its beginning.
 
-    signals: one array (samples,) in mV for each label; drawn around its median and cut off 1.4 mV away from it.
+    signals: one array (samples,) in mV for each label; drawn around its median and cut off 1.4 mV away from
+    it.
     """
     ax = paper(seconds, rows=len(signals))
     for row, (signal, text) in enumerate(zip(signals, labels)):
@@ -189,7 +199,9 @@ def strips(
 
 
 def paper(seconds: float, rows: int) -> Axes:
-    """An empty sheet of ECG paper with its grid of 1 and 5 mm; coordinates in mm, the first row's zero line at 0."""
+    """An empty sheet of ECG paper with its grid of 1 and 5 mm; coordinates in mm, the first row's zero line
+    at 0.
+    """
     left, right, top, bottom = -12, MM_PER_SECOND * seconds + 2, 20, -ROW * (rows - 1) - 18
     width = 9.5
     _, ax = plt.subplots(figsize=(width, width * (top - bottom) / (right - left) + 0.35))
@@ -247,7 +259,8 @@ def beats(
 ) -> np.ndarray:
     """Compare beats lead by lead: one small panel a lead, one line a name.
 
-    shapes: (leads, samples) in mV by name; times: (samples,) seconds from the R peak. Returns the panels' axes, (rows, 4).
+    shapes: (leads, samples) in mV by name; times: (samples,) seconds from the R peak. Returns the panels'
+    axes, (rows, 4).
     """
     rows = -(-len(leads) // 4)
     figure, axes = plt.subplots(rows, 4, figsize=(9, 2 * rows), sharex=True, sharey=True, squeeze=False)
@@ -266,7 +279,8 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
               hue: str | None = None, ax: Axes | None = None) -> Axes:  # fmt: skip
     """Points with their intervals, one row of `scores` a point: names downwards, the value across.
 
-    `label`, `value`, `low`, `high` and `hue` name columns; points of the same label and another hue lie side by side.
+    `label`, `value`, `low`, `high` and `hue` name columns; points of the same label and another hue lie side
+    by side.
     """
     names = list(dict.fromkeys(scores[label]))
     groups = [(None, scores)] if hue is None else list(scores.groupby(hue, sort=False))
@@ -283,7 +297,9 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
 
 
 def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray, ax: Axes | None = None) -> Axes:
-    """A scalogram (frequencies, times) over the `seconds` of its signal; frequencies (Hz), rising, on a logarithmic axis."""
+    """A scalogram (frequencies, times) over the `seconds` of its signal; frequencies (Hz), rising, on a
+    logarithmic axis.
+    """
     if ax is None:
         _, ax = plt.subplots()
     middles = (np.arange(picture.shape[1]) + 0.5) * seconds / picture.shape[1]
@@ -299,7 +315,8 @@ def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray, ax: 
 def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None = None) -> Axes:
     """How often `outcome` (bool) is true in the groups `by`, a line for each value of `hue`.
 
-    The bars are 95 % intervals for a share after Wilson (1927), which hold for small groups and small shares too.
+    The bars are 95 % intervals for a share after Wilson (1927), which hold for small groups and small shares
+    too.
     """
     if ax is None:
         _, ax = plt.subplots()
@@ -327,9 +344,11 @@ def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
-    """Loss per epoch, training dashed and validation whole, beside the validation's macro AUROC; a colour a model.
+    """Loss per epoch, training dashed and validation whole, beside the validation's macro AUROC; a colour a
+    model.
 
-    histories: by model, the table of `training.Fit`; the dot marks the epoch that was kept. Returns the two axes.
+    histories: by model, the table of `training.Fit`; the dot marks the epoch that was kept. Returns the two
+    axes.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for colour, (name, history) in zip(sns.color_palette("husl", len(histories)), histories.items()):
@@ -402,7 +421,9 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
 def dots(
     scores: pd.DataFrame, label: str, hue: str, palette: Mapping[str, tuple], ax: Axes | None = None
 ) -> Axes:
-    """Values with their intervals (columns value, low, high), one row of `scores` a line, named by `label`, coloured by `hue`."""
+    """Values with their intervals (columns value, low, high), one row of `scores` a line, named by `label`,
+    coloured by `hue`.
+    """
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 0.8 + 0.24 * len(scores)))
     height = np.arange(len(scores))
@@ -418,8 +439,8 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
               label: str = "model", ax: Axes | None = None) -> Axes:  # fmt: skip
     """Scores (columns value, low, high) against a cost on a logarithmic axis, coloured by `hue`.
 
-    front: the rows that a dashed line joins and `label` names, by rising cost; between two of them the score of the
-    cheaper is what the money buys.
+    front: the rows that a dashed line joins and `label` names, by rising cost; between two of them the score
+    of the cheaper is what the money buys.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 4.5))

@@ -16,6 +16,7 @@ KEYS = tuple(
     "versus delta delta_low delta_high runtime batch latency_ms p95_ms params bytes macs seconds versions commit hardware "
     "precision".split()
 )
+COUNTS = "seed n_train n_test subjects positives passes steps batch params bytes macs".split()
 REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "metric", "value")
 VOCABULARY = {
     "task": "superclass af af-episodes rhythm-4 seizure neonatal-seizure pulse-shape hypertension blood-pressure identification "
@@ -36,9 +37,9 @@ CONDITIONS = (  # what may differ beside the model
 def record(**values: Any) -> dict:
     """One result with all `KEYS`, those not given null; `condition` is empty for the plain case.
 
-    versions, commit and hardware are those of this process unless the fit's own are given. Raises ValueError for an unknown key,
-    a missing required one, a word outside of `VOCABULARY` or `CONDITIONS`, a model whose name is not one word, or a condition
-    that is not words `key=value`.
+    versions, commit and hardware are those of this process unless the fit's own are given. Raises ValueError
+    for an unknown key, a missing required one, a word outside of `VOCABULARY` or `CONDITIONS`, a model whose
+    name is not one word, or a condition that is not words `key=value`.
     """
     unknown = sorted(set(values) - set(KEYS))
     missing = [key for key in REQUIRED if _plain(values.get(key)) is None]  # NaN is none, too
@@ -49,6 +50,7 @@ def record(**values: Any) -> dict:
             raise ValueError(f"{key} is one of {words}; not {values[key]!r}")
     filled = dict.fromkeys(KEYS) | {"condition": ""} | caching.provenance() | values
     filled = {key: _plain(filled[key]) for key in KEYS}
+    filled |= {key: int(filled[key]) for key in COUNTS if filled[key] is not None}
     if not re.fullmatch(r"[\w.+-]+", filled["model"]):
         raise ValueError(f"a model's name is one word, not {filled['model']!r}")
     for word in filled["condition"].split():
@@ -59,11 +61,12 @@ def record(**values: Any) -> dict:
 
 
 def from_scores(table: pd.DataFrame, names: Mapping | None = None, **about: Any) -> list[dict]:
-    """A record for each row of a table that `evaluation.scores.compare` made, in which columns that are no keys are left out.
+    """A record for each row of a table that `evaluation.scores.compare` made, in which columns that are no
+    keys are left out.
 
-    names: model and condition of those of the table's models that go by another name. about: the other keys, the
-    same for all rows. A row that does not say what made it, as a mean of models, was made by this process. Raises
-    ValueError as `record`.
+    names: model and condition of those of the table's models that go by another name. about: the other keys,
+    the same for all rows. A row that does not say what made it, as a mean of models, was made by this
+    process. Raises ValueError as `record`.
     """
     names, rows = names or {}, []
     for row in table[[name for name in table if name in KEYS]].to_dict("records"):
@@ -84,7 +87,9 @@ def write(path: Path, records: Iterable[dict]) -> None:
 
 
 def read(*paths: Path) -> pd.DataFrame:
-    """The records of several files in one table. Raises ValueError, naming the file, for one that holds no records."""
+    """The records of several files in one table. Raises ValueError, naming the file, for one that holds no
+    records.
+    """
     rows = []
     for path in map(Path, paths):
         try:
@@ -105,7 +110,8 @@ def merge(run: Path) -> Path:
 
 
 def read_run(run: Path) -> pd.DataFrame:
-    """The records that the chapters of a run have written so far, RUN/results/*.json, in the order of the chapters.
+    """The records that the chapters of a run have written so far, RUN/results/*.json, in the order of the
+    chapters.
 
     Raises FileNotFoundError, naming the remedy, for a run without any.
     """

@@ -21,7 +21,8 @@ NOT_PRESELECTED = (
 )
 BASELINES = ("majority", "rule")  # a guess, and what made the labels: below and above every model
 QUANTIZED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what another one says
-# Conditions that ask another question than the task's: other records, other splits, another input, perturbed signals, another format.
+# Conditions that ask another question than the task's: other records, other splits, another input, perturbed
+# signals, another format.
 OTHER_QUESTIONS = (
     r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction|scaling|sex|split"
     r"|subjects|threshold|versus|window|windows)=|input=ecg)"
@@ -37,10 +38,11 @@ def mean_over_seeds(records: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def plain_rows(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
-    """One record for each model and split in the plain case, that of the first chapter that has it; rounded ones are left out.
+    """One record for each model and split in the plain case, that of the first chapter that has it; rounded
+    ones are left out.
 
-    Later chapters fit some nets again, to compare with them: their records say the same out of fold, and on a test
-    fold they differ where those fits had more records to learn from.
+    Later chapters fit some nets again, to compare with them: their records say the same out of fold, and on a
+    test fold they differ where those fits had more records to learn from.
     """
     rows = records.query("task == @task and metric == @metric and condition == '' and split != 'train'")
     rows = rows[~rows.model.str.contains(QUANTIZED)]
@@ -52,7 +54,9 @@ def plain_rows(records: pd.DataFrame, task: str = "superclass", metric: str = "m
 
 
 def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "macro_auroc") -> pd.DataFrame:
-    """Scores with their intervals, a row per model in the plain case (see `plain_rows`), best first, a column per split."""
+    """Scores with their intervals, a row per model in the plain case (see `plain_rows`), best first, a column
+    per split.
+    """
     rows = plain_rows(records, task, metric)
     table = rows.assign(score=rows.apply(interval_text, axis=1)).pivot(
         index="model", columns="split", values="score"
@@ -66,9 +70,9 @@ def score_table(records: pd.DataFrame, task: str = "superclass", metric: str = "
 def contenders(records: pd.DataFrame, task: str = "superclass", cost: str | None = None) -> pd.DataFrame:
     """A task's single models out of fold, in the task's headline metric, one row each, best first.
 
-    A model's row is its plain case, or where it has none the best of its conditions; the same of two chapters, the
-    first's. Left out are guesses, ensembles, other questions (`OTHER_QUESTIONS`), what was scored on a part of the records
-    only, and with `cost`, a column, models of which nobody recorded that.
+    A model's row is its plain case, or where it has none the best of its conditions; the same of two
+    chapters, the first's. Left out are guesses, ensembles, other questions (`OTHER_QUESTIONS`), what was
+    scored on a part of the records only, and with `cost`, a column, models of which nobody recorded that.
     """
     rows = records[
         (records.task == task) & (records.metric == HEADLINES[task][0]) & (records.split == "out-of-fold")
@@ -97,11 +101,13 @@ def pareto_front(table: pd.DataFrame, cost: str, score: str) -> pd.DataFrame:
 
 
 def headlines(records: pd.DataFrame) -> pd.DataFrame:
-    """The records that speak for each task and data set, in its headline metric; column `how` says how they came about.
+    """The records that speak for each task and data set, in its headline metric; column `how` says how they
+    came about.
 
-    Of the models that read a test set, the one with the best score out of fold on the task's own data set (of equal ones the
-    first chapter's), with its score on the test set; another hospital's records are such a test set. Where there is no test set, the best out
-    of fold. Where nothing was chosen beforehand, every model that read the test set. Rounded models are left out.
+    Of the models that read a test set, the one with the best score out of fold on the task's own data set (of
+    equal ones the first chapter's), with its score on the test set; another hospital's records are such a
+    test set. Where there is no test set, the best out of fold. Where nothing was chosen beforehand, every
+    model that read the test set. Rounded models are left out.
     """
     metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
     own = records[
@@ -136,9 +142,11 @@ def _speaking(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
-    """Ours (`headlines`) beside the published figures of the same task and metric, for tasks that have some; best first.
+    """Ours (`headlines`) beside the published figures of the same task and metric, for tasks that have some;
+    best first.
 
-    Columns task, metric, who (ours, theirs or field), label (the model; of ours with kind and n), value, low, high.
+    Columns task, metric, who (ours, theirs or field), label (the model; of ours with kind and n), value, low,
+    high.
     """
     ours = headlines(records)
     name = ours.model.where(~ours.condition.str.startswith("ensemble="), "ensemble")
@@ -156,11 +164,12 @@ def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame
 
 
 def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """Cases with the figures of the records that they name; those that name none of these records are left out.
+    """Cases with the figures of the records that they name; those that name none of these records are left
+    out.
 
-    cases: some of `KEYS`, enough to name one record, and columns of one's own, all text. What was recorded seed by seed
-    gives the mean over the seeds, without an interval. Raises ValueError for a case that names records that differ in
-    something else.
+    cases: some of `KEYS`, enough to name one record, and columns of one's own, all text. What was recorded
+    seed by seed gives the mean over the seeds, without an interval. Raises ValueError for a case that names
+    records that differ in something else.
     """
     keys = [key for key in KEYS if key in cases]
     groups = mean_over_seeds(records, keys).groupby(keys, sort=False)
@@ -190,7 +199,9 @@ def short(value: float, digits: int = 3) -> str:
 
 
 def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) -> None:
-    """Put the tables of scores between README's <!-- scores --> marks; anchors: published figures, book/anchors.csv."""
+    """Put the tables of scores between README's <!-- scores --> marks; anchors: published figures,
+    book/anchors.csv.
+    """
     text = Path(readme).read_text()
     before, rest = text.split("<!-- scores -->")
     after = rest.split("<!-- /scores -->")[1]
@@ -200,7 +211,9 @@ def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) ->
 
 
 def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
-    """A row for each task and data set in Markdown: what speaks for it, and the best published figures of its metric."""
+    """A row for each task and data set in Markdown: what speaks for it, and the best published figures of its
+    metric.
+    """
     rows = []
     for (task, dataset, kind), found in headlines(records).groupby(["task", "dataset", "kind"], sort=False):
         metric, title = HEADLINES[task]
@@ -231,7 +244,9 @@ def in_words(row: pd.Series) -> str:
 
 
 def superclasses_in_markdown(records: pd.DataFrame) -> str:
-    """The plain models' macro AUROC in Markdown, those that read the test fold, with the data named above them."""
+    """The plain models' macro AUROC in Markdown, those that read the test fold, with the data named above
+    them.
+    """
     rows = plain_rows(records)
     data = ", ".join(
         f"{dataset} ({kind})" for dataset, kind in rows[["dataset", "kind"]].drop_duplicates().values

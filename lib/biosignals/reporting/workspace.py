@@ -44,9 +44,11 @@ class Workspace:
         return self.temporary / "signals"
 
     def locate(self, dataset: str, records: int = 0, listed: str = "", **options: float) -> Source:
-        """A data set on disk: the reader's, or `records` simulated ones, see `sources.locate`, also for the errors.
+        """A data set on disk: the reader's, or `records` simulated ones, see `sources.locate`, also for the
+        errors.
 
-        listed: a file below the root with the ids of the recordings to use, a line each. options: of the simulator.
+        listed: a file below the root with the ids of the recordings to use, a line each. options: of the
+        simulator.
         """
         ids = (self.root / listed).read_text().split() if listed else None
         return sources.locate(
@@ -61,7 +63,8 @@ class Workspace:
         simulated: Mapping[str, float] | None = None,
         **options: Any,
     ) -> Recordings:
-        """The recordings of a set, found as `locate` does; simulated: options of the simulator; options: of the loader.
+        """The recordings of a set, found as `locate` does; simulated: options of the simulator; options: of
+        the loader.
 
         Raises what `sources.locate` and the set's loader raise.
         """
@@ -69,7 +72,9 @@ class Workspace:
         return sources.load(source, self.signals, **options)
 
     def recipes(self) -> dict[str, Recipe]:
-        """How the nets that several chapters fit are trained in this profile. Raises ValueError as `read_recipes`."""
+        """How the nets that several chapters fit are trained in this profile. Raises ValueError as
+        `read_recipes`.
+        """
         return read_recipes(self.root / "notebooks/recipes.yml", self.profile)
 
     def write(self, records: Iterable[dict]) -> Path:
@@ -80,11 +85,13 @@ class Workspace:
 
 
 def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -> Workspace:
-    """Find the project's root above the working directory, and there the chapter's place in the run; set the plots' style.
+    """Find the project's root above the working directory, and there the chapter's place in the run; set the
+    plots' style.
 
-    `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with what can be made again in
-    cache/; a run elsewhere keeps that below its own folder. The reference run also takes, and leaves, the predictions that
-    travel with the project; the environment's REFIT=1 fits all anew. Raises FileNotFoundError outside of the project.
+    `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with what can be
+    made again in cache/; a run elsewhere keeps that below its own folder. The reference run also takes, and
+    leaves, the predictions that travel with the project; the environment's REFIT=1 fits all anew. Raises
+    FileNotFoundError outside of the project.
     """
     root = find_root(Path.cwd())
     place = root / (folder or f"runs/{profile}")
@@ -99,7 +106,9 @@ def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -
 
 
 def find_root(start: Path) -> Path:
-    """The closest folder, from `start` upwards, that holds pyproject.toml and notebooks/; else raises FileNotFoundError."""
+    """The closest folder, from `start` upwards, that holds pyproject.toml and notebooks/; else raises
+    FileNotFoundError.
+    """
     for folder in (start, *start.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
             return folder
@@ -109,7 +118,9 @@ def find_root(start: Path) -> Path:
 
 
 def banner(workspace: Workspace, *sets: Recordings | tuple[Source, int]) -> None:
-    """Show which run this is, when, with what and on what kind of hardware it was made, and on which data with n recordings."""
+    """Show which run this is, when, with what and on what kind of hardware it was made, and on which data
+    with n recordings.
+    """
     display(Markdown(describe_run(workspace, *sets)))
 
 

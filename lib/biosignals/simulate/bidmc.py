@@ -27,8 +27,8 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 8) -> 
 
     records: up to 99; 53, as released, are of 46 subjects. minutes: length of each. Columns are `Time [s]`,
     then `RESP`, `PLETH`, `II` and mostly `V` and `AVR` in varying order. The same seed gives the same bytes.
-    Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for
-    fewer than one or more than 99 records or less than 15 seconds.
+    Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty,
+    ValueError for fewer than one or more than 99 records or less than 15 seconds.
     """
     if records > MOST:
         raise ValueError(f"records must be {MOST} at most, got {records}")

@@ -49,8 +49,8 @@ def write(
     records: number of EDF files, each of `minutes`; a subject has `files_per_subject` and at least one
     seizure. Signals are int16 in microvolts, 256 Hz, mostly the usual 23 bipolar channels; some subjects have
     dummy channels, another order or an ECG, some files change half-way through a subject. The same seed gives
-    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty,
-    ValueError for fewer than one record or file per subject, or less than two minutes.
+    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not
+    empty, ValueError for fewer than one record or file per subject, or less than two minutes.
     """
     least = {"records": (records, 1), "files_per_subject": (files_per_subject, 1), "minutes": (minutes, 2)}
     root, seconds = files.begin(root, **least), round(minutes * 60)
@@ -153,7 +153,7 @@ def _write_edf(path: Path, rng: Generator, potentials: np.ndarray, session: Sess
 def to_signal(
     microvolts: np.ndarray, label: str, physical: tuple[float, float], digital: tuple[int, int]
 ) -> EdfSignal:
-    """An EDF signal of 256 Hz from microvolts (samples,), rounded to the recorder's steps, held at its limits."""
+    """`microvolts` (samples,) as an EDF signal of 256 Hz, rounded to the recorder's steps and limits."""
     step = (physical[1] - physical[0]) / (digital[1] - digital[0])
     counts = np.rint((microvolts - physical[0]) / step + digital[0])
     return EdfSignal.from_digital(

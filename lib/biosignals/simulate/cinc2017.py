@@ -21,8 +21,8 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write `training2017/` with `A00001.mat`, `A00001.hea`, ... and `REFERENCE.csv`, classes N, A, O and ~.
 
     Signals are lead I of a handheld recorder: 300 Hz, int16, 1000 counts per mV, 9-61 s. The same seed gives
-    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty,
-    ValueError for fewer than one record.
+    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not
+    empty, ValueError for fewer than one record.
     """
     root = files.begin(root, records=(records, 1))
     folder = root / "training2017"

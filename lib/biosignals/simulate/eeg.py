@@ -152,7 +152,7 @@ def add(total: np.ndarray, fields: np.ndarray, sources: np.ndarray, gains: np.nd
 
 
 def wave(form: str, phase: np.ndarray) -> np.ndarray:
-    """A periodic form, "sine", "arc" or "spike-wave", about -1 to 1, at a phase (samples,) in radians: (samples,)."""
+    """One of FORMS, about -1 to 1, at a phase (samples,) in radians: (samples,)."""
     if form == "sine":
         return np.sin(phase) + 0.2 * np.sin(2 * phase + 0.5)
     if form == "arc":
@@ -184,10 +184,7 @@ def moments(rng: Generator, per_hour: float, gain: np.ndarray) -> np.ndarray:
 
 
 def put(total: np.ndarray, at: float, fields: np.ndarray, values: np.ndarray) -> None:
-    """Add values (samples,) to `total` (electrodes, samples) from second `at` on, through fields (electrodes,).
-
-    What is over the end is cut.
-    """
+    """Add values (samples,) by fields (electrodes,) to `total` (electrodes, samples) from second `at` on."""
     first = round(at * SAMPLING_RATE)
     values = values[: total.shape[1] - first].astype(np.float32)
     total[:, first : first + len(values)] += fields.astype(np.float32)[:, None] * values

@@ -20,7 +20,8 @@ def write(path: Path, content: bytes | str) -> None:
 def begin(root: str | Path, **options: tuple[float, float]) -> Path:
     """Make the folder of a simulated release; options: the value of each and the least that it may be.
 
-    Raises ValueError for an option below that, FileExistsError for a folder in use, so that real data is safe.
+    Raises ValueError for an option below that, FileExistsError for a folder in use, so that real data is
+    safe.
     """
     for name, (value, least) in options.items():
         if value < least:

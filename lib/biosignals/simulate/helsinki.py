@@ -37,8 +37,8 @@ def write(root: str | Path, records: int, seed: int = 0, minutes: float = 2) -> 
     records: number of neonates, about `minutes` each, half of them with seizures. A file has 19 channels
     against a reference ("EEG Fp1-Ref"), an ECG and a respiration channel, 256 Hz, int16, microvolts; some
     have another order. Cells beyond a recording's end are empty. The same seed gives the same bytes. Files
-    appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer
-    than one record or less than one minute.
+    appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for
+    fewer than one record or less than one minute.
     """
     root = files.begin(root, records=(records, 1), minutes=(minutes, 1))
     affected = np.random.default_rng([seed, 0]).permutation(records) < (records + 1) // 2

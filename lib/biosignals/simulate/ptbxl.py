@@ -80,7 +80,8 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write a simulated release: `ptbxl_database.csv`, `scp_statements.csv`, `records100/`, `records500/`.
 
     records: number of 10 s, 12-lead recordings. The same seed gives the same bytes. Files appear whole, and
-    `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer than one record.
+    `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer than one
+    record.
     """
     root = files.begin(root, records=(records, 1))
     people = _draw_records(np.random.default_rng([seed, 0]), records)

@@ -34,8 +34,8 @@ def write(root: str | Path, records: int, seed: int = 0) -> None:
     """Write `metadata.csv`, `code.csv` and `records/A00001.h5`, ...: float16 (12, N) in mV, 500 Hz, 10-56 s.
 
     About 3.5 % of the records are of fibrillation, four at least if there are eight records. The same seed
-    gives the same recordings. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is
-    not empty, ValueError for fewer than one record.
+    gives the same recordings. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where
+    `root` is not empty, ValueError for fewer than one record.
     """
     root = files.begin(root, records=(records, 1))
     (root / "records").mkdir()

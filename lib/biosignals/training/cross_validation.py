@@ -31,10 +31,11 @@ Model = str | Sequence[Sequence[nn.Module]]
 class Examples:
     """What is cross-validated.
 
-    targets: 0 to 1, float32 (recordings, classes). groups: positions to train on and positions held out, for each group of
-    folds (default: `splits.groups` of the recordings' folds). features: float32 (recordings, features), a second input of
-    some nets and the input of classifiers. cache: where fits and predictions are kept, None: nowhere. trainer: options of
-    Lightning's Trainer. Raises ValueError for targets or features of another number of recordings.
+    targets: 0 to 1, float32 (recordings, classes). groups: positions to train on and positions held out, for
+    each group of folds (default: `splits.groups` of the recordings' folds). features: float32 (recordings,
+    features), a second input of some nets and the input of classifiers. cache: where fits and predictions are
+    kept, None: nowhere. trainer: options of Lightning's Trainer. Raises ValueError for targets or features of
+    another number of recordings.
     """
 
     recordings: Recordings
@@ -55,7 +56,9 @@ class Examples:
 
     @property
     def rows(self) -> np.ndarray:
-        """Positions of the recordings that are predicted out of fold, (n,), in the order of those predictions."""
+        """Positions of the recordings that are predicted out of fold, (n,), in the order of those
+        predictions.
+        """
         return np.concatenate([held_out for _, held_out in self.groups])
 
     @property
@@ -100,13 +103,16 @@ def out_of_fold(
     distillation: Sequence[Teacher] | None = None,
     n_scored_targets: int | None = None,
 ) -> OutOfFold:
-    """Hold out each group of folds in turn and train on the others, once for each seed, to the last epoch of `recipe`.
+    """Hold out each group of folds in turn and train on the others, once for each seed, to the last epoch of
+    `recipe`.
 
-    A recipe with `patience` needs validation records: then one of the folds to train on, the last, says where to stop.
+    A recipe with `patience` needs validation records: then one of the folds to train on, the last, says where
+    to stop.
 
-    sampling: "random-over" or "random-under", to train on as many positives of the first class as negatives. distillation:
-    one for each group of folds, by teachers that have not seen it either. n_scored_targets: only the first so many classes
-    are predicted, the others help to learn. Raises ValueError as `TrainingData` and `fit`.
+    sampling: "random-over" or "random-under", to train on as many positives of the first class as negatives.
+    distillation: one for each group of folds, by teachers that have not seen it either. n_scored_targets:
+    only the first so many classes are predicted, the others help to learn. Raises ValueError as
+    `TrainingData` and `fit`.
     """
     models = [[model] * len(examples.groups)] * len(seeds) if isinstance(model, str) else model
     teachers = distillation or [None] * len(examples.groups)
@@ -132,8 +138,8 @@ def classify(
 ) -> OutOfFold:
     """The same for a scikit-learn model of features (recordings, features), by default the examples' own.
 
-    classes: how many classes exclude each other, their numbers then being the targets' largest; None: labels by
-    themselves. Raises ValueError without features.
+    classes: how many classes exclude each other, their numbers then being the targets' largest; None: labels
+    by themselves. Raises ValueError without features.
     """
     features = examples.features if features is None else features
     if features is None:
@@ -164,7 +170,9 @@ def fit_final(
     sampling: str | None = None,
     distillation: Teacher | None = None,
 ) -> list[Fit]:
-    """The nets that read the test fold, one for each seed: trained on all groups together, as `out_of_fold` on some."""
+    """The nets that read the test fold, one for each seed: trained on all groups together, as `out_of_fold`
+    on some.
+    """
     rows = np.sort(examples.rows)
     train, validation = with_validation(rows, examples.recordings.table, recipe)
     fits = []
@@ -195,10 +203,11 @@ def predict_out_of_fold(
     how: Inference,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> OutOfFold:
-    """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each group of folds.
+    """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each
+    group of folds.
 
-    how: crop and classes; predictions are kept in the examples' cache. change: of the signals beforehand, float32 (n, channels,
-    samples). Raises ValueError for another number of groups.
+    how: crop and classes; predictions are kept in the examples' cache. change: of the signals beforehand,
+    float32 (n, channels, samples). Raises ValueError for another number of groups.
     """
     how, parts = how._replace(cache=examples.cache), []
     for of_seed in models:
@@ -214,7 +223,9 @@ def predict_out_of_fold(
 
 
 def perturbed(fitted: OutOfFold, examples: Examples, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
-    """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not trained again."""
+    """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not
+    trained again.
+    """
 
     def compute() -> np.ndarray:
         parts = []
@@ -262,7 +273,9 @@ def calibrate(fitted: OutOfFold) -> OutOfFold:
 def with_validation(
     rows: np.ndarray, table: pd.DataFrame, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows to train on and to stop by, (n,) each: all and None, or with patience all folds but the last, and the last."""
+    """Rows to train on and to stop by, (n,) each: all and None, or with patience all folds but the last, and
+    the last.
+    """
     if recipe.patience is None:
         return rows, None
     folds = table["fold"].to_numpy()[rows]
@@ -279,10 +292,11 @@ def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed:
 def class_probabilities(
     fitted: ClassifierMixin, features: np.ndarray, classes: int | None = None
 ) -> np.ndarray:
-    """Probability of each label, (n, labels), from a multi-label scikit-learn model; of class 1 from a binary one.
+    """Probability of each label, (n, labels), from a multi-label scikit-learn model; of class 1 from a binary
+    one.
 
-    features: (n, features). With `classes`, of each of so many classes that exclude each other: 0 for one that the model
-    never met.
+    features: (n, features). With `classes`, of each of so many classes that exclude each other: 0 for one
+    that the model never met.
     """
     # Threads would add up a forest's trees in any order, and ties would fall differently in each run.
     fitted.set_params(**{name: 1 for name in fitted.get_params() if name.split("__")[-1] == "n_jobs"})
@@ -322,7 +336,8 @@ def _data(
 
 
 def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray, dict]:
-    """Probabilities of the held-out recordings of each group by its fit, (n, all classes), and how they were made.
+    """Probabilities of the held-out recordings of each group by its fit, (n, all classes), and how they were
+    made.
 
     Kept as one entry, so that nothing is trained where it is there already.
     """

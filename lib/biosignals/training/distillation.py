@@ -1,7 +1,8 @@
 """Distillation: a student net learns from labels and from a teacher's outputs for the same recordings.
 
-`teacher_outputs` computes them once; a `DistillationLoss` is the weighted sum of terms that the student learns from; a fit
-takes it as `TrainingData.distillation`. Each term is one equation of one paper, on the outputs for a batch.
+`teacher_outputs` computes them once; a `DistillationLoss` is the weighted sum of terms that the student
+learns from; a fit takes it as `TrainingData.distillation`. Each term is one equation of one paper, on the
+outputs for a batch.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from biosignals.training.predict import overlapping_crops, prepare_for_inference
 class TeacherOutputs:
     """What a teacher gives for recordings: float32 arrays, a row per recording.
 
-    ids: of the recordings, see `row_ids`. logits: (n, classes). embeddings: (n, width), what its last layer saw, None where
-    only logits were computed; weight (classes, width) and bias (classes,) of that layer, None where logits come another way.
+    ids: of the recordings, see `row_ids`. logits: (n, classes). embeddings: (n, width), what its last layer
+    saw, None where only logits were computed; weight (classes, width) and bias (classes,) of that layer, None
+    where logits come another way.
     """
 
     ids: pd.Index
@@ -50,8 +52,9 @@ class TeacherOutputs:
 
 
 class NetOutputs(NamedTuple):
-    """A net's logits (batch, classes) and embeddings (batch, width) of one batch; the weight and bias of its last layer;
-    and its embeddings as the other net would have them (batch, width of the other), by a projection that is learnt.
+    """A net's logits (batch, classes) and embeddings (batch, width) of one batch; the weight and bias of its
+    last layer; and its embeddings as the other net would have them (batch, width of the other), by a
+    projection that is learnt.
     """
 
     logits: Tensor
@@ -65,11 +68,13 @@ class NetOutputs(NamedTuple):
 
 
 def teacher_outputs(fit: Fit, recordings: Recordings, embeddings: bool = False) -> TeacherOutputs:
-    """Logits of a fitted net for all recordings, with `embeddings` also what its last layer sees: means over its crops.
+    """Logits of a fitted net for all recordings, with `embeddings` also what its last layer sees: means over
+    its crops.
 
-    Computed once where the fit has a cache; logits travel with the project. The recordings must have the sampling rate that
-    the net learnt from, which a net does not know. Raises ValueError for a net that does not end in a dense layer or does not
-    take these recordings, and for recordings shorter than the crops that it learnt from.
+    Computed once where the fit has a cache; logits travel with the project. The recordings must have the
+    sampling rate that the net learnt from, which a net does not know. Raises ValueError for a net that does
+    not end in a dense layer or does not take these recordings, and for recordings shorter than the crops that
+    it learnt from.
     """
     names = ("logits", "embeddings", "weight", "bias") if embeddings else ("logits",)
     cache, key, entry = fit.cache, None, None
@@ -87,7 +92,9 @@ def teacher_outputs(fit: Fit, recordings: Recordings, embeddings: bool = False) 
 
 
 def row_ids(recordings: Recordings) -> pd.Index:
-    """What tells one row from another: the recording's id, for windows its recording's id and where it starts."""
+    """What tells one row from another: the recording's id, for windows its recording's id and where it
+    starts.
+    """
     table = recordings.table
     return pd.MultiIndex.from_frame(table[["recording", "start"]]) if "start" in table else table.index
 
@@ -113,10 +120,11 @@ def average_teachers(teachers: Sequence[TeacherOutputs]) -> TeacherOutputs:
 
 
 def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> TeacherOutputs:
-    """A teacher of many statements as one of fewer classes: class k is there if any of the statements `parts[k]` is.
+    """A teacher of many statements as one of fewer classes: class k is there if any of the statements
+    `parts[k]` is.
 
-    Noisy-OR: 1 - product of (1 - p), as if statements came independently (Pearl 1988). Raises ValueError for a class without
-    statements.
+    Noisy-OR: 1 - product of (1 - p), as if statements came independently (Pearl 1988). Raises ValueError for
+    a class without statements.
     """
     if not all(len(part) for part in parts):
         raise ValueError("every class needs a statement that it follows from")
@@ -235,10 +243,11 @@ class BinarySoftTargets(Term):
 
 @dataclass(frozen=True)
 class DKD(Term):
-    """alpha KL(true class against the rest) + beta KL(among the other classes), times T^2: DKD (Zhao et al. 2022).
+    """alpha KL(true class against the rest) + beta KL(among the other classes), times T^2: DKD (Zhao et al.
+    2022).
 
-    Hinton's term ties the second to how unsure the teacher is; here both have their own weight. Classes that exclude
-    each other only.
+    Hinton's term ties the second to how unsure the teacher is; here both have their own weight. Classes that
+    exclude each other only.
     """
 
     alpha: float = 1.0
@@ -302,8 +311,8 @@ class RelationalAngle(Term):
 class LabelWiseDistance(Term):
     """Huber loss between the distances of a batch as each label sees them: its weights times the embedding.
 
-    The instance-aware half of L2D (Yang et al. 2023), only among recordings that have the label; with a linear last
-    layer the label's own embedding is w * e.
+    The instance-aware half of L2D (Yang et al. 2023), only among recordings that have the label; with a
+    linear last layer the label's own embedding is w * e.
     """
 
     compares_embeddings: ClassVar[bool] = True
@@ -322,8 +331,8 @@ class LabelWiseDistance(Term):
 
 @dataclass(frozen=True)
 class ContrastiveAlignment(Term):
-    """Each recording's two embeddings are to find each other in the batch: symmetric cross-entropy of cosines over a
-    temperature (CLIP, Radford et al. 2021), the student's embedding projected.
+    """Each recording's two embeddings are to find each other in the batch: symmetric cross-entropy of cosines
+    over a temperature (CLIP, Radford et al. 2021), the student's embedding projected.
     """
 
     compares_embeddings: ClassVar[bool] = True
@@ -341,7 +350,8 @@ class ContrastiveAlignment(Term):
 
 @dataclass(frozen=True)
 class MaximumMeanDiscrepancy(Term):
-    """Squared maximum mean discrepancy of the two clouds of embeddings (Gretton et al. 2012), Gaussian kernels.
+    """Squared maximum mean discrepancy of the two clouds of embeddings (Gretton et al. 2012), Gaussian
+    kernels.
 
     Widths are a half, one and two times the mean squared distance of the teacher's.
     """
@@ -361,8 +371,8 @@ class MaximumMeanDiscrepancy(Term):
 
 @dataclass(frozen=True)
 class Triplet(Term):
-    """max(0, margin + d(s, t) - d(s, t')): nearer to the teacher's embedding of the same recording than to its closest
-    of a recording with other labels (Schroff et al. 2015), embeddings of length 1.
+    """max(0, margin + d(s, t) - d(s, t')): nearer to the teacher's embedding of the same recording than to
+    its closest of a recording with other labels (Schroff et al. 2015), embeddings of length 1.
     """
 
     compares_embeddings: ClassVar[bool] = True
@@ -426,8 +436,8 @@ def _check_positive(name: str, value: float) -> None:
 class DistillationLoss:
     """What a student learns from: labels x its loss of the labels + the sum of weight x term over `terms`.
 
-    terms: pairs (weight, term), a term being one of the classes above. labels: Hinton's 1 - alpha, from 0 to 1.
-    Raises ValueError for others, and for terms that compare embeddings where the teacher gives none.
+    terms: pairs (weight, term), a term being one of the classes above. labels: Hinton's 1 - alpha, from 0 to
+    1. Raises ValueError for others, and for terms that compare embeddings where the teacher gives none.
     """
 
     teacher: TeacherOutputs = field(repr=False)
@@ -463,17 +473,23 @@ class DistillationLoss:
             raise ValueError("the teacher's outputs hold NaN or infinity")
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """Logits, and embeddings where a term compares them, of `rows` side by side: float32 (n, classes + width)."""
+        """Logits, and embeddings where a term compares them, of `rows` side by side: float32 (n, classes +
+        width).
+        """
         return np.hstack([self.teacher.logits[rows], self._embeddings(rows)]).astype(np.float32)
 
     def parts(self, rows: list[np.ndarray]) -> tuple:
-        """All that tells this loss from others when a student learns from `rows`, arrays of positions: of a key."""
+        """All that tells this loss from others when a student learns from `rows`, arrays of positions: of a
+        key.
+        """
         last = (self.teacher.weight, self.teacher.bias) if self._compares_embeddings else ()
         code = Local(DistillationModule)
         return self.terms, self.labels, [self.outputs(some) for some in rows], last, code
 
     def module(self, net: nn.Module, *inputs: Tensor) -> DistillationModule:
-        """The part of the training that holds what only learning needs; `inputs`, (batch, ...), are an example of the net's."""
+        """The part of the training that holds what only learning needs; `inputs`, (batch, ...), are an
+        example of the net's.
+        """
         return DistillationModule(self, net, *inputs)
 
     @property
@@ -489,10 +505,10 @@ class DistillationLoss:
 class DistillationModule(nn.Module):
     """Watches a student `net` and turns its outputs and the teacher's into one loss.
 
-    The two linear projections between the embeddings are learnt along and left behind. A net with a distillation head
-    (DeiT) learns from labels by its class head and from the teacher by the other. Raises ValueError for a net that
-    does not end in a dense layer, which an example of its `inputs` finds out, and for a loss that would leave one of
-    two heads without anything to learn.
+    The two linear projections between the embeddings are learnt along and left behind. A net with a
+    distillation head (DeiT) learns from labels by its class head and from the teacher by the other. Raises
+    ValueError for a net that does not end in a dense layer, which an example of its `inputs` finds out, and
+    for a loss that would leave one of two heads without anything to learn.
     """
 
     def __init__(self, loss: DistillationLoss, net: nn.Module, *inputs: Tensor):

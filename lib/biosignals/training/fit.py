@@ -56,13 +56,14 @@ class Teacher(Protocol):
 class TrainingData:
     """What a net learns from.
 
-    targets: 0 to 1, (recordings, classes). train, validation: positions of recordings; without validation (None) the last
-    epoch is kept. features: a second input, float32 (recordings, features), for nets that take one. n_scored_targets: the
-    first so many classes (default: all) make the validation score; the others only help to learn. distillation: what a
-    teacher gives, and how to learn from it.
+    targets: 0 to 1, (recordings, classes). train, validation: positions of recordings; without validation
+    (None) the last epoch is kept. features: a second input, float32 (recordings, features), for nets that
+    take one. n_scored_targets: the first so many classes (default: all) make the validation score; the others
+    only help to learn. distillation: what a teacher gives, and how to learn from it.
 
-    Raises ValueError for rows without recordings, targets or features that do not fit or are not finite, signals that are
-    not finite, and for validation records that lack a class, from which no best epoch could be chosen.
+    Raises ValueError for rows without recordings, targets or features that do not fit or are not finite,
+    signals that are not finite, and for validation records that lack a class, from which no best epoch could
+    be chosen.
     """
 
     recordings: Recordings
@@ -108,7 +109,8 @@ class TrainingData:
 
 
 class Fit:
-    """A net and what it is to learn from; trained, or found in the cache, when its results are first asked for.
+    """A net and what it is to learn from; trained, or found in the cache, when its results are first asked
+    for.
 
     recipe: how it is trained. key: what it is known by, None without a cache. Arguments as in `fit`.
     """
@@ -167,7 +169,9 @@ class Fit:
         return predict_with(lambda: self.net, self.key, recordings, rows, features, how)
 
     def export(self, weights: bool = False) -> None:
-        """Let the learning curve, and with `weights` the net, travel with the project, where the cache has a place for it."""
+        """Let the learning curve, and with `weights` the net, travel with the project, where the cache has a
+        place for it.
+        """
         if self.cache is not None:
             arrays, about = self._entry("net." if weights else "history.")
             kept = {name: x for name, x in arrays.items() if weights or name.startswith("history.")}
@@ -208,12 +212,14 @@ def fit(
     report: Callable[[int, dict], None] | None = None,
     trainer: dict[str, Any] | None = None,
 ) -> Fit:
-    """Train the net called `model`; keep the epoch with the best score on the validation rows, without them the last one.
+    """Train the net called `model`; keep the epoch with the best score on the validation rows, without them
+    the last one.
 
-    A net in place of its name is trained further: a copy of it, from its own weights. A fit that is in `cache` is loaded
-    instead of trained; None: no cache. `report` is called after each epoch with its number and scores; what it raises ends
-    the training. trainer: options of Lightning's Trainer, as {"devices": 2, "strategy": "ddp_spawn"}. Raises ValueError as
-    `TrainingData`, and for a net that cannot be built or trained on such recordings.
+    A net in place of its name is trained further: a copy of it, from its own weights. A fit that is in
+    `cache` is loaded instead of trained; None: no cache. `report` is called after each epoch with its number
+    and scores; what it raises ends the training. trainer: options of Lightning's Trainer, as {"devices": 2,
+    "strategy": "ddp_spawn"}. Raises ValueError as `TrainingData`, and for a net that cannot be built or
+    trained on such recordings.
     """
     fitted = Fit(model, data, recipe, seed, cache, report, trainer)
     _ = fitted.about
@@ -221,7 +227,9 @@ def fit(
 
 
 def build(model: str | nn.Module, data: TrainingData, recipe: Recipe, seed: int) -> Standardised:
-    """The untrained net behind the mean and deviation of its training recordings, with weights drawn by `seed`."""
+    """The untrained net behind the mean and deviation of its training recordings, with weights drawn by
+    `seed`.
+    """
     if isinstance(model, Standardised):
         return copy.deepcopy(model)
     torch.manual_seed(seed)
@@ -321,9 +329,11 @@ Batch = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
 
 
 class Crops(Dataset):
-    """Crops of recordings in their unit, with features, targets and teacher: (row, first sample) > an example.
+    """Crops of recordings in their unit, with features, targets and teacher: (row, first sample) > an
+    example.
 
-    Signals stay in the memory map: what a batch read of it is given back at once, for systems map up to 2 MiB around each place.
+    Signals stay in the memory map: what a batch read of it is given back at once, for systems map up to 2 MiB
+    around each place.
     """
 
     def __init__(self, data: TrainingData, crop: int | None):
@@ -345,10 +355,11 @@ class Crops(Dataset):
 
 
 class Batches(Sampler):
-    """Rows and first samples of each batch of an epoch, drawn anew each time: of several processes, each has its share.
+    """Rows and first samples of each batch of an epoch, drawn anew each time: of several processes, each has
+    its share.
 
-    rows: positions of the recordings, (n,). weights: how often each is drawn, None for once. A last batch of one record,
-    which would stop batch norm, is left out.
+    rows: positions of the recordings, (n,). weights: how often each is drawn, None for once. A last batch of
+    one record, which would stop batch norm, is left out.
     """
 
     def __init__(
@@ -479,7 +490,9 @@ class TrainingModule(lightning.LightningModule):
 
 
 class Progress(Callback):
-    """A bar that moves once per epoch, so that a log of it stays short; writes the learning curve, and reports it."""
+    """A bar that moves once per epoch, so that a log of it stays short; writes the learning curve, and
+    reports it.
+    """
 
     def __init__(self, name: str, file: Path, report: Callable[[int, dict], None] | None):
         self.name, self.file, self.report = name, file, report

@@ -20,10 +20,11 @@ BATCH = 256
 
 
 class Inference(NamedTuple):
-    """How a net is applied. crop: samples of the overlapping crops whose probabilities are averaged, None for whole records.
+    """How a net is applied. crop: samples of the overlapping crops whose probabilities are averaged, None for
+    whole records.
 
-    multiclass: each record is of exactly one class (softmax). cache: where predictions are kept, None: nowhere. export: let
-    them travel with the project.
+    multiclass: each record is of exactly one class (softmax). cache: where predictions are kept, None:
+    nowhere. export: let them travel with the project.
     """
 
     crop: int | None = None
@@ -42,10 +43,11 @@ def predict(
     features: np.ndarray | None = None,
     how: Inference = PLAIN,
 ) -> np.ndarray:
-    """Probabilities (rows, classes) of a net, float32: the mean over overlapping crops, or of the whole record.
+    """Probabilities (rows, classes) of a net, float32: the mean over overlapping crops, or of the whole
+    record.
 
-    rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second input,
-    float32 (recordings, features). Raises ValueError without rows.
+    rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second
+    input, float32 (recordings, features). Raises ValueError without rows.
     """
     return predict_with(lambda: net, net, recordings, rows, features, how)
 
@@ -58,10 +60,11 @@ def predict_with(
     features: np.ndarray | None,
     how: Inference,
 ) -> np.ndarray:
-    """As `predict`, float32 (rows, classes), of a net that is only needed where its predictions are not known yet.
+    """As `predict`, float32 (rows, classes), of a net that is only needed where its predictions are not known
+    yet.
 
-    identity: what the net is known by, part of a cache key; features: float32 (recordings, features) or None. Raises
-    ValueError without rows.
+    identity: what the net is known by, part of a cache key; features: float32 (recordings, features) or None.
+    Raises ValueError without rows.
     """
     if not len(rows):
         raise ValueError(f"{recordings.dataset}: no recordings to predict; is their split empty?")
@@ -121,10 +124,11 @@ def predict_onnx(
     how: Inference = PLAIN,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """As `predict`, float32 (rows, classes), of a net that `compression.export` wrote: ONNX Runtime, one thread.
+    """As `predict`, float32 (rows, classes), of a net that `compression.export` wrote: ONNX Runtime, one
+    thread.
 
-    rows: positions in `recordings`. change: of the signals beforehand, float32 (n, channels, samples) both. The file gives
-    probabilities already: `how.multiclass` is not looked at.
+    rows: positions in `recordings`. change: of the signals beforehand, float32 (n, channels, samples) both.
+    The file gives probabilities already: `how.multiclass` is not looked at.
     """
     rows = np.asarray(rows)
 
@@ -152,7 +156,8 @@ def predict_onnx(
 def prepare_for_inference(
     net: nn.Module, example: np.ndarray, features: np.ndarray | None = None
 ) -> nn.Module:
-    """The net in evaluation mode, in its fastest form for signals like `example`, float32 (n, channels, samples).
+    """The net in evaluation mode, in its fastest form for signals like `example`, float32 (n, channels,
+    samples).
 
     On a graphics card where there is one. A net that takes `features`, (n, features), has no faster form.
     """
@@ -165,7 +170,8 @@ def prepare_for_inference(
 def crop_probabilities(
     net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, multiclass: bool
 ) -> Tensor:
-    """Mean probability (batch, classes) over the crops of x (batch, channels, samples), see `overlapping_crops`.
+    """Mean probability (batch, classes) over the crops of x (batch, channels, samples), see
+    `overlapping_crops`.
 
     features: (batch, features), or None.
     """

@@ -22,17 +22,16 @@ OPTIMIZERS = {
 class Recipe:
     """How a net is trained.
 
-    one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as it is.
-    optimizer: "adamw", "adam" or "sgd" (momentum .9).
-    crop: samples of the random crop that each record gives per epoch, None for whole records.
-    choose_by: the validation score, macro "auroc" or "auprc", by which the best epoch is kept.
-    patience: epochs without a better validation score after which training stops; None, or a fit without validation
-        records, goes on to the end.
-    multiclass: each record is of exactly one class (softmax); otherwise each class is a question of its own (sigmoid).
-    loss: takes logits and targets, (batch, classes) both, gives a number; None: cross-entropy.
-    augment: changes signals (batch, channels, samples) at random, in training only.
-    balanced: draw records so that every class (without `multiclass`: yes and no of the first) comes equally often.
-    mixup: strength of mixing pairs of records and of their labels (Zhang et al. 2018), 0 for none.
+    one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as
+    it is. optimizer: "adamw", "adam" or "sgd" (momentum .9). crop: samples of the random crop that each
+    record gives per epoch, None for whole records. choose_by: the validation score, macro "auroc" or "auprc",
+    by which the best epoch is kept. patience: epochs without a better validation score after which training
+    stops; None, or a fit without validation records, goes on to the end. multiclass: each record is of
+    exactly one class (softmax); otherwise each class is a question of its own (sigmoid). loss: takes logits
+    and targets, (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch,
+    channels, samples) at random, in training only. balanced: draw records so that every class (without
+    `multiclass`: yes and no of the first) comes equally often. mixup: strength of mixing pairs of records and
+    of their labels (Zhang et al. 2018), 0 for none.
 
     Raises ValueError for settings that no training could use.
     """
@@ -63,7 +62,8 @@ class Recipe:
 
 
 def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
-    """The recipes of a YAML file: name of a net > settings of `Recipe`, of which `epochs` says a number for each profile.
+    """The recipes of a YAML file: name of a net > settings of `Recipe`, of which `epochs` says a number for
+    each profile.
 
     A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
     """

@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import pad
+
+from .attention import SelfAttention
 
 
 def image_channels(channels: int, height: int) -> int:
@@ -82,22 +84,6 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(x)
         return x + self.dense(x)
-
-
-class SelfAttention(nn.Module):
-    """Each token becomes a mixture of all, weighted by how well its query meets their keys (Vaswani et al. 2017)."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.queries_keys_values = nn.Linear(width, 3 * width)
-        self.projection = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = self.queries_keys_values(x).unflatten(2, (3, self.heads, -1))
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(query, key, value)
-        return self.projection(mixed.transpose(1, 2).flatten(2))
 
 
 def start_small(net: nn.Module) -> None:

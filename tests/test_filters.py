@@ -95,7 +95,8 @@ def test_delay_is_found_to_a_fraction_of_a_sample(seconds):
 
 @pytest.mark.parametrize("wrong", [
     lambda: bandpass(TIME, 1, 60, 100), lambda: bandpass(TIME, 0, 10, 100),
-    lambda: bandpass(TIME, 10, 1, 100), lambda: bandpass(TIME, None, None, 100), lambda: resample(TIME, 100, 33.3),
+    lambda: bandpass(TIME, 10, 1, 100), lambda: bandpass(TIME, None, None, 100),
+    lambda: resample(TIME, 100, 33.3),
 ])  # fmt: skip
 def test_impossible_requests_are_refused(wrong):
     with pytest.raises(ValueError):

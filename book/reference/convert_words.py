@@ -4,8 +4,9 @@ import csv
 import json
 from pathlib import Path
 
+from biosignals.reporting.records import KEYS as RECORD_KEYS
+
 BOOK = Path(__file__).parents[1]
-NEW_KEYS = ("positives", "passes", "steps", "hardware", "precision")
 KEYS = {
     "people": "subjects", "disturbed": "perturbation", "augment": "augmentation", "settings": "hyperparameters",
     "scored": "evaluated-on", "step": "ablation", "picture": "image", "lesson": "distillation", "beside": "versus",
@@ -62,7 +63,7 @@ def converted(record: dict) -> dict:
 
 def main() -> None:
     path = BOOK / "reference/results.json"
-    rows = [dict.fromkeys(NEW_KEYS) | converted(row) for row in json.loads(path.read_text())]
+    rows = [dict.fromkeys(RECORD_KEYS) | converted(row) for row in json.loads(path.read_text())]
     path.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     for path in sorted((BOOK / "reference/models").glob("*.json")):
         card = json.loads(path.read_text())

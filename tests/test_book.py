@@ -159,6 +159,7 @@ def test_every_failure_names_a_record_of_the_reference_run():
     assert failures[["what", "why"]].ne("").all(axis=None)
 
 
+@pytest.mark.slow
 @reference
 def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -178,6 +179,7 @@ def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
         assert card.scores and all(row["split"] == "test" for row in card.scores)
 
 
+@pytest.mark.slow
 def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/distil.md").read_text(), flags=re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 20
@@ -188,6 +190,7 @@ def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     assert names["probabilities"].shape == (len(names["rows"]["test"]), 5)
 
 
+@pytest.mark.slow
 def test_the_lines_that_ask_a_model_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/predict.md").read_text(), flags=re.DOTALL)
     ptbxl.write(tmp_path / "ptb-xl", records=12, seed=1)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -26,6 +27,7 @@ def test_a_net_is_timed_warm_on_one_thread_without_gradients_and_threads_come_ba
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 def test_memory_of_a_larger_net_is_larger(tmp_path):
     for name, width in (("small", 8), ("large", 3000)):
         net = nn.Sequential(nn.Flatten(), nn.Linear(40, width), nn.Linear(width, width), nn.Linear(width, 2))

@@ -201,6 +201,7 @@ def test_what_a_forest_predicted_is_found_again_as_long_as_nothing_that_made_it_
         assert len(list(tmp_path.iterdir())) == 3 * number, what
 
 
+@pytest.mark.slow
 def test_nets_and_their_files_predict_out_of_fold_what_the_fits_did(tmp_path):
     data = examples()
     found = cross_validation.out_of_fold(data, "student-57k", SHORT, [0, 1])

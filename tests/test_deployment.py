@@ -591,6 +591,7 @@ def test_the_command_prints_probabilities_and_that_it_is_no_diagnosis(model, tmp
     assert "bad.edf" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_model_the_command_asks_all_that_fit(model, tmp_path):
     for name, channels in {"two": ("I", "II"), "other": ("V1", "V2"), "fast": ("II", "I")}.items():
         (tmp_path / f"{name}.onnx").write_bytes(model.read_bytes())

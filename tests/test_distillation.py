@@ -349,6 +349,7 @@ def test_a_student_with_a_second_input_learns_too():
     assert np.isfinite(found.history.training_loss).all()
 
 
+@pytest.mark.slow
 def test_a_deit_learns_from_its_teacher_with_its_second_head():
     signals, targets = recordings(channels=1, samples=32)
     rows = np.repeat(signals.signals, 64, axis=1)

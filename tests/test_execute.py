@@ -73,6 +73,7 @@ def printed(notebook: Path) -> str:
 # One chapter, executed by papermill
 
 
+@pytest.mark.slow
 def test_a_chapter_gets_its_profiles_parameters_and_shows_its_progress(project):
     result = execute(project, "01_first", "--profile", "tiny")
     assert result.returncode == 0, result.stderr
@@ -82,6 +83,7 @@ def test_a_chapter_gets_its_profiles_parameters_and_shows_its_progress(project):
     assert [path.name for path in project.glob("runs/tiny/*")] == ["01_first.ipynb"]
 
 
+@pytest.mark.slow
 def test_an_executed_chapter_names_no_place_on_this_machine(project):
     add_chapter(
         project,
@@ -100,12 +102,14 @@ def test_an_executed_chapter_names_no_place_on_this_machine(project):
     assert 'data = \\"recordings\\"' in text and "careful" in text
 
 
+@pytest.mark.slow
 def test_a_progress_bar_leaves_its_last_state(project):
     add_chapter(project, "01_first", "for i in range(3): print(f'\\rstep {i}', end='', flush=True)\nprint()")
     assert execute(project, "01_first").returncode == 0
     assert printed(project / "runs/quick/01_first.ipynb") == "step 2\n"
 
 
+@pytest.mark.slow
 def test_pictures_get_smaller_and_look_the_same(project):
     draw = "import matplotlib.pyplot as plt\nplt.plot([3, 1, 4, 1, 5], lw=3)\nplt.savefig('drawn.png', bbox_inches='tight')"
     add_chapter(project, "01_first", draw)
@@ -122,6 +126,7 @@ def test_pictures_get_smaller_and_look_the_same(project):
     assert np.abs(pixels[0] - pixels[1]).max() < 16
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_notebook_left_to_look_at(project):
     add_chapter(project, "02_second", "print('so far so good')", "raise ValueError('no such lead: V9')")
     result = execute(project, "02_second")
@@ -135,6 +140,7 @@ def test_a_failing_cell_is_named_and_the_notebook_left_to_look_at(project):
     assert not (project / "runs/quick/02_second.failed.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_reported(project):
     add_chapter(project, "01_first", "import os\nos._exit(1)")
     result = execute(project, "01_first")

@@ -20,6 +20,7 @@ def test_an_exported_net_gives_probabilities_of_any_batch(tmp_path):
         np.testing.assert_allclose(small_net.run(path, x), net(x).sigmoid().detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_nets_of_one_structure_are_written_each_with_its_own_weights(tmp_path):
     x = torch.cat([small_net.signals(5)] * 4, dim=-1)
     for seed in range(2):
@@ -41,6 +42,7 @@ class Recurrent(torch.nn.Module):
         return torch.cat([out[:, 5], hidden[0], cell[-1]], dim=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}])
 def test_lstms_are_exported_with_all_that_they_answer(options, tmp_path):
     torch.manual_seed(0)

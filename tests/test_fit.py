@@ -320,6 +320,7 @@ def test_a_class_that_only_helps_to_learn_may_be_missing_from_validation(tmp_pat
     assert found.history.validation_auroc.between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_signals_stay_in_their_memory_map(tmp_path):
     """A fit holds neither a copy of the signals nor their pages."""
     script = """
@@ -360,6 +361,7 @@ print((highest[0] - before) / 2**20)
     assert float(result.stdout) < 200  # the signals have 458 MiB
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path):
     """Gradients of a batch that two CPU processes share are averaged (gloo): as one process, but for rounding."""
     script = """

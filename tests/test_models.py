@@ -465,6 +465,7 @@ def test_attention_by_convolutions_is_attention_over_all_places():
 ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))} | {"teacher"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", sorted(set(models.names()) - ALIKE)
 )  # the large ones' export takes up to half a minute

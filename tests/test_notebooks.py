@@ -156,6 +156,7 @@ def test_text_names_no_place_outside_the_project(chapter):
     assert not re.search(r"\.\./\.\.|/home/|/Users/|/root/|/tmp/|C:\\", text)
 
 
+@pytest.mark.slow
 @chapters
 def test_starts_from_the_notebooks_folder_too(chapter, tmp_path):
     """As in Jupyter opened there: everything up to the cell that shows the run."""

@@ -12,6 +12,7 @@ from biosignals.compression import export, quantization_aware, quantize
 from biosignals.models.layers.standardised import Standardised
 
 
+@pytest.mark.slow
 def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     # Takes long because torchao and the exporter do, whatever the size of the net.
     x = small_net.signals(32)

@@ -83,6 +83,7 @@ def test_a_finished_study_is_not_run_again(file):
     assert len(tuning.tune(closeness, SPACE, 1, file, "another finished").trials) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_its_settings_are_tried_again(file):
     killed = worker(file, "killed", 3, seconds=60)
     study = tuning.study("killed", file, 0, X)

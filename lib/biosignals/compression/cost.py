@@ -39,6 +39,7 @@ def latency_of_file(path: Path, x: np.ndarray, repeats: int = 30) -> tuple[float
 
 
 def measure(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median and 95th percentile of the milliseconds that `repeats` calls take, after three to warm up."""
     for _ in range(3):
         call()
     milliseconds = []

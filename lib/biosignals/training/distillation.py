@@ -203,6 +203,11 @@ class Term:
 
     compares_embeddings: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, bool):
+                _check_positive(name, value)
+
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         raise NotImplementedError
 
@@ -212,9 +217,6 @@ class SoftTargets(Term):
     """Classes that exclude each other: T^2 KL(softmax(t / T) || softmax(s / T)) (Hinton et al. 2015)."""
 
     temperature: float = 4.0
-
-    def __post_init__(self) -> None:
-        _check_positive("temperature", self.temperature)
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         t = self.temperature
@@ -226,13 +228,10 @@ class SoftTargets(Term):
 class BinarySoftTargets(Term):
     """Each label a question of its own: T^2 KL(Bernoulli(t / T) || Bernoulli(s / T)), mean over labels.
 
-    Hinton's softened answers label by label, the "one-versus-all" distillation of Yang et al. (2023).
+    Hinton's softened outputs label by label, the "one-versus-all" distillation of Yang et al. (2023).
     """
 
     temperature: float = 2.0
-
-    def __post_init__(self) -> None:
-        _check_positive("temperature", self.temperature)
 
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         s, t = student.logits / self.temperature, teacher.logits / self.temperature
@@ -254,15 +253,11 @@ class DKD(Term):
     beta: float = 8.0
     temperature: float = 4.0
 
-    def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "temperature"):
-            _check_positive(name, getattr(self, name))
-
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         true = targets > 0.5
         if (true.sum(1) != 1).any():
             raise ValueError(
-                "DKD needs exactly one class for each recording: use SoftDecisions for several labels"
+                "DKD needs exactly one class for each recording: use BinarySoftTargets for several labels"
             )
         s, t = (log_softmax(net.logits / self.temperature, 1) for net in (student, teacher))
         own, theirs = (torch.stack([p[true], _log_rest(p, true)], 1) for p in (s, t))
@@ -339,9 +334,6 @@ class ContrastiveAlignment(Term):
 
     temperature: float = 0.1
 
-    def __post_init__(self) -> None:
-        _check_positive("temperature", self.temperature)
-
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         alike = normalize(student.projected) @ normalize(teacher.embeddings).T / self.temperature
         own = torch.arange(len(alike), device=alike.device)
@@ -379,9 +371,6 @@ class Triplet(Term):
 
     margin: float = 0.5
 
-    def __post_init__(self) -> None:
-        _check_positive("margin", self.margin)
-
     def __call__(self, student: NetOutputs, teacher: NetOutputs, targets: Tensor) -> Tensor:
         apart = torch.cdist(normalize(student.projected), normalize(teacher.embeddings))
         same = (targets[:, None] == targets[None]).all(2)
@@ -410,7 +399,9 @@ class CrossAssessment(Term):
 
 
 def distances(embeddings: Tensor) -> Tensor:
-    """Distances of all pairs, (batch, batch), over the mean of those between different rows."""
+    """Distances of all pairs of embeddings (batch, width), over their mean between different rows: (batch,
+    batch).
+    """
     # The root has no slope at 0: the distance of a row to itself is left out of it.
     squares = (embeddings[:, None] - embeddings[None]).square().sum(-1)
     apart = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
@@ -419,7 +410,9 @@ def distances(embeddings: Tensor) -> Tensor:
 
 
 def angles(embeddings: Tensor) -> Tensor:
-    """Cosine of the angle at row j between rows i and k: (batch j, batch i, batch k)."""
+    """Cosine of the angle at row j between rows i and k of embeddings (batch, width): (batch j, batch i,
+    batch k).
+    """
     directions = normalize(embeddings[None] - embeddings[:, None], dim=2)
     return directions @ directions.transpose(1, 2)
 

@@ -2,14 +2,14 @@
 
 import warnings
 
-# Pooch asks for notebook widgets when it is imported. Progress bars are plain text here: terminals and books can show them.
+# Pooch asks for notebook widgets when it is imported; progress bars are plain text here, for books too.
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "IProgress not found")
     import tqdm.auto  # noqa: F401
 
 
 def predict(source, model, channels=None, sampling_rate=None, unit="mV"):
-    """What a model to take away says of a recording, a file or an array: see `biosignals.portable.predict`."""
+    """What a model to take away predicts for a recording: see `biosignals.deployment.predict`."""
     from biosignals.deployment import predict
 
     return predict.predict(source, model, channels, sampling_rate, unit)

@@ -31,9 +31,10 @@ def main() -> int:
 
 
 def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
-    """What every model in a folder says that was made for such a recording; Refused, with what each needs, if none was.
+    """What every model in a folder predicts that was made for such a recording.
 
-    Of a model that knows the channels and still refuses, the reason is printed.
+    Of a model that knows the channels and still refuses, the reason is printed. Raises InvalidRecording, with
+    what each model needs, where none fits.
     """
     answers, reasons, models = [], {}, sorted(folder.glob("*.onnx"))
     for model in models:
@@ -53,6 +54,7 @@ def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m biosignals", description="Ask models about recordings.")
     verbs = parser.add_subparsers(required=True)
     predict = verbs.add_parser(
@@ -61,7 +63,8 @@ def parse_arguments() -> argparse.Namespace:
     predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
     predict.add_argument("--model", type=Path, help="an .onnx file with its card beside it")
     predict.add_argument("--models", type=Path, default=models_folder(), metavar="FOLDER",
-                         help="without --model: ask every model here whose channels the recording has (default: the project's)")  # fmt: skip
+                         help="without --model: ask every model here whose channels the recording has "
+                              "(default: the project's)")  # fmt: skip
     predict.add_argument(
         "--sampling-rate", type=float, metavar="HZ", help="of CSV files without a column `time`"
     )

@@ -120,11 +120,9 @@ class Task(Examples):
     def predictions(
         self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any
     ) -> Predictions:
-        """Probabilities (n, classes) or (seeds, n, classes) of `rows`, (n,), made elsewhere, with their truth
-        and subjects.
+        """probabilities (n, classes) or (seeds, n, classes) made elsewhere, with the truth of `rows`.
 
-        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError where they do not
-        fit.
+        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError as `Predictions`.
         """
         rows = self.rows if rows is None else rows
         table = self.recordings.table

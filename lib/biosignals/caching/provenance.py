@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def provenance() -> dict[str, str | None]:
-    """versions, commit ("+" after it: files have changed since) and hardware of this process, for `records`."""
+    """versions, commit ("+" after it: files have changed since) and hardware of this process."""
     hardware = f"{_cores()} {platform.machine().replace('_', '-')} cores"
     torch = sys.modules.get("torch")  # not imported for this alone: it takes seconds
     if torch is not None and torch.cuda.is_available():

@@ -55,14 +55,12 @@ class Cache:
         return None
 
     def save(self, key: Key, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Keep an entry on this machine. Arrays hold numbers or text, no objects."""
+        """Keep an entry on this machine; arrays: of any shapes, of numbers or text, no objects."""
         _write(self._place(key), arrays, about)
         _made.add(key.exact)
 
     def export(self, key: Key, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Put an entry among those that travel, in place of an older one of its key; without such a folder,
-        nothing.
-        """
+        """Put an entry's arrays, of any shapes, among those that travel, where there is a folder for them."""
         if self.exported is not None:
             place, _ = self._exported_entry(key)
             _write(place, arrays | {NUMBERS: _flat(key)}, about)
@@ -89,7 +87,7 @@ class Cache:
 def fetch(
     cache: Cache | None, parts: tuple, compute: Callable[[], np.ndarray], export: bool = False
 ) -> np.ndarray:
-    """The array that `compute()` gives, or gave before for the same `parts`; without a cache, computed.
+    """The array (any, shape) that `compute()` gives, or gave before for the same `parts`.
 
     export: put it among the entries that travel with the project. Raises TypeError as `Key.of`.
     """
@@ -128,7 +126,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray], about: dict) -> None:
 
 
 def _read(path: Path) -> Entry | None:
-    """An entry; None where there is none, or one that was cut or damaged, so that its checksums do not hold."""
+    """An entry; None where there is none, or one that was cut or damaged: its checksums do not hold."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -142,6 +140,6 @@ def _flat(key: Key) -> np.ndarray:
 
 
 def _is_close(stored: np.ndarray, key: Key) -> bool:
-    """Whether the numbers of an exported entry are those of a key, but for what processors round differently."""
+    """Whether the numbers of an exported entry are those of a key, but for rounding."""
     scales = np.array([max(map(abs, part)) for part in key.numbers for _ in part])
     return stored.shape == scales.shape and bool((np.abs(stored - _flat(key)) <= 1e-3 * scales).all())

@@ -18,7 +18,8 @@ from biosignals.models import parameter_count
 
 
 def latency(net: nn.Module, x: Tensor, repeats: int = 30) -> tuple[float, float]:
-    """Median and 95th percentile of a net's milliseconds on one thread of the CPU, after three calls that do not count.
+    """Median and 95th percentile of a net's milliseconds on one thread of the CPU, after three calls that do
+    not count.
 
     x: a batch of inputs, float32 (batch, channels, samples).
     """
@@ -54,8 +55,8 @@ def measure(call: Callable[[], object], repeats: int) -> tuple[float, float]:
 def memory(path: Path, shape: tuple[int, ...]) -> float:
     """MiB that a fresh process grows by when it loads an ONNX file and runs one batch of `shape`.
 
-    ONNX Runtime keeps the memory that it has taken, so that this is its peak, too. Raises CalledProcessError for a file that
-    cannot be run.
+    ONNX Runtime keeps the memory that it has taken, so that this is its peak, too. Raises CalledProcessError
+    for a file that cannot be run.
     """
     command = [sys.executable, "-c", _RUN_ONCE, str(path), *map(str, shape)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 2**20
@@ -74,7 +75,8 @@ print(psutil.Process().memory_info().rss - before)
 
 
 def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) -> dict[str, float]:
-    """Parameters and MACs of a net, bytes of its ONNX file, and the file's milliseconds for one window and for all.
+    """Parameters and MACs of a net, bytes of its ONNX file, and the file's milliseconds for one window and
+    for all.
 
     windows: float32 (n, channels, samples). Keys: parameters, MACs, bytes, ms, p95, "ms of n", "p95 of n".
     """
@@ -82,13 +84,16 @@ def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) ->
     median, slow = latency_of_file(file, one, repeats)
     median_of_many, slow_of_many = latency_of_file(file, windows, max(3, repeats // 10))
     return {
-        "parameters": parameter_count(net), "MACs": multiply_adds(net, torch.from_numpy(one)), "bytes": file.stat().st_size,
+        "parameters": parameter_count(net), "MACs": multiply_adds(net, torch.from_numpy(one)),
+        "bytes": file.stat().st_size,
         "ms": median, "p95": slow, f"ms of {many}": median_of_many, f"p95 of {many}": slow_of_many,
     }  # fmt: skip
 
 
 def multiply_adds(net: nn.Module, example: Tensor) -> int:
-    """Multiplications with an addition (MACs) of a net for one recording. example: inputs (batch, channels, samples)."""
+    """Multiplications with an addition (MACs) of a net for one recording. example: inputs (batch, channels,
+    samples).
+    """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(example[:1])
     return counter.get_total_flops() // 2

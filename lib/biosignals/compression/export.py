@@ -25,10 +25,12 @@ OPSET, OLDEST_OPSET = 20, 13
 
 
 def export(net: nn.Module, example: Tensor, path: Path) -> Path:
-    """Write a net as ONNX: `signals` float32 (batch, channels, samples) to sigmoid `probabilities` (batch, classes).
+    """Write a net as ONNX: `signals` float32 (batch, channels, samples) to sigmoid `probabilities` (batch,
+    classes).
 
-    example: inputs (batch, channels, samples), which set all but the batch. S4 is written as convolutions of that length:
-    ONNX has no complex numbers. Returns the path. Raises ValueError for a net with a layer that ONNX does not have.
+    example: inputs (batch, channels, samples), which set all but the batch. S4 is written as convolutions of
+    that length: ONNX has no complex numbers. Returns the path. Raises ValueError for a net with a layer that
+    ONNX does not have.
     """
     if isinstance(net, Standardised) and isinstance(net.net, S4):
         net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
@@ -46,7 +48,8 @@ def export(net: nn.Module, example: Tensor, path: Path) -> Path:
 
 
 def export_once(net: nn.Module, example: Tensor, folder: Path) -> Path:
-    """The path that `export` gives, in `folder` and named by the net, its weights and code; a file that is there is taken.
+    """The path that `export` gives, in `folder` and named by the net, its weights and code; a file that is
+    there is taken.
 
     example: inputs (batch, channels, samples). Raises ValueError as `export`.
     """
@@ -73,7 +76,9 @@ def save_model(model: onnx.ModelProto, target: Path) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the messages of exporters and quantizers, which print, and warn of deprecated parts of their own."""
+    """Without the messages of exporters and quantizers, which print, and warn of deprecated parts of their
+    own.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

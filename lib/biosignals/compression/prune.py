@@ -16,7 +16,8 @@ _DENSE = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 def magnitude_prune(net: nn.Module, share: float) -> nn.Module:
-    """A copy with the smallest `share` of the weights of each layer held at zero: L1, unstructured (Han et al. 2015).
+    """A copy with the smallest `share` of the weights of each layer held at zero: L1, unstructured (Han et
+    al. 2015).
 
     The net keeps its parameters, its bytes and its latency. Raises ValueError for a share outside of 0 to 1.
     """
@@ -30,7 +31,9 @@ def magnitude_prune(net: nn.Module, share: float) -> nn.Module:
 
 
 def remove_masks(net: nn.Module) -> nn.Module:
-    """A copy of a masked net whose zeros are ordinary weights, so that it can be exported, quantized and pruned again."""
+    """A copy of a masked net whose zeros are ordinary weights, so that it can be exported, quantized and
+    pruned again.
+    """
     net = copy.deepcopy(net)
     for name, masked in [named for named in net.named_modules() if isinstance(named[1], Masked)]:
         masked.layer.weight = nn.Parameter(masked.weight().detach())
@@ -48,12 +51,13 @@ def sparsity(net: nn.Module) -> float:
 def prune_channels(
     net: nn.Module, example: Tensor, share: float, keep: Sequence[nn.Module] = ()
 ) -> nn.Module:
-    """A smaller copy, without the `share` of each layer's channels that has the smallest weights (Li et al. 2017).
+    """A smaller copy, without the `share` of each layer's channels that has the smallest weights (Li et al.
+    2017).
 
-    Whatever depends on a removed channel is removed with it (Fang et al. 2023). The last dense layer keeps its outputs, and
-    so do the layers in `keep`. example: inputs, float32 (batch, channels, samples). Raises ValueError for a share outside of
-    0 to 1, and for a net that cannot be traced or whose outputs change their shape, as with recurrent layers and reshapes of
-    a fixed size.
+    Whatever depends on a removed channel is removed with it (Fang et al. 2023). The last dense layer keeps
+    its outputs, and so do the layers in `keep`. example: inputs, float32 (batch, channels, samples). Raises
+    ValueError for a share outside of 0 to 1, and for a net that cannot be traced or whose outputs change
+    their shape, as with recurrent layers and reshapes of a fixed size.
     """
     _check_share(share)
     names = [name for name, module in net.named_modules() if any(module is kept for kept in keep)]

@@ -1,4 +1,6 @@
-"""Quantization-aware training: weights and activations are rounded as int8 would round them while a net learns."""
+"""Quantization-aware training: weights and activations are rounded as int8 would round them while a net
+learns.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ with quiet():  # torchao warns that parts which only graphics cards need are mis
 
 
 class FakeQuantized(nn.Module):
-    """A net's exported graph that rounds values as 8 bits would and can be trained: (batch, channels, samples) to logits.
+    """A net's exported graph that rounds values as 8 bits would and can be trained: (batch, channels,
+    samples) to logits.
 
     Raises ValueError for inputs of other than three dimensions.
     """
@@ -33,7 +36,8 @@ class FakeQuantized(nn.Module):
 
     def train(self, mode: bool = True) -> FakeQuantized:
         """Switches to training, or to evaluation with `mode` False."""
-        # An exported graph holds dropout and batch norm as operations, which only torchao can switch, and slowly.
+        # An exported graph holds dropout and batch norm as operations, which only torchao can switch, and
+        # slowly.
         if mode != self.training:
             with quiet():
                 (pt2e.move_exported_model_to_train if mode else pt2e.move_exported_model_to_eval)(self.graph)
@@ -55,11 +59,13 @@ class FakeQuantized(nn.Module):
 
 
 def prepare(net: Standardised, example: Tensor) -> Standardised:
-    """A copy whose convolutions and dense layers are trained with rounded weights and inputs, by `training.fit`.
+    """A copy whose convolutions and dense layers are trained with rounded weights and inputs, by
+    `training.fit`.
 
-    It has the net's 1 x k form, since torchao's quantizer (PT2E) skips layers of one dimension without a word. Batch norm is
-    folded into the convolutions first, so that the weights rounded in training are those that are exported.
-    example: inputs, float32 (batch, channels, samples). Raises ValueError for nets without a 1 x k form.
+    It has the net's 1 x k form, since torchao's quantizer (PT2E) skips layers of one dimension without a
+    word. Batch norm is folded into the convolutions first, so that the weights rounded in training are those
+    that are exported. example: inputs, float32 (batch, channels, samples). Raises ValueError for nets without
+    a 1 x k form.
     """
     scaled = (example - net.mean) / net.deviation
     flat = fuse(Conv1dAsConv2d(net.net, scaled).eval()).train()

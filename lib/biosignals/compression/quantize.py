@@ -28,8 +28,8 @@ from biosignals.compression.export import OLDEST_OPSET, OPSET, export_once, quie
 
 # ONNX Runtime's operators for layers with weights, in the graph that it runs: in 8 bits, and in floats.
 IN_INTEGERS = {
-    "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QGemm",
-    "QLinearConv", "QLinearMatMul",
+    "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat",
+    "QGemm", "QLinearConv", "QLinearMatMul",
 }  # fmt: skip
 IN_FLOATS = {
     "Conv", "ConvTranspose", "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "Gemm", "LSTM", "MatMul",
@@ -39,8 +39,8 @@ IN_FLOATS = {
 def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[str, Path]:
     """A net's files "float32", of `export_once`, and "int8", of `to_int8`; those that are there are taken.
 
-    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings in the net's training set. Raises
-    ValueError as `export` and `to_int8`.
+    windows: inputs to calibrate with, float32 (n, channels, samples), of recordings in the net's training
+    set. Raises ValueError as `export` and `to_int8`.
     """
     whole = export_once(net, torch.from_numpy(windows[:2]), folder)
     small = whole.with_name(f"{caching.Key.of(whole.stem, windows, caching.Local(to_int8)).exact}.onnx")
@@ -48,7 +48,8 @@ def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[st
 
 
 def to_float16(source: Path, target: Path) -> Path:
-    """Write an ONNX file that computes in float16, with inputs and outputs still float32: half the bytes. Returns its path.
+    """Write an ONNX file that computes in float16, with inputs and outputs still float32: half the bytes.
+    Returns its path.
 
     Raises ValueError for a damaged file and for one of another version of ONNX's operators.
     """
@@ -57,7 +58,8 @@ def to_float16(source: Path, target: Path) -> Path:
 
 
 def to_dynamic_int8(source: Path, target: Path) -> Path:
-    """Write an ONNX file with weights of 8 bits, whose activations' ranges are found for each input. Returns its path.
+    """Write an ONNX file with weights of 8 bits, whose activations' ranges are found for each input. Returns
+    its path.
 
     Raises ValueError as `to_float16`.
     """
@@ -72,11 +74,12 @@ def to_int8(
 ) -> Path:
     """Write an ONNX file whose weights (int8) and activations (uint8) have 8 bits. Returns its path.
 
-    calibration: inputs of the net, float32 (n, channels, samples), of training recordings (see `calibration_rows`): the
-    activations that they cause set the ranges. per_channel: a scale for each output channel of the weights, not one for
-    all. method: how a range is taken from these values, "minmax", "entropy" or "percentile". Quantize and dequantize nodes
-    (QDQ) stand around every layer. Raises ValueError for another method, for a calibration set that is empty, holds NaN or
-    infinity or does not fit the net, and as `to_float16`.
+    calibration: inputs of the net, float32 (n, channels, samples), of training recordings (see
+    `calibration_rows`): the activations that they cause set the ranges. per_channel: a scale for each output
+    channel of the weights, not one for all. method: how a range is taken from these values, "minmax",
+    "entropy" or "percentile". Quantize and dequantize nodes (QDQ) stand around every layer. Raises ValueError
+    for another method, for a calibration set that is empty, holds NaN or infinity or does not fit the net,
+    and as `to_float16`.
     """
     methods = {each.name.lower(): each for each in CalibrationMethod}
     if method not in methods:
@@ -85,8 +88,9 @@ def to_int8(
     with tempfile.TemporaryDirectory() as folder, quiet():
         place = Path(folder) / "static.onnx"
         quantize_static(
-            _prepared(source), place, _Reader(calibration), quant_format=QuantFormat.QDQ, per_channel=per_channel,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=methods[method],
+            _prepared(source), place, _Reader(calibration), quant_format=QuantFormat.QDQ,
+            per_channel=per_channel, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=methods[method],
         )  # fmt: skip
         return save_model(onnx.load(place), target)
 
@@ -94,8 +98,9 @@ def to_int8(
 def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """`count` of `rows` drawn at random to calibrate with, some of every class: int (count,), sorted.
 
-    targets: 0 or 1, (recordings, classes). rows: positions in them, int (n,). Raises ValueError for a `count` that is not 1 to
-    n, and where a class has no row or all rows have the same classes: a range found on one class does not hold for others.
+    targets: 0 or 1, (recordings, classes). rows: positions in them, int (n,). Raises ValueError for a `count`
+    that is not 1 to n, and where a class has no row or all rows have the same classes: a range found on one
+    class does not hold for others.
     """
     rows, rng = np.asarray(rows), np.random.default_rng(seed)
     labels = targets[rows] > 0.5
@@ -112,8 +117,8 @@ def calibration_rows(targets: np.ndarray, rows: np.ndarray, count: int, seed: in
 def quantized_layers(path: Path) -> tuple[int, int]:
     """How many of an ONNX file's layers with weights ONNX Runtime computes in 8 bits, and how many there are.
 
-    Counted in the graph that the runtime makes of the file: a layer that it could not fuse with the quantize nodes around it
-    runs in floats.
+    Counted in the graph that the runtime makes of the file: a layer that it could not fuse with the quantize
+    nodes around it runs in floats.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
@@ -165,7 +170,7 @@ def _prepared(source: Path) -> onnx.ModelProto:
 
 
 def _opened(source: Path) -> onnx.ModelProto:
-    """The model in an ONNX file; ValueError for one that is damaged or of another version of the operators."""
+    """The model in an ONNX file; ValueError for one that is damaged or of another version of operators."""
     try:
         model = onnx.load(source)
         onnx.checker.check_model(model)

@@ -96,7 +96,7 @@ def positions(rows, length: int) -> np.ndarray:
 
 
 def as_slice(rows: np.ndarray) -> slice | np.ndarray:
-    """A slice for a run of neighbouring positions, so that indexing makes a view; the positions otherwise."""
+    """A slice for a run of neighbouring rows (n,), so that indexing makes a view; else the rows, (n,)."""
     if rows.size and np.array_equal(rows, np.arange(rows[0], rows[0] + rows.size)):
         return slice(int(rows[0]), int(rows[0]) + rows.size)
     return rows

@@ -14,7 +14,8 @@ from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
 OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
-    "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162, "bidmc": 53,
+    "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162,
+    "bidmc": 53,
 }  # fmt: skip
 LISTED = {  # what of it is there
     "ptb-xl": ptbxl.read_database,

@@ -22,13 +22,14 @@ AGGREGATIONS = ("mean", "maximum")
 class Card:
     """What a model is for, and how to ask it.
 
-    channels, unit ("mV", "uV"), sampling_rate (Hz), samples: of its input, one window. channel_aliases: other names under which a channel
-    may come, {"ECG": "I"}, where a recording has no more channels than these. step: seconds from one window's start to the next.
-    aggregation: "mean", of those of a recording's windows in which every channel moves, cut after the whole of it has been resampled; or
-    "maximum", for long recordings in which something comes and goes: there each window is resampled by itself, as a monitor would,
-    and scores are the mean of `smoothing` windows, of which none lies ahead. classes and their thresholds: of the output; multiclass:
-    whether just one of the classes is true. scores: records of `results`. latency_ms: of one window. limits: what it must not be used
-    for.
+    channels, unit ("mV", "uV"), sampling_rate (Hz), samples: of its input, one window. channel_aliases: other
+    names under which a channel may come, {"ECG": "I"}, where a recording has no more channels than these.
+    step: seconds from one window's start to the next. aggregation: "mean", of those of a recording's windows
+    in which every channel moves, cut after the whole of it has been resampled; or "maximum", for long
+    recordings in which something comes and goes: there each window is resampled by itself, as a monitor
+    would, and scores are the mean of `smoothing` windows, of which none lies ahead. classes and their
+    thresholds: of the output; multiclass: whether just one of the classes is true. scores: records of
+    `results`. latency_ms: of one window. limits: what it must not be used for.
     """
 
     model: str
@@ -65,7 +66,9 @@ class Card:
 
 
 def write_card(card: Card, model: Path) -> Path:
-    """Write a card beside its model, NAME.json beside NAME.onnx. Raises InvalidRecording for one that contradicts itself."""
+    """Write a card beside its model, NAME.json beside NAME.onnx. Raises InvalidRecording for one that
+    contradicts itself.
+    """
     place = _card_place(model)
     _check_card(card, place)
     with writing(place) as unfinished:
@@ -109,7 +112,8 @@ def _check_card(card: Card, place: Path) -> None:
     fits = (
         len(card.classes) == len(card.thresholds) > 0 and len(set(card.channels)) == len(card.channels) > 0
         and card.unit.lower() in UNITS and card.aggregation in AGGREGATIONS
-        and 0 < card.sampling_rate < 1e5 and 100 <= card.samples < 1e6 and 0.01 <= card.step * card.sampling_rate / card.samples <= 1
+        and 0 < card.sampling_rate < 1e5 and 100 <= card.samples < 1e6
+        and 0.01 <= card.step * card.sampling_rate / card.samples <= 1
         and 0 < card.smoothing < 1000 and set(card.channel_aliases.values()) <= set(card.channels)
     )  # fmt: skip
     if not fits:
@@ -117,7 +121,9 @@ def _check_card(card: Card, place: Path) -> None:
 
 
 def _is(value: object, kind: type) -> bool:
-    """Whether a value has the type that a field of Card declares; as floats, whole numbers pass, NaN and infinity do not."""
+    """Whether a value has the type that a field of Card declares; as floats, whole numbers pass, NaN and
+    infinity do not.
+    """
     if get_origin(kind) is tuple:
         return isinstance(value, tuple | list) and all(_is(one, get_args(kind)[0]) for one in value)
     if get_origin(kind) is Mapping:

@@ -18,14 +18,15 @@ _FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little
 def detect(
     net: nn.Module, windows: Iterable[tuple[np.ndarray, np.ndarray]], multiclass: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score the windows of one recording: their starts (seconds), scores from 0 to 1 and whether usable, (n,) each.
+    """Score the windows of one recording: their starts (seconds), scores from 0 to 1 and whether usable, (n,)
+    each.
 
-    windows: batches of starts (b,) and signals, float32 (b, channels, samples) in microvolts; one batch at a time is
-    held. The score is the sigmoid of the net's one logit, or with `multiclass` the softmax of class 1 of its two. A
-    graphics card is used where there is one.
+    windows: batches of starts (b,) and signals, float32 (b, channels, samples) in microvolts; one batch at a
+    time is held. The score is the sigmoid of the net's one logit, or with `multiclass` the softmax of class 1
+    of its two. A graphics card is used where there is one.
 
-    A window with a NaN or infinite sample, or flat in all channels (a cable is off), is not usable: it scores 0 without
-    the net. Raises ValueError for a net with other outputs, and for one that answers NaN.
+    A window with a NaN or infinite sample, or flat in all channels (a cable is off), is not usable: it scores
+    0 without the net. Raises ValueError for a net with other outputs, and for one that answers NaN.
     """
     starts, scores, usable = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)]
     prepared = None
@@ -39,25 +40,28 @@ def detect(
 
 
 class StreamingDetector:
-    """Alarms while the signal comes in, in chunks of any length; the same as `detect` and `alarms` give afterwards.
+    """Alarms while the signal comes in, in chunks of any length; the same as `detect` and `alarms` give
+    afterwards.
 
-    channels, sampling_rate (Hz): of the signal fed. net_rate (Hz): to which each window is resampled for the net, by
-    `signals.windows.prepare`, as the windows of a file are. seconds, step: length of the windows and time from one
-    start to the next. rule, multiclass: as in `alarms` and `detect`; windows without a usable signal score 0 as there.
+    channels, sampling_rate (Hz): of the signal fed. net_rate (Hz): to which each window is resampled for the
+    net, by `signals.windows.prepare`, as the windows of a file are. seconds, step: length of the windows and
+    time from one start to the next. rule, multiclass: as in `alarms` and `detect`; windows without a usable
+    signal score 0 as there.
 
-    Each window is scored by itself, so that scores and alarms do not depend on how the signal is cut. `detect` takes
-    batches, whose rounding may differ by 1e-6; an alarm then differs only if a mean score lies that close to the
-    threshold. Held in memory: samples of less than one window beside the chunk, and one score per window.
+    Each window is scored by itself, so that scores and alarms do not depend on how the signal is cut.
+    `detect` takes batches, whose rounding may differ by 1e-6; an alarm then differs only if a mean score lies
+    that close to the threshold. Held in memory: samples of less than one window beside the chunk, and one
+    score per window.
 
     scores: one per window so far. unusable: how many of them had no usable signal.
 
-    Raises ValueError for windows that are not whole numbers of samples at this rate, or longer steps than windows, and
-    for a net that does not take the prepared windows.
+    Raises ValueError for windows that are not whole numbers of samples at this rate, or longer steps than
+    windows, and for a net that does not take the prepared windows.
     """
 
     def __init__(
-        self, net: nn.Module, *, channels: int, sampling_rate: float, net_rate: float, seconds: float, step: float,
-        rule: AlarmRule, multiclass: bool = False,
+        self, net: nn.Module, *, channels: int, sampling_rate: float, net_rate: float, seconds: float,
+        step: float, rule: AlarmRule, multiclass: bool = False,
     ):  # fmt: skip
         self.channels, self.sampling_rate, self.net_rate = channels, sampling_rate, net_rate
         self.seconds, self.rule, self.multiclass = seconds, rule, multiclass
@@ -73,11 +77,12 @@ class StreamingDetector:
         self._finished = False
 
     def feed(self, chunk: np.ndarray) -> list[Alarm]:
-        """Take the next samples, float32 (channels, any number) in microvolts; return the alarms that they raise.
+        """Take the next samples, float32 (channels, any number) in microvolts; return the alarms that they
+        raise.
 
-        An alarm is returned once, when it is raised; its `end` is then the time up to which it has lasted. Samples that
-        were lost are to be fed as NaN, so that time goes on. Raises ValueError for another number of channels and after
-        `finish`.
+        An alarm is returned once, when it is raised; its `end` is then the time up to which it has lasted.
+        Samples that were lost are to be fed as NaN, so that time goes on. Raises ValueError for another
+        number of channels and after `finish`.
         """
         if self._finished:
             raise ValueError("this recording is finished; make a new detector for the next one")
@@ -98,7 +103,7 @@ class StreamingDetector:
         return raised
 
     def finish(self) -> list[Alarm]:
-        """End the recording: all its alarms, now with their ends. Samples that fill no window are left out."""
+        """End the recording: all its alarms, with their ends. Samples that fill no window are left out."""
         self._finished = True
         starts = np.array([self._start(window) for window in range(len(self.scores))])
         return alarms(starts, np.array(self.scores), self.seconds, self.rule)
@@ -166,8 +171,8 @@ def group_by_recording(
 ) -> list[ScoredRecording]:
     """Window scores (n,) sorted into their recordings, to be scored as events.
 
-    table: of the windows, a row each, with `recording` and `start`, as `eeg.collect` gives it with all windows kept.
-    Returns one per recording that has windows, in the order of `recordings`.
+    table: of the windows, a row each, with `recording` and `start`, as `eeg.collect` gives it with all
+    windows kept. Returns one per recording that has windows, in the order of `recordings`.
     """
     rows = table.reset_index(drop=True).groupby("recording").indices
     starts = table["start"].to_numpy()

@@ -28,7 +28,10 @@ from biosignals.signals.resampling import resample
 from biosignals.signals.windows import smooth, window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
-NO_DIAGNOSIS = "Probabilities as this model learnt them from its training set, unlike your patients. This is not a diagnosis."
+NO_DIAGNOSIS = (
+    "Probabilities as this model learnt them from its training set, unlike your patients. "
+    "This is not a diagnosis."
+)
 
 
 class MissingChannels(InvalidRecording):
@@ -39,8 +42,8 @@ class MissingChannels(InvalidRecording):
 class Prediction:
     """What a model says of a recording; printed, it says too that it is no diagnosis.
 
-    probabilities: of the recording, (classes,). windows: of each window, (windows, classes), which starts at `starts`, seconds; NaN
-    for those that the mean leaves out.
+    probabilities: of the recording, (classes,). windows: of each window, (windows, classes), which starts at
+    `starts`, seconds; NaN for those that the mean leaves out.
     """
 
     card: Card
@@ -54,7 +57,7 @@ class Prediction:
         return self.probabilities >= np.asarray(self.card.thresholds)
 
     def stretches(self) -> list[tuple[str, float, float, float]]:
-        """Where windows in a row reach their threshold: class, start and end in seconds, highest probability."""
+        """Where windows in a row reach their threshold: class, start and end (s), highest probability."""
         length, found = self.card.samples / self.card.sampling_rate, []
         for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
             over = np.concatenate([[False], p >= threshold, [False]])
@@ -102,11 +105,12 @@ def predict(
 ) -> Prediction:  # fmt: skip
     """What a model says of a recording.
 
-    source: a file that `read` takes, or an array (channels, samples) with `channels`, `sampling_rate` and `unit`. model: a file
-    NAME.onnx with its card NAME.json beside it. Channels are found by name, in any order. Raises InvalidRecording for a recording without the
-    model's channels, shorter than its window, sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel
-    that stands still while others move, or with values that no body gives; and for a model that cannot be run or does not fit its
-    card.
+    source: a file that `read` takes, or an array (channels, samples) with `channels`, `sampling_rate` and
+    `unit`. model: a file NAME.onnx with its card NAME.json beside it. Channels are found by name, in any
+    order. Raises InvalidRecording for a recording without the model's channels, shorter than its window,
+    sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel that stands still
+    while others move, or with values that no body gives; and for a model that cannot be run or does not fit
+    its card.
     """
     card = read_card(model)
     if isinstance(source, np.ndarray):
@@ -130,7 +134,7 @@ def reply(
     source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
     sampling_rate: float | None = None, unit: str = "mV",
 ) -> str:  # fmt: skip
-    """What `predict` answers, as text; where it refuses, "refused: " and the reason."""
+    """What `predict` gives for a source, as text; where it refuses, "refused: " and the reason."""
     try:
         return str(predict(source, model, channels, sampling_rate, unit))
     except InvalidRecording as error:
@@ -138,7 +142,9 @@ def reply(
 
 
 def open_model(model: Path | str) -> onnxruntime.InferenceSession:
-    """An ONNX file ready to run, on one thread. Raises InvalidRecording for a file that is none, and for what this runtime does not know."""
+    """An ONNX file ready to run, on one thread. Raises InvalidRecording for a file that is none, and for what
+    this runtime does not know.
+    """
     model = Path(model)
     if not model.is_file() or model.stat().st_size > LARGEST_FILE:
         raise InvalidRecording(f"{model}: there is no such model, or it is too large")
@@ -156,7 +162,8 @@ def _chosen(signal: Signal, card: Card) -> np.ndarray:
     units = [signal.units[row].strip().lower() for row in rows]
     if not set(units) <= UNITS.keys():
         raise InvalidRecording(
-            f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be in V, mV or uV"
+            f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be "
+            "in V, mV or uV"
         )
     x = signal.values[rows] * np.array([[UNITS[unit]] for unit in units], dtype=np.float32)
     _refuse_values(x, card)
@@ -189,7 +196,8 @@ def _refuse_values(x: np.ndarray, card: Card) -> None:
 def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:
     """Where channels keep one value for a second (or for a shorter window), bool (channels, samples).
 
-    InvalidRecording for a channel that does so too long while another moves: its electrode is off. Where none moves, the recorder paused.
+    InvalidRecording for a channel that does so too long while another moves: its electrode is off. Where none
+    moves, the recorder paused.
     """
     least = max(2, int(min(STILL, card.samples / card.sampling_rate) * rate))
     still = np.empty(x.shape, dtype=bool)
@@ -228,8 +236,8 @@ def _scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts of the windows in seconds, and what the model says of each, (windows, classes).
 
-    A window in which no channel moves, as while a cable is off, says nothing: 0 for the maximum. The mean takes only windows in which
-    every channel moves, the others are NaN; InvalidRecording if there is none.
+    A window in which no channel moves, as while a cable is off, says nothing: 0 for the maximum. The mean
+    takes only windows in which every channel moves, the others are NaN; InvalidRecording if there is none.
     """
     alone, recorded = card.aggregation == "maximum", rate
     if not alone:
@@ -276,7 +284,9 @@ def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
 
 
 def _ask(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
-    """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with may."""
+    """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with
+    may.
+    """
     try:
         said = onnx_files.run(session, np.asarray(windows, dtype=np.float32))
     except Exception as error:  # ONNX Runtime's own exceptions have no common name

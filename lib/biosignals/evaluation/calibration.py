@@ -12,10 +12,10 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 
 def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the largest F1 for one class, (n,) each; a record is positive from the threshold on.
+    """The threshold with the largest F1; target and probability of one class: (n,) each.
 
-    It is one of the probabilities, the highest of those that do equally well. Raises ValueError for records
-    of which none is positive, and for probabilities that are not finite.
+    A record is positive from it on. It is one of the probabilities, the highest of those that do equally
+    well. Raises ValueError for records of which none is positive, and for probabilities that are not finite.
     """
     target, probability = binary_labels(target), np.asarray(probability)
     _check_probabilities(probability, len(target))
@@ -28,7 +28,7 @@ def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
 
 
 def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950) for one class, (n,) each."""
+    """The threshold with the largest Youden index (1950); target and probability of one class: (n,) each."""
     false_positive, true_positive, thresholds = roc_curve(target, probability)
     return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
@@ -72,8 +72,7 @@ def temperature(probability: np.ndarray, target: np.ndarray, bias: bool = False)
 
 
 def prior_shift(probabilities: np.ndarray, from_prevalence: float, to_prevalence: float) -> np.ndarray:
-    """Probabilities of one class, learnt at a share of `from_prevalence`, for a place where it is
-    `to_prevalence`.
+    """probabilities of one class, (n,), learnt where its share was `from_prevalence`, for another place.
 
     Exact where only the share differs and not what records of each class look like (Elkan 2001; Saerens et
     al. 2002). Balanced batches and `positive_weight` train at a share of .5. Raises ValueError for shares
@@ -118,6 +117,7 @@ def _check_probabilities(probability: np.ndarray, count: int) -> None:
 
 
 def class_numbers(labels: np.ndarray) -> np.ndarray:
+    """labels, (n,), as int (n,). Raises ValueError for none, and for what is no whole number from 0 on."""
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels):
         raise ValueError(f"labels must be one list of one record or more, not of shape {labels.shape}")
@@ -127,6 +127,7 @@ def class_numbers(labels: np.ndarray) -> np.ndarray:
 
 
 def binary_labels(labels: np.ndarray) -> np.ndarray:
+    """labels, (n,), as int (n,) of 0 and 1. Raises ValueError for others."""
     labels = class_numbers(labels)
     if labels.max() > 1:
         raise ValueError(f"labels must be 0 or 1, not {labels.max()}")
@@ -134,6 +135,7 @@ def binary_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def two_classes(labels: np.ndarray) -> np.ndarray:
+    """labels, (n,), as int (n,) of 0 and 1. Raises ValueError for others, and where one is missing."""
     labels = binary_labels(labels)
     if labels.min() == labels.max():
         raise ValueError(f"all {len(labels)} records are of class {labels[0]}; both classes are needed")

@@ -20,8 +20,7 @@ YES, NO, ABSTAIN = 1, 0, -1
 
 
 def quantile(scores: np.ndarray, error: float) -> float:
-    """The score that a new one exceeds with a probability of `error` at most: the ceil((n + 1)(1 - error))-th
-    smallest of n.
+    """What a new score exceeds with probability `error` at most: the ceil((n + 1)(1 - error))-th of scores.
 
     Infinite where n is so small that no score can promise that.
     """
@@ -51,7 +50,7 @@ def thresholds(targets: np.ndarray, probabilities: np.ndarray, error: float) -> 
         or not np.isfinite(probabilities).all()
     ):
         raise ValueError(
-            f"finite probabilities (n, labels) for each target: {np.shape(probabilities)}, {np.shape(targets)}"
+            f"finite probabilities (n, labels) for each of {np.shape(targets)}, not {np.shape(probabilities)}"
         )
     limits = []
     for truth, p in zip(np.asarray(targets).T > 0.5, np.asarray(probabilities, dtype=float).T, strict=True):
@@ -62,7 +61,7 @@ def thresholds(targets: np.ndarray, probabilities: np.ndarray, error: float) -> 
 
 
 def prediction_sets(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """YES, NO or ABSTAIN for each probability, int8 (n, labels); limits: of `thresholds`."""
+    """YES, NO or ABSTAIN for each of probabilities (n, labels), int8 alike; limits: of `thresholds`."""
     p = np.asarray(probabilities)
     return np.where(p > limits[:, 1], YES, np.where(p < limits[:, 0], NO, ABSTAIN)).astype(np.int8)
 
@@ -96,7 +95,7 @@ def sets_out_of_fold(
 
 
 def coverage_table(targets: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """How `prediction_sets` did, a row per label, all as shares, NaN where there is nothing to share.
+    """How answers `found` did against targets, (n, labels) both: shares, a row per label, NaN for none.
 
     answered: of all records. wrong of positives, wrong of negatives: called the opposite; what was promised.
     wrong of all: likewise. wrong of answered: the error among the answers given, which nothing was promised

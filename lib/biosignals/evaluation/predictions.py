@@ -29,8 +29,8 @@ class Predictions:
             3,
         ):
             raise ValueError(
-                f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: expected (records, "
-                "classes) or (seeds, records, classes) of the same records in the same order"
+                f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: "
+                "expected (n, classes) or (seeds, n, classes) of the same records in the same order"
             )
         if not np.isfinite(self.probabilities).all():
             raise ValueError("probabilities hold NaN or infinity")

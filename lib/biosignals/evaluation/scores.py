@@ -130,8 +130,8 @@ def macro_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 MULTILABEL = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
 BINARY = {"auroc": macro_auroc, "auprc": average_precision, "brier": brier, "ece": ece}
 DECISIONS = {
-    "sensitivity": sensitivity, "specificity": specificity, "precision": precision, "f1": f1, "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
+    "sensitivity": sensitivity, "specificity": specificity, "precision": precision, "f1": f1,
+    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy,
 }  # fmt: skip
 
 SCORE_COLUMNS = ("value", "low", "high", "delta", "delta_low", "delta_high")

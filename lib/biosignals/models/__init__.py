@@ -57,7 +57,8 @@ _CONSTRUCTORS = {
     "pulse-cnn": PulseCnn,
     "convmixer-1d": ConvMixer1d,
     "convmixer-1d-small": partial(ConvMixer1d, **SMALL_CONVMIXER),
-    # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the literature's.
+    # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the
+    # literature's.
     "convmixer-2d": partial(ConvMixer2d, height=HEIGHT),
     "convmixer-2d-small": partial(ConvMixer2d, height=HEIGHT, **SMALL_CONVMIXER),
     "cvt-convmixer": partial(CvtConvMixer, height=HEIGHT),
@@ -84,11 +85,12 @@ def names() -> list[str]:
 def create(name: str, channels: int, classes: int, samples: int = 1000, features: int = 0) -> nn.Module:
     """Build a net with fresh weights.
 
-    Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool, an LSTM
-    or an encoder take other lengths too; the others take `samples` only. Nets for pictures, 182 rows (the small ones
-    64) by `samples`, take the rows of each image stacked as channels: 3 * 182 for three images. `rr-transformer` and
-    `resnet1d-rhythm` have a second input, float32 (batch, features). Raises ValueError for an unknown name, for
-    `features` that the net does not take or lacks, for `samples` too few for the net, and for rows that make no images.
+    Input float32 (batch, channels, samples), output logits (batch, classes). Nets that end in a global pool,
+    an LSTM or an encoder take other lengths too; the others take `samples` only. Nets for pictures, 182 rows
+    (the small ones 64) by `samples`, take the rows of each image stacked as channels: 3 * 182 for three
+    images. `rr-transformer` and `resnet1d-rhythm` have a second input, float32 (batch, features). Raises
+    ValueError for an unknown name, for `features` that the net does not take or lacks, for `samples` too few
+    for the net, and for rows that make no images.
     """
     if name not in names():
         raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")

@@ -17,10 +17,11 @@ SIZES = {
 
 
 class CnnFamily(nn.Module):
-    """Blocks of convolution (kernel 10, no padding) > batch norm > ReLU > pool 2 > dropout, then a global average.
+    """Blocks of convolution (kernel 10, no padding) > batch norm > ReLU > pool 2 > dropout, then a global
+    average.
 
-    12 channels and 5 classes give the teacher 6,522,555 and the student 534,005 parameters. Any input long enough
-    for all blocks: 175 samples for four, 80 for three.
+    12 channels and 5 classes give the teacher 6,522,555 and the student 534,005 parameters. Any input long
+    enough for all blocks: 175 samples for four, 80 for three.
     """
 
     def __init__(

@@ -12,7 +12,8 @@ class CnnLstm(nn.Module):
     """
 
     def __init__(
-        self, channels: int, classes: int, samples: int = 1000, bidirectional: bool = False, dropout: float = 0.1
+        self, channels: int, classes: int, samples: int = 1000, bidirectional: bool = False,
+        dropout: float = 0.1
     ):  # fmt: skip
         super().__init__()
         # Layers of 1 x k in two dimensions, channels last: long pools take CPUs a fraction of the time so.
@@ -33,7 +34,7 @@ class CnnLstm(nn.Module):
 
 
 def last_step(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """Output of an LSTM after its last step, (batch, steps, features) to (batch, units).
+    """Output of an LSTM after the last step of x, (batch, steps, features) to (batch, units).
 
     The direction that reads backwards ends at the first step: its last output has read everything too.
     """
@@ -43,5 +44,6 @@ def last_step(lstm: nn.LSTM, x: Tensor) -> Tensor:
 
 def _block(channels: int, width: int, kernel: int, pool: int, dropout: float) -> list[nn.Module]:
     return [
-        nn.Conv2d(channels, width, (1, kernel)), nn.ReLU(), nn.MaxPool2d((1, pool), (1, 2)), nn.Dropout(dropout)
+        nn.Conv2d(channels, width, (1, kernel)), nn.ReLU(), nn.MaxPool2d((1, pool), (1, 2)),
+        nn.Dropout(dropout)
     ]  # fmt: skip

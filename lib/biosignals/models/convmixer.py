@@ -1,6 +1,7 @@
 """ConvMixer (Trockman and Kolter 2023): patches, then convolutions that mix places and channels in turn.
 
-Width 256 and depth 8 are those of the paper's smallest nets, kernels 9 samples or 7 x 7 cells; the small nets are for a few hundred pulses.
+Width 256 and depth 8 are those of the paper's smallest nets, kernels 9 samples or 7 x 7 cells; the small nets
+are for a few hundred pulses.
 """
 
 import torch
@@ -12,11 +13,12 @@ SMALL = {"width": 64, "depth": 4, "kernel": 7, "dropout": 0.3}
 
 
 class ConvMixer1d(nn.Module):
-    """Reads a scalogram along time only: its rows, or any signal's leads, are the channels of the first convolution.
+    """Reads a scalogram along time only: its rows, or any signal's leads, are the channels of the first
+    convolution.
 
-    A patch projection, then `depth` blocks of a depthwise convolution with a residual and a pointwise one, each with
-    GELU and batch norm; average pool; linear. Any length from `patch` samples; a rest shorter than a patch is left out.
-    ValueError for fewer.
+    A patch projection, then `depth` blocks of a depthwise convolution with a residual and a pointwise one,
+    each with GELU and batch norm; average pool; linear. Any length from `patch` samples; a rest shorter than
+    a patch is left out. ValueError for fewer.
     """
 
     def __init__(
@@ -38,8 +40,9 @@ class ConvMixer1d(nn.Module):
 class ConvMixer2d(nn.Module):
     """Reads a scalogram as an image: the same in two dimensions, patches and kernels square.
 
-    Input (batch, images x height, samples), the rows of each image stacked. Any width from `patch` samples; a rest
-    smaller than a patch is left out. ValueError for fewer, and for channels that are no multiple of `height`.
+    Input (batch, images x height, samples), the rows of each image stacked. Any width from `patch` samples; a
+    rest smaller than a patch is left out. ValueError for fewer, and for channels that are no multiple of
+    `height`.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class ConvMixer2d(nn.Module):
         check_patches(patch, min(height, samples))
         self.shape = (channels, height)
         self.features = nn.Sequential(
-            nn.Conv2d(image_channels(channels, height), width, patch, stride=patch), nn.GELU(), nn.BatchNorm2d(width),
+            nn.Conv2d(image_channels(channels, height), width, patch, stride=patch), nn.GELU(),
+            nn.BatchNorm2d(width),
             *(Block(nn.Conv2d, nn.BatchNorm2d, width, kernel, dropout) for _ in range(depth)),
         )  # fmt: skip
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))

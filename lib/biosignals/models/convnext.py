@@ -9,12 +9,13 @@ from .layers.image_blocks import StochasticDepth, image_channels, start_small, t
 
 
 class ConvNeXt(nn.Module):
-    """4 x 4 patches, stages of blocks with 2 x 2 convolutions of stride 2 between, a global average, a linear head.
+    """4 x 4 patches, stages of blocks with 2 x 2 convolutions of stride 2 between, a global average, a linear
+    head.
 
-    The defaults are ConvNeXt-Tiny: 28,589,128 parameters for three images and 1000 classes. Pictures of `height` rows
-    as they are, the rows of each image stacked as channels; any width that leaves the last stage a pixel (32 for four
-    stages). Raises ValueError for channels that are no multiple of `height`, for another number of them, and for
-    pictures too small.
+    The defaults are ConvNeXt-Tiny: 28,589,128 parameters for three images and 1000 classes. Pictures of
+    `height` rows as they are, the rows of each image stacked as channels; any width that leaves the last
+    stage a pixel (32 for four stages). Raises ValueError for channels that are no multiple of `height`, for
+    another number of them, and for pictures too small.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class ConvNeXt(nn.Module):
     def _check(self, height: int, width: int) -> None:
         if min(height, width) < self.least:
             raise ValueError(
-                f"this convnext needs pictures of at least {self.least} x {self.least}, not {height} x {width}"
+                f"this convnext needs images of at least {self.least} x {self.least}, not {height} x {width}"
             )
 
 
 class Block(nn.Module):
-    """7 x 7 convolution of each channel by itself, LayerNorm, two dense layers; a residual that starts near zero."""
+    """7 x 7 convolution of each channel by itself, LayerNorm, two dense layers; a residual that starts near
+    zero.
+    """
 
     def __init__(self, width: int, share: float):
         super().__init__()

@@ -9,9 +9,10 @@ UNPADDED_FROM = 4604  # samples that ten unpadded convolutions and nine pools re
 class CustomCnn(nn.Module):
     """Ten convolutions (kernel 5) with nine pools between them, then three dense layers.
 
-    From 4,604 samples on nothing is padded, and 5000 samples end as 512 x 1, the original form. Shorter inputs, down
-    to 512 samples, have every convolution padded by 2: 1250 samples end as 512 x 2. The dense layers fix the input's
-    length to `samples`. Raises ValueError for fewer than 512 samples, and for other lengths than `samples`.
+    From 4,604 samples on nothing is padded, and 5000 samples end as 512 x 1, the original form. Shorter
+    inputs, down to 512 samples, have every convolution padded by 2: 1250 samples end as 512 x 2. The dense
+    layers fix the input's length to `samples`. Raises ValueError for fewer than 512 samples, and for other
+    lengths than `samples`.
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 5000, dropout: float = 0.5):

@@ -1,4 +1,5 @@
-"""The CvT-ConvMixer, two readers of one picture, after a system for identification from PPG (Sensors 2024, 24(1), 15).
+"""The CvT-ConvMixer, two readers of one picture, after a system for identification from PPG (Sensors 2024,
+24(1), 15).
 
 A convolutional vision transformer (Wu et al. 2021) beside a ConvMixer, their features joined by dense and
 self-attention layers. Far smaller than the original: 0.6 million parameters for one image.
@@ -13,10 +14,11 @@ from .layers.image_blocks import image_channels, to_images
 
 
 class CvtConvMixer(nn.Module):
-    """Both branches see the picture in cells of 8 x 8; a dense layer, then self-attention over the cells of both, a mean.
+    """Both branches see the picture in cells of 8 x 8; a dense layer, then self-attention over the cells of
+    both, a mean.
 
-    Input (batch, images x height, samples), the rows of each image stacked. Any width from 8 samples. ValueError for
-    fewer, and for channels that are no multiple of `height`.
+    Input (batch, images x height, samples), the rows of each image stacked. Any width from 8 samples.
+    ValueError for fewer, and for channels that are no multiple of `height`.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class CvtConvMixer(nn.Module):
 
 
 def tokens(features: Tensor) -> Tensor:
-    """(batch, width, rows, columns) to (batch, rows x columns, width)."""
+    """features (batch, width, rows, columns) as tokens (batch, rows x columns, width)."""
     return features.flatten(2).transpose(1, 2)
 
 
 class Embedding(nn.Module):
-    """Overlapping patches as vectors, normalised each by itself: CvT needs no codes of position, its convolutions tell."""
+    """Overlapping patches as vectors, normalised each by itself: CvT needs no codes of position, its
+    convolutions tell.
+    """
 
     def __init__(self, channels: int, width: int, kernel: int, stride: int):
         super().__init__()
@@ -90,7 +94,8 @@ class TransformerBlock(nn.Module):
 
 
 class ConvolutionalAttention(nn.Module):
-    """Self-attention whose queries, keys and values are convolutions of the map; keys and values at a quarter of the places.
+    """Self-attention whose queries, keys and values are convolutions of the map; keys and values at a quarter
+    of the places.
 
     (batch, width, rows, columns) to (batch, rows x columns, width).
     """

@@ -7,16 +7,18 @@ from .layers.image_blocks import EncoderBlock, PatchEmbedding, small_parameter, 
 
 
 class DeiT(nn.Module):
-    """Two learned tokens go along with the patches: one for the labels, one for a teacher's answers, a head each.
+    """Two learned tokens go along with the patches: one for the labels, one for a teacher's answers, a head
+    each.
 
-    Pictures of `height` rows by `samples`, the rows of each image stacked as channels, filled up to whole patches:
-    182 x 256 to 192 x 256. The prediction is the mean of both heads. The learned positions fix both sides: raises
-    ValueError for channels that are no multiple of `height`, and for another size.
+    Pictures of `height` rows by `samples`, the rows of each image stacked as channels, filled up to whole
+    patches: 182 x 256 to 192 x 256. The prediction is the mean of both heads. The learned positions fix both
+    sides: raises ValueError for channels that are no multiple of `height`, and for another size.
     """
 
     def __init__(
         self, channels: int, classes: int, samples: int, height: int,
-        patch: int = 16, width: int = 192, depth: int = 12, heads: int = 3, hidden: int = 768, dropout: float = 0.2,
+        patch: int = 16, width: int = 192, depth: int = 12, heads: int = 3, hidden: int = 768,
+        dropout: float = 0.2,
     ):  # fmt: skip
         super().__init__()
         self.patches = PatchEmbedding(channels, height, samples, patch, width)

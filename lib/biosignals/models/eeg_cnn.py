@@ -9,7 +9,8 @@ from .cnn_lstm import last_step
 class EegCnn(nn.Module):
     """Two 2-D convolutions over (1, channels, samples) that each halve time, a flatten, one dense layer.
 
-    23 x 2560 gives (32, 23, 640) before the flatten. Raises ValueError for shapes other than (channels, samples).
+    23 x 2560 gives (32, 23, 640) before the flatten. Raises ValueError for shapes other than (channels,
+    samples).
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 1000):
@@ -21,13 +22,15 @@ class EegCnn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.shape:
             raise ValueError(
-                f"this eeg-cnn takes {self.shape[0]} channels x {self.shape[1]} samples, not {tuple(x.shape[1:])}"
+                f"this eeg-cnn takes {self.shape[0]} channels x {self.shape[1]} samples, not "
+                f"{tuple(x.shape[1:])}"
             )
         return self.head(self.features(_picture(x)).flatten(1))
 
 
 class EegCnnLstm(nn.Module):
-    """The same convolutions; then each step's 32 * channels features go into an LSTM, whose last step is classified.
+    """The same convolutions; then each step's 32 * channels features go into an LSTM, whose last step is
+    classified.
 
     An LSTM of 128 units, or of 64 each way. Any length from 4 samples.
     """
@@ -54,5 +57,7 @@ def features() -> nn.Sequential:
 
 
 def _picture(x: Tensor) -> Tensor:
-    """(batch, channels, samples) with one colour, its filters stored side by side: CPUs take half the time so."""
+    """(batch, channels, samples) with one colour, its filters stored side by side: CPUs take half the time
+    so.
+    """
     return x.unsqueeze(1).contiguous(memory_format=torch.channels_last)

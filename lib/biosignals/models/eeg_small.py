@@ -9,12 +9,12 @@ from .layers.convolution import convolution
 class EegSmall(nn.Module):
     """Mixtures of the electrodes, a filter in time for each, two separable convolutions, a global average.
 
-    EEGNet filters each electrode in time, then mixes electrodes; nothing non-linear stands between the two, so that
-    mixing first computes the same for a fraction of the work. The first filters last half a second at 64 Hz. Any
-    length from 32 samples.
+    EEGNet filters each electrode in time, then mixes electrodes; nothing non-linear stands between the two,
+    so that mixing first computes the same for a fraction of the work. The first filters last half a second at
+    64 Hz. Any length from 32 samples.
 
-    `normalise` divides each electrode's window by its own deviation: proof against other recorders, blind to how
-    large a rhythm has grown.
+    `normalise` divides each electrode's window by its own deviation: proof against other recorders, blind to
+    how large a rhythm has grown.
     """
 
     def __init__(

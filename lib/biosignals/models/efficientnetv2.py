@@ -1,4 +1,6 @@
-"""EfficientNetV2 (Tan and Le 2021): inverted bottlenecks, the early ones with a dense convolution for two thin ones."""
+"""EfficientNetV2 (Tan and Le 2021): inverted bottlenecks, the early ones with a dense convolution for two
+thin ones.
+"""
 
 from collections.abc import Sequence
 
@@ -21,15 +23,18 @@ SMALL = (("fused", 1, 1, 16, 1), ("fused", 4, 2, 32, 2), ("separable", 4, 2, 64,
 
 
 class EfficientNetV2(nn.Module):
-    """A convolution of stride 2, stages of bottlenecks, a wide 1 x 1 convolution, a global average, a linear head.
+    """A convolution of stride 2, stages of bottlenecks, a wide 1 x 1 convolution, a global average, a linear
+    head.
 
-    With the stages S, three images and 1000 classes: 21,458,488 parameters. Pictures of `height` rows, the rows of each
-    image stacked as channels; any width. `resize` brings them to that many rows and columns first, bilinearly. Raises
-    ValueError for channels that are no multiple of `height`, and for another number of them.
+    With the stages S, three images and 1000 classes: 21,458,488 parameters. Pictures of `height` rows, the
+    rows of each image stacked as channels; any width. `resize` brings them to that many rows and columns
+    first, bilinearly. Raises ValueError for channels that are no multiple of `height`, and for another number
+    of them.
     """
 
     def __init__(
-        self, channels: int, classes: int, samples: int, height: int, stages: Sequence[tuple] = S, last: int = 1280,
+        self, channels: int, classes: int, samples: int, height: int, stages: Sequence[tuple] = S,
+        last: int = 1280,
         resize: int | None = None, stochastic_depth: float = 0.2, dropout: float = 0.2,
     ):  # fmt: skip
         super().__init__()
@@ -73,7 +78,7 @@ class Bottleneck(nn.Module):
 
 
 def _fused(channels: int, hidden: int, width: int, stride: int) -> nn.Sequential:
-    """A dense 3 x 3 convolution widens, a 1 x 1 one narrows; where nothing is widened, the first does it all."""
+    """A dense 3 x 3 convolution widens, a 1 x 1 one narrows; without widening, the first does it all."""
     if hidden == channels:
         return nn.Sequential(_convolution(channels, width, stride=stride))
     return nn.Sequential(

@@ -16,16 +16,18 @@ _PUBLISHED = (
 def load_imagenet(net: nn.Module, file: str | Path) -> None:
     """Put published ImageNet weights into a net from `create`, tensor by tensor in the order both have them.
 
-    `file`: a state dict saved by torch. Published for the shapes of `efficientnetv2-s`, `convnext-tiny` and `deit`; the
-    other nets have shapes of their own. What may differ: the number of images (the mean over the published three,
-    scaled, so that equal images give the same), the number of classes (the heads stay fresh), the grid of positions
-    (bilinear, from a square one). Raises ValueError, which names what does not fit, and leaves the net as it was.
+    `file`: a state dict saved by torch. Published for the shapes of `efficientnetv2-s`, `convnext-tiny` and
+    `deit`; the other nets have shapes of their own. What may differ: the number of images (the mean over the
+    published three, scaled, so that equal images give the same), the number of classes (the heads stay
+    fresh), the grid of positions (bilinear, from a square one). Raises ValueError, which names what does not
+    fit, and leaves the net as it was.
     """
     published, own = _read(file), net.state_dict()
     if len(published) != len(own):
         raise ValueError(
             f"{file} holds {len(published)} tensors, this {type(net).__name__} has {len(own)}: "
-            f"tensors are matched by their order, so both need the same layers; there are files for {_PUBLISHED}"
+            f"tensors are matched by their order, so both need the same layers; there are files for "
+            f"{_PUBLISHED}"
         )
     fitted = {
         name: _fitted(net, name, value, own[name])
@@ -60,7 +62,9 @@ def _read(file: str | Path) -> dict[str, Tensor]:
 
 
 def _fitted(net: nn.Module, name: str, published: Tensor, own: Tensor) -> Tensor | None:
-    """The published tensor in our shape, our own where it is a head for other classes, None where nothing fits."""
+    """The published tensor in our shape, our own where it is a head for other classes, None where nothing
+    fits.
+    """
     if published.squeeze().shape == own.squeeze().shape:
         return published.reshape(own.shape)
     if published.ndim != own.ndim:
@@ -75,7 +79,7 @@ def _fitted(net: nn.Module, name: str, published: Tensor, own: Tensor) -> Tensor
 
 
 def _on_another_grid(positions: Tensor, count: int, grid: tuple[int, int]) -> Tensor | None:
-    """Positions (1, tokens + side * side, width) on another grid; those of tokens that are no patches stay."""
+    """Positions (1, tokens + side * side, width) on another grid; those of other tokens stay."""
     tokens = count - grid[0] * grid[1]
     side = math.isqrt(positions.shape[1] - tokens)
     if tokens + side * side != positions.shape[1]:

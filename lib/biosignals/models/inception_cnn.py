@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 
 class InceptionCnn(nn.Module):
-    """Four convolutions, one inception block, three dense layers: 4,265,189 parameters for 12 x 1000 and 5 classes.
+    """Four convolutions, one inception block, three dense layers: 4,265,189 parameters for 12 x 1000 and 5
+    classes.
 
     The dense layers fix the input's length to `samples`.
     """
@@ -27,13 +28,18 @@ class InceptionCnn(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (batch, classes) of x (batch, channels, samples). Raises ValueError for other samples than
+        built for.
+        """
         if x.shape[-1] != self.samples:
             raise ValueError(f"this inception-cnn takes {self.samples} samples, not {x.shape[-1]}")
         return self.head(self.features(x).flatten(1))
 
 
 class Inception(nn.Module):
-    """Four views of the same steps, concatenated: kernels of 1, 3 and 5, and a maximum pool (Szegedy et al. 2015)."""
+    """Four views of the same steps, concatenated: kernels of 1, 3 and 5, and a maximum pool (Szegedy et al.
+    2015).
+    """
 
     def __init__(self, channels: int, width: int):
         super().__init__()

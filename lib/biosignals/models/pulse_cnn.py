@@ -6,8 +6,8 @@ from .layers.convolution import convolution
 
 
 class PulseCnn(nn.Module):
-    """Three convolutions with batch norm, two pools between them, a global average, dropout: 31,589 parameters for one
-    channel and five classes.
+    """Three convolutions with batch norm, two pools between them, a global average, dropout: 31,589
+    parameters for one channel and five classes.
 
     The last convolution sees 44 samples, most of a pulse of 68. Any length from 4 samples.
     """

@@ -7,9 +7,11 @@ from .layers.convolution import convolution
 
 
 class Resnet1dWang(nn.Module):
-    """Three basic residual blocks of 128 channels after an unstrided stem (Wang et al. 2017): 473,349 parameters.
+    """Three basic residual blocks of 128 channels after an unstrided stem (Wang et al. 2017): 473,349
+    parameters.
 
-    Head of the benchmark: concatenated maximum and mean pooling, two dense layers. Any length from 16 samples.
+    Head of the benchmark: concatenated maximum and mean pooling, two dense layers. Any length from 16
+    samples.
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 1000):
@@ -41,8 +43,8 @@ class BasicBlock(nn.Module):
 
 
 class XResnet1d(nn.Module):
-    """Eighteen layers with the "bag of tricks" (He et al. 2019): a stem of three convolutions, shortcuts that average
-    before they stride, and residual branches that start at zero. Any length from 32 samples.
+    """Eighteen layers with the "bag of tricks" (He et al. 2019): a stem of three convolutions, shortcuts that
+    average before they stride, and residual branches that start at zero. Any length from 32 samples.
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 1000, width: int = 128):
@@ -85,7 +87,7 @@ def _unit(channels: int, width: int, kernel: int = 5, stride: int = 1) -> nn.Seq
 
 
 def max_and_mean(x: Tensor) -> Tensor:
-    """Concatenate the maximum and the mean over time: (batch, channels, ..., samples) to (batch, 2 * channels)."""
+    """Maximum and mean of x over time: (batch, channels, ..., samples) to (batch, 2 * channels)."""
     return torch.cat([x.amax(-1), x.mean(-1)], dim=1).flatten(1)
 
 

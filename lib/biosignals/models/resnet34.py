@@ -9,7 +9,8 @@ STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width, blocks
 
 
 class ResNet34(nn.Module):
-    """A stem that quarters time, then 16 residual blocks in four stages, each but the first halving time; global average.
+    """A stem that quarters time, then 16 residual blocks in four stages, each but the first halving time;
+    global average.
 
     With one channel and 46 classes 7,241,838 parameters. Any length.
     """

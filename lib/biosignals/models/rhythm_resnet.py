@@ -11,10 +11,11 @@ WIDTH = 96
 
 
 class Resnet1dSmall(nn.Module):
-    """Four residual blocks behind a stem that keeps every fourth step: 194,850 parameters for one lead, two classes.
+    """Four residual blocks behind a stem that keeps every fourth step: 194,850 parameters for one lead, two
+    classes.
 
-    Any length from 32 samples. Each record is normalised by its own mean and deviation (over time and channels), so
-    that a recorder's gain and offset make no difference.
+    Any length from 32 samples. Each record is normalised by its own mean and deviation (over time and
+    channels), so that a recorder's gain and offset make no difference.
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 1000):
@@ -27,7 +28,8 @@ class Resnet1dSmall(nn.Module):
 
 
 class Resnet1dRhythm(nn.Module):
-    """The same net, whose head also sees features of the rhythm, finite float32 (batch, features), batch-normalised.
+    """The same net, whose head also sees features of the rhythm, finite float32 (batch, features),
+    batch-normalised.
 
     Raises ValueError without the second input.
     """
@@ -46,7 +48,9 @@ class Resnet1dRhythm(nn.Module):
 
 
 def normalised(x: Tensor) -> Tensor:
-    """Each record less its mean, over its standard deviation, across channels and time; a flat one becomes zeros."""
+    """x (batch, channels, samples) less each record's mean, over its deviation: the same shape; a flat one is
+    zero.
+    """
     return layer_norm(x, x.shape[1:], eps=1e-10)
 
 
@@ -60,5 +64,6 @@ def _body(channels: int) -> nn.Sequential:
 
 def _head(inputs: int, classes: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, classes)
+        nn.Linear(inputs, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.3),
+        nn.Linear(64, classes)
     )  # fmt: skip

@@ -9,11 +9,13 @@ from .layers.convolution import convolution
 
 
 class RrTransformer(nn.Module):
-    """A convolutional embedding (a token per 16 samples), a transformer encoder, a dense head that also sees RR intervals.
+    """A convolutional embedding (a token per 16 samples), a transformer encoder, a dense head that also sees
+    RR intervals.
 
-    `features` is the number of RR intervals in the second input: the first 10 of a record in seconds, zero-padded,
-    float32 (batch, 10). Sinusoidal positions and the encoder layer are those of Vaswani et al. (2017), normalised
-    before each part (Xiong et al. 2020). Any length from 16 samples. Raises ValueError without the second input.
+    `features` is the number of RR intervals in the second input: the first 10 of a record in seconds,
+    zero-padded, float32 (batch, 10). Sinusoidal positions and the encoder layer are those of Vaswani et al.
+    (2017), normalised before each part (Xiong et al. 2020). Any length from 16 samples. Raises ValueError
+    without the second input.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class RrTransformer(nn.Module):
 
 
 def positions(steps: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoidal position codes, float32 (steps, width): sines in the even places, cosines in the odd ones."""
+    """Sinusoidal position codes, float32 (steps, width): sines in even places, cosines in odd ones."""
     frequency = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
     angle = torch.arange(steps, device=device).unsqueeze(1) * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)

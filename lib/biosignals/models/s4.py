@@ -1,4 +1,6 @@
-"""A diagonal state-space net, S4D (Gu et al. 2022), bidirectional as for ECGs by Mehari and Strodthoff (2023)."""
+"""A diagonal state-space net, S4D (Gu et al. 2022), bidirectional as for ECGs by Mehari and Strodthoff
+(2023).
+"""
 
 import math
 
@@ -26,7 +28,9 @@ class S4(nn.Module):
 
 
 class S4Layer(nn.Module):
-    """Long convolutions forwards and backwards in time, GELU, a gated mix of channels, a residual, batch norm."""
+    """Long convolutions forwards and backwards in time, GELU, a gated mix of channels, a residual, batch
+    norm.
+    """
 
     def __init__(self, width: int, states: int, dropout: float):
         super().__init__()
@@ -68,7 +72,9 @@ class DiagonalKernel(nn.Module):
 
 
 def long_convolution(x: Tensor, forwards: Tensor, backwards: Tensor) -> Tensor:
-    """Convolve (batch, width, samples) with a causal and an anti-causal kernel (width, samples) through the FFT."""
+    """x (batch, width, samples) convolved by FFT with kernels (width, samples): forwards causal, backwards
+    not.
+    """
     samples = x.shape[-1]
     # Circular convolution over twice the length: the anti-causal kernel sits, reversed, at the far end.
     kernel = torch.cat([forwards, backwards.flip(-1)], dim=-1)

@@ -1,4 +1,6 @@
-"""ShuffleNet (Zhang et al. 2018) in one dimension: channels in groups, shuffled so that groups learn of each other."""
+"""ShuffleNet (Zhang et al. 2018) in one dimension: channels in groups, shuffled so that groups learn of each
+other.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,6 @@
-"""The SimpleCNN for one-lead ECGs: two convolutions, then a flatten that makes it larger than its data can bear."""
+"""The SimpleCNN for one-lead ECGs: two convolutions, then a flatten that makes it larger than its data can
+bear.
+"""
 
 from torch import Tensor, nn
 
@@ -6,8 +8,8 @@ from torch import Tensor, nn
 class SimpleCnn(nn.Module):
     """Two convolutions and three dense layers: 159,616,497 parameters for 1 x 5000 and one class.
 
-    At 5000 samples the flatten gives 64 x 2486 features. The dense layers fix the input's length to `samples`, at
-    least 26. Raises ValueError for other lengths.
+    At 5000 samples the flatten gives 64 x 2486 features. The dense layers fix the input's length to
+    `samples`, at least 26. Raises ValueError for other lengths.
     """
 
     def __init__(self, channels: int, classes: int, samples: int = 5000):

@@ -7,10 +7,11 @@ from .layers.convolution import convolution
 
 
 class Tcn(nn.Module):
-    """A strided stem, residual blocks whose dilation doubles until the last step sees the whole input, a mean over time.
+    """A strided stem, residual blocks whose dilation doubles until the last step sees the whole input, a mean
+    over time.
 
-    Against the paper: batch norm in place of weight norm, and the mean of all steps in place of the last one. Any
-    length; `samples` sets the depth: six blocks for 1250 samples, eight for 5000.
+    Against the paper: batch norm in place of weight norm, and the mean of all steps in place of the last one.
+    Any length; `samples` sets the depth: six blocks for 1250 samples, eight for 5000.
     """
 
     def __init__(

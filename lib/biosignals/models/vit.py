@@ -8,14 +8,15 @@ from .layers.image_blocks import EncoderBlock, PatchEmbedding, small_parameter, 
 class ViT(nn.Module):
     """Patches as tokens, learned positions, encoder blocks, the mean over tokens, a linear head.
 
-    Pictures of `height` rows by `samples`, the rows of each image stacked as channels: 3 * 182 channels are three
-    images. They are filled up to whole patches, 182 x 256 to 184 x 256. The learned positions fix both sides: raises
-    ValueError for channels that are no multiple of `height`, and for another size.
+    Pictures of `height` rows by `samples`, the rows of each image stacked as channels: 3 * 182 channels are
+    three images. They are filled up to whole patches, 182 x 256 to 184 x 256. The learned positions fix both
+    sides: raises ValueError for channels that are no multiple of `height`, and for another size.
     """
 
     def __init__(
         self, channels: int, classes: int, samples: int, height: int,
-        patch: int = 8, width: int = 256, depth: int = 6, heads: int = 4, hidden: int = 1024, dropout: float = 0.1,
+        patch: int = 8, width: int = 256, depth: int = 6, heads: int = 4, hidden: int = 1024,
+        dropout: float = 0.1,
     ):  # fmt: skip
         super().__init__()
         self.patches = PatchEmbedding(channels, height, samples, patch, width)

@@ -92,7 +92,8 @@ def use_style() -> None:
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (8, 4), "figure.constrained_layout.use": True,
                          "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium",
-                         "axes.titlelocation": "left", "lines.linewidth": 1.3, "legend.frameon": False})  # fmt: skip
+                         "axes.titlelocation": "left", "lines.linewidth": 1.3,
+                         "legend.frameon": False})  # fmt: skip
 
 
 def note(ax: Axes, text: str) -> Axes:
@@ -297,9 +298,7 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
 
 
 def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray, ax: Axes | None = None) -> Axes:
-    """A scalogram (frequencies, times) over the `seconds` of its signal; frequencies (Hz), rising, on a
-    logarithmic axis.
-    """
+    """A picture (frequencies, times) over the `seconds` of its signal; frequencies in Hz, rising."""
     if ax is None:
         _, ax = plt.subplots()
     middles = (np.arange(picture.shape[1]) + 0.5) * seconds / picture.shape[1]
@@ -348,7 +347,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
     model.
 
     histories: by model, the table of `training.Fit`; the dot marks the epoch that was kept. Returns the two
-    axes.
+    axes, (2,).
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for colour, (name, history) in zip(sns.color_palette("husl", len(histories)), histories.items()):
@@ -382,7 +381,8 @@ def roc_and_precision_recall(
         axes[1].axhline(targets[:, i].mean(), color=colour, linestyle=":", linewidth=1)
     axes[0].plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
     axes[0].set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC; chance dotted", aspect="equal")
-    axes[1].set(xlabel="recall (sensitivity)", ylabel="precision", title="precision-recall; prevalence dotted",
+    axes[1].set(xlabel="recall (sensitivity)", ylabel="precision",
+                title="precision-recall; prevalence dotted",
                 ylim=(0, 1.02), aspect="equal")  # fmt: skip
     figure.legend(loc="outside right center")
     return axes
@@ -391,7 +391,7 @@ def roc_and_precision_recall(
 def reliability(
     targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bins: int = 10
 ) -> Axes:
-    """Observed share against predicted probability per class, in `bins` groups of equal size."""
+    """Observed share against probabilities per class, in `bins` equal groups; targets: (n, classes) both."""
     _, ax = plt.subplots(figsize=(5.5, 4.5))
     for i, name in enumerate(classes):
         observed, predicted = calibration_curve(
@@ -412,7 +412,8 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
     errors = [ordered[value] - ordered[low], ordered[high] - ordered[value]]
     ax.errorbar(ordered[size], ordered[value], yerr=errors, fmt="o-", elinewidth=1.2, capsize=2)
     for _, row in ordered.iterrows():
-        ax.annotate(row[label], (row[size], row[high]), xytext=(0, 4), textcoords="offset points", ha="center",
+        ax.annotate(row[label], (row[size], row[high]), xytext=(0, 4), textcoords="offset points",
+                    ha="center",
                     fontsize="x-small", rotation=30)  # fmt: skip
     ax.set(xscale="log", xlabel="parameters", ylabel="macro AUROC")
     return ax

@@ -12,26 +12,27 @@ import pandas as pd
 from biosignals import caching
 
 KEYS = tuple(
-    "chapter task model condition dataset kind split seed n_train n_test subjects positives passes steps metric value low high "
-    "versus delta delta_low delta_high runtime batch latency_ms p95_ms params bytes macs seconds versions commit hardware "
-    "precision".split()
+    """chapter task model condition dataset kind split seed n_train n_test subjects positives passes steps
+    metric value low high versus delta delta_low delta_high runtime batch latency_ms p95_ms params bytes macs
+    seconds versions commit hardware precision""".split()
 )
 COUNTS = "seed n_train n_test subjects positives passes steps batch params bytes macs".split()
 REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "metric", "value")
 VOCABULARY = {
-    "task": "superclass af af-episodes rhythm-4 seizure neonatal-seizure pulse-shape hypertension blood-pressure identification "
-    "r-peaks waves",
-    "dataset": "own ptb-xl cinc2017 ludb cpsc2021 afdb sph chb-mit helsinki wf-ppg bidmc ppg-bp",
-    "kind": "real excerpt derived simulated",
-    "split": "train validation out-of-fold test",
-    "metric": "macro_auroc auroc auprc macro_f1 accuracy balanced_accuracy sensitivity specificity precision f1 event_f1 "
-    "event_sensitivity false_alarms_per_day delay_s burden_error kappa eer brier ece mae rmse timing_error_ms",
+    "task": """superclass af af-episodes rhythm-4 seizure neonatal-seizure pulse-shape hypertension
+        blood-pressure identification r-peaks waves""".split(),
+    "dataset": """own ptb-xl cinc2017 ludb cpsc2021 afdb sph chb-mit helsinki wf-ppg bidmc ppg-bp""".split(),
+    "kind": "real excerpt derived simulated".split(),
+    "split": "train validation out-of-fold test".split(),
+    "metric": """macro_auroc auroc auprc macro_f1 accuracy balanced_accuracy sensitivity specificity precision
+        f1 event_f1 event_sensitivity false_alarms_per_day delay_s burden_error kappa eer brier ece mae rmse
+        timing_error_ms""".split(),
 }
-CONDITIONS = (  # what may differ beside the model
-    "ablation age augmentation channels channels-pruned checkpoint class decision distillation ensemble epochs error evaluated-on "
-    "filter finetuning folds format hyperparameters image impostors input leads loss order output perturbation prediction "
-    "quantization remedy sampling scaling sex sparsity split subjects targets teacher threshold train training versus window windows"
-)
+CONDITIONS = """ablation age augmentation channels channels-pruned checkpoint class decision distillation
+    ensemble epochs error evaluated-on filter finetuning folds format hyperparameters image impostors input
+    leads loss order output perturbation prediction quantization remedy sampling scaling sex sparsity split
+    subjects targets teacher threshold train training versus window windows""".split()
+"""What may differ beside the model."""
 
 
 def record(**values: Any) -> dict:
@@ -46,8 +47,8 @@ def record(**values: Any) -> dict:
     if unknown or missing:
         raise ValueError(f"a record with unknown keys {unknown} and without the required {missing}")
     for key, words in VOCABULARY.items():
-        if values[key] not in words.split():
-            raise ValueError(f"{key} is one of {words}; not {values[key]!r}")
+        if values[key] not in words:
+            raise ValueError(f"{key} is one of {', '.join(words)}; not {values[key]!r}")
     filled = dict.fromkeys(KEYS) | {"condition": ""} | caching.provenance() | values
     filled = {key: _plain(filled[key]) for key in KEYS}
     filled |= {key: int(filled[key]) for key in COUNTS if filled[key] is not None}
@@ -55,8 +56,8 @@ def record(**values: Any) -> dict:
         raise ValueError(f"a model's name is one word, not {filled['model']!r}")
     for word in filled["condition"].split():
         key, _, value = word.partition("=")
-        if key not in CONDITIONS.split() or not value or "=" in value:
-            raise ValueError(f"a condition is words like loss=focal, of the keys {CONDITIONS}; not {word!r}")
+        if key not in CONDITIONS or not value or "=" in value:
+            raise ValueError(f"a condition is words like loss=focal of {', '.join(CONDITIONS)}; not {word!r}")
     return filled
 
 

@@ -24,8 +24,8 @@ QUANTIZED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what
 # Conditions that ask another question than the task's: other records, other splits, another input, perturbed
 # signals, another format.
 OTHER_QUESTIONS = (
-    r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction|scaling|sex|split"
-    r"|subjects|threshold|versus|window|windows)=|input=ecg)"
+    r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction"
+    r"|scaling|sex|split|subjects|threshold|versus|window|windows)=|input=ecg)"
 )
 
 
@@ -230,8 +230,9 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         }
         rows.append(row | best_of)
     words = (
-        "What speaks for each task [95 % interval]. *Theirs* is the best figure of earlier projects, *field* the best "
-        "published one that the book cites, both on other data; n counts recordings, windows or pulses."
+        "What speaks for each task [95 % interval]. *Theirs* is the best figure of earlier projects, *field* "
+        "the best published one that the book cites, both on other data; n counts recordings, windows or "
+        "pulses."
     )
     return f"{words}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}"
 

@@ -73,7 +73,7 @@ class Examples:
 
     @property
     def test(self) -> np.ndarray:
-        """Positions of the recordings of fold 10, which is read once."""
+        """Positions (n,) of the recordings of fold 10, which is read once."""
         return np.flatnonzero(self.recordings.table["fold"].to_numpy() == 10)
 
 
@@ -184,7 +184,7 @@ def fit_final(
 
 
 def predict_rows(examples: Examples, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
-    """Predictions (seeds, n, classes) of `rows`, (n,), by default those of fold 10, by one fit for each seed."""
+    """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
     rows = examples.test if rows is None else rows
     found = [fit.predict(examples.recordings, rows, examples.features, export=True) for fit in fits]
     table = examples.recordings.table
@@ -273,9 +273,7 @@ def calibrate(fitted: OutOfFold) -> OutOfFold:
 def with_validation(
     rows: np.ndarray, table: pd.DataFrame, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows to train on and to stop by, (n,) each: all and None, or with patience all folds but the last, and
-    the last.
-    """
+    """`rows` (n,) to train on and to stop by: all and None; with patience the last fold is to stop by."""
     if recipe.patience is None:
         return rows, None
     folds = table["fold"].to_numpy()[rows]
@@ -283,7 +281,7 @@ def with_validation(
 
 
 def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed: int) -> np.ndarray:
-    """`rows`, (n,), over- or undersampled until the first class of targets (recordings, classes) is balanced."""
+    """`rows` (n,), resampled until the first class of targets (recordings, classes) is balanced."""
     if sampling is None:
         return rows
     return rows[samplers.resample_rows(sampling, targets[rows, 0].astype(int), seed)]

@@ -162,7 +162,8 @@ def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
     crop, logits, embeddings = fit.recipe.crop, [], []
     if crop is not None and recordings.signals.shape[-1] < crop:
         raise ValueError(
-            f"the teacher learnt from crops of {crop} samples, {recordings.dataset} has {recordings.signals.shape[-1]}"
+            f"the teacher learnt from crops of {crop} samples, {recordings.dataset} has "
+            f"{recordings.signals.shape[-1]}"
         )
     layer = last_linear(fit.net)
     net = prepare_for_inference(fit.net, recordings.physical([0, -1])[..., :crop])
@@ -175,8 +176,8 @@ def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
                 output = net(crops.flatten(0, 1))
             except RuntimeError as error:
                 raise ValueError(
-                    f"the teacher does not take {recordings.dataset}'s {len(recordings.channels)} channels of "
-                    f"{recordings.signals.shape[-1]} samples: {error}"
+                    f"the teacher does not take {recordings.dataset}'s {len(recordings.channels)} channels "
+                    f"of {recordings.signals.shape[-1]} samples: {error}"
                 ) from error
             logits.append(output.float().unflatten(0, crops.shape[:2]).mean(0).cpu())
             embeddings.append(seen.pop().float().unflatten(0, crops.shape[:2]).mean(0).cpu())
@@ -284,7 +285,7 @@ class Hint(Term):
 
 @dataclass(frozen=True)
 class RelationalDistance(Term):
-    """Huber loss between the distances of all pairs of a batch, each over its mean: RKD-D (Park et al. 2019)."""
+    """Huber loss between the distances of all pairs, each over its mean: RKD-D (Park et al. 2019)."""
 
     compares_embeddings: ClassVar[bool] = True
 
@@ -446,7 +447,7 @@ class DistillationLoss:
             _check_positive(f"the weight of {type(term).__name__}", weight)
             if term.compares_embeddings and self.teacher.embeddings is None:
                 raise ValueError(
-                    f"{type(term).__name__} compares embeddings: teacher_outputs(..., embeddings=True) has them"
+                    f"{type(term).__name__} compares embeddings: teacher_outputs(embeddings=True) has them"
                 )
 
     def check(self, recordings: Recordings, classes: int) -> None:
@@ -454,21 +455,19 @@ class DistillationLoss:
         teacher = self.teacher
         if not row_ids(recordings).equals(teacher.ids):
             raise ValueError(
-                f"the teacher's outputs are of {len(teacher.ids)} other recordings than the {len(recordings)} of "
-                f"{recordings.dataset}: both must see the same ones in the same order"
+                f"the teacher's outputs are of {len(teacher.ids)} other recordings than the "
+                f"{len(recordings)} of {recordings.dataset}: both must see the same ones in the same order"
             )
         if teacher.logits.shape[1] != classes:
             raise ValueError(
-                f"the teacher has {teacher.logits.shape[1]} classes, the student {classes}: train both on the same, "
-                "or see `noisy_or`"
+                f"the teacher has {teacher.logits.shape[1]} classes, the student {classes}: train both "
+                "on the same, or see `noisy_or`"
             )
         if not all(np.isfinite(part).all() for part in (teacher.logits, self._embeddings(slice(None)))):
             raise ValueError("the teacher's outputs hold NaN or infinity")
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """Logits, and embeddings where a term compares them, of `rows` side by side: float32 (n, classes +
-        width).
-        """
+        """Logits of `rows` (n,), and embeddings that a term compares, side by side: float32 (n, width)."""
         return np.hstack([self.teacher.logits[rows], self._embeddings(rows)]).astype(np.float32)
 
     def parts(self, rows: list[np.ndarray]) -> tuple:

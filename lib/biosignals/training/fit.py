@@ -1,4 +1,4 @@
-"""Fit any net on recordings, once: a finished fit is found again as long as nothing that made it has changed."""
+"""Fit any net on recordings, once: it is found again as long as nothing that made it has changed."""
 
 from __future__ import annotations
 
@@ -46,10 +46,17 @@ STATISTICS_ROWS = 500  # records that mean and deviation of the input come from
 class Teacher(Protocol):
     """What a student learns from beside labels: `distillation.DistillationLoss`."""
 
-    def check(self, recordings: Recordings, classes: int) -> None: ...
-    def parts(self, rows: list[np.ndarray]) -> tuple: ...
-    def outputs(self, rows: np.ndarray) -> np.ndarray: ...
-    def module(self, net: nn.Module, *inputs: Tensor) -> nn.Module: ...
+    def check(self, recordings: Recordings, classes: int) -> None:
+        """Raises ValueError where the teacher's outputs are of other recordings or classes."""
+
+    def parts(self, rows: list[np.ndarray]) -> tuple:
+        """What tells it from others when a student learns from rows, arrays (n,): of a key."""
+
+    def outputs(self, rows: np.ndarray) -> np.ndarray:
+        """What the teacher gives for rows (n,), float32 (n, width)."""
+
+    def module(self, net: nn.Module, *inputs: Tensor) -> nn.Module:
+        """Turns outputs of student and teacher into a loss; inputs, (batch, ...): the student's."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,8 @@ class TrainingData:
         missing = [k for k, column in enumerate(present.T) if len(np.unique(column)) < 2]
         if missing:
             raise ValueError(
-                f"{self.recordings.dataset}: of the {len(present)} validation records all or none are of class "
-                f"{', '.join(map(str, missing))}: no best epoch can be chosen. Take more validation records, or none: "
+                f"{self.recordings.dataset}: of the {len(present)} validation records all or none are of "
+                f"class {', '.join(map(str, missing))}: no best epoch can be chosen. Take more, or none: "
                 "validation=None keeps the last epoch (a recipe without patience in cross-validation)"
             )
 
@@ -149,7 +156,7 @@ class Fit:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Keys of a record: n_train, passes, steps, seconds, params, versions, commit, hardware, precision."""
+        """Keys of a record: counts, seconds, params, versions, commit, hardware, precision."""
         return self._entry("history.")[1]
 
     @property
@@ -317,8 +324,8 @@ def _run(module: TrainingModule, progress: Progress, folder: str, options: dict[
         warnings.filterwarnings("ignore", module="lightning")
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs, callbacks=callbacks, precision=precision(), logger=False,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder,
-            use_distributed_sampler=False, **{"devices": 1} | options,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            default_root_dir=folder, use_distributed_sampler=False, **{"devices": 1} | options,
         )  # fmt: skip
         trainer.fit(module)
     return best.best_model_path

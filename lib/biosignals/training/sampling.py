@@ -77,8 +77,8 @@ def resample(x: np.ndarray, labels: np.ndarray, name: str, seed: int = 0) -> tup
     rare = min(np.bincount(labels))
     if rare <= _NEIGHBOURS and ("smote" in name or name == "adasyn"):
         raise ValueError(
-            f"{name} invents records between {_NEIGHBOURS} neighbours of the rare class and needs {_NEIGHBOURS + 1},"
-            f" but there are {rare}: take random-over, or more records"
+            f"{name} invents records between {_NEIGHBOURS} neighbours of the rare class and needs "
+            f"{_NEIGHBOURS + 1}, but there are {rare}: take random-over, or more records"
         )
     try:
         x, labels = _SAMPLERS[name](seed).fit_resample(x, labels)
@@ -112,7 +112,8 @@ def classical(name: str, seed: int = 0, trees: int = 300, threads: int = -1) -> 
         from lightgbm import LGBMClassifier
 
         return LGBMClassifier(
-            n_estimators=trees, random_state=seed, n_jobs=threads, verbose=-1, deterministic=True, force_row_wise=True
+            n_estimators=trees, random_state=seed, n_jobs=threads, verbose=-1, deterministic=True,
+            force_row_wise=True,
         )  # fmt: skip
     return RandomForestClassifier(trees, random_state=seed, n_jobs=threads)
 

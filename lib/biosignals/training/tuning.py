@@ -35,7 +35,8 @@ SILENCE = 300  # seconds without one, after which it counts as killed and its se
 
 
 def tune(
-    objective: Callable[[Trial, dict], float], space: Space, trials: int, storage: Path | str, name: str, seed: int = 0,
+    objective: Callable[[Trial, dict], float], space: Space, trials: int, storage: Path | str, name: str,
+    seed: int = 0,
 ) -> Study:  # fmt: skip
     """Try settings until the study has `trials` finished trials, earlier runs counted; maximises the score.
 
@@ -154,8 +155,8 @@ def check_space(space: Space) -> None:
             case ("log", float() | int() as low, float() | int() as high) if 0 < low <= high < math.inf:
                 continue
         raise ValueError(
-            f'{setting}: {allowed} is none of ("log", low, high) with 0 < low, ("float", low, high), ("int", low, high)'
-            ' and ("choice", [values])'
+            f'{setting}: {allowed} is none of ("log", low, high) with 0 < low, ("float", low, high), '
+            '("int", low, high) and ("choice", [values])'
         )
 
 

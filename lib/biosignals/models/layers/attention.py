@@ -1,4 +1,6 @@
-"""Attention (Vaswani et al. 2017): each token becomes a mixture of all, weighted by how its query fits their keys."""
+"""Attention (Vaswani et al. 2017): each token becomes a mixture of all, weighted by how its query fits their
+keys.
+"""
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention

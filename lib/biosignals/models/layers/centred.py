@@ -4,7 +4,9 @@ from torch import Tensor, nn
 
 
 class Centred(nn.Module):
-    """A net behind x less the mean of each channel's window, which `signals.windows.prepare` takes away in training."""
+    """A net behind x less the mean of each channel's window, which `signals.windows.prepare` takes away in
+    training.
+    """
 
     def __init__(self, net: nn.Module):
         super().__init__()

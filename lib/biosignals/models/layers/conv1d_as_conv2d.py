@@ -1,4 +1,6 @@
-"""The same net with its 1-D layers as 1 x k layers in two dimensions, the form that CPUs and quantizers know best."""
+"""The same net with its 1-D layers as 1 x k layers in two dimensions, the form that CPUs and quantizers know
+best.
+"""
 
 import copy
 from functools import partial
@@ -10,11 +12,11 @@ _LAYERS = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d)
 
 
 class Conv1dAsConv2d(nn.Module):
-    """A copy of `net` that computes the same from (batch, channels, 1, samples), channels last: on CPUs its training
-    steps take about half the time.
+    """A copy of `net` that computes the same from (batch, channels, 1, samples), channels last: on CPUs its
+    training steps take about half the time.
 
-    `x` is an example input, float32 (batch, channels, samples). Raises ValueError for nets that do more in time than
-    convolve, normalise and pool, as recurrent, attention and state-space nets do.
+    `x` is an example input, float32 (batch, channels, samples). Raises ValueError for nets that do more in
+    time than convolve, normalise and pool, as recurrent, attention and state-space nets do.
     """
 
     def __init__(self, net: nn.Module, x: Tensor):
@@ -38,7 +40,9 @@ class Conv1dAsConv2d(nn.Module):
 
 
 def _layers_in_time(net: nn.Module, x: Tensor) -> set[str]:
-    """Names of the layers that take (batch, channels, samples); those behind the global pool take (batch, features)."""
+    """Names of the layers that take (batch, channels, samples); those behind the global pool take (batch,
+    features).
+    """
     found: set[str] = set()
     hooks = [
         module.register_forward_pre_hook(partial(_note_if_in_time, found, name))
@@ -81,7 +85,8 @@ def _one_by_k(layer: nn.Module) -> nn.Module:
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise ValueError("only zero padding of a given width has a 1 x k form")
         flat = nn.Conv2d(
-            layer.in_channels, layer.out_channels, (1, *layer.kernel_size), (1, *layer.stride), (0, *layer.padding),
+            layer.in_channels, layer.out_channels, (1, *layer.kernel_size), (1, *layer.stride),
+            (0, *layer.padding),
             (1, *layer.dilation), layer.groups, layer.bias is not None,
         )  # fmt: skip
     else:

@@ -8,18 +8,23 @@ from .attention import SelfAttention
 
 
 def image_channels(channels: int, height: int) -> int:
-    """Number of images of `height` rows in `channels` stacked rows; ValueError when they do not come out even."""
+    """Number of images of `height` rows in `channels` stacked rows; ValueError when they do not come out
+    even.
+    """
     if channels < height or channels % height:
         raise ValueError(
-            f"{channels} channels are no multiple of this net's {height} rows: stack the rows of each image as channels"
+            f"{channels} channels are no multiple of this net's {height} rows: stack the rows of each image "
+            "as channels"
         )
     return channels // height
 
 
 def to_images(x: Tensor, channels: int, height: int, samples: int | None = None) -> Tensor:
-    """(batch, images * height, width) to (batch, images, height, width), images stored side by side (channels last).
+    """x (batch, images * height, width) as (batch, images, height, width), stored side by side (channels
+    last).
 
-    Raises ValueError for another number of channels, and for a width other than `samples` where that is given.
+    Raises ValueError for another number of channels, and for a width other than `samples` where that is
+    given.
     """
     if x.ndim != 3 or x.shape[1] != channels or samples not in (None, x.shape[2]):
         width = "" if samples is None else f" x {samples} samples"
@@ -48,10 +53,11 @@ class StochasticDepth(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Cuts pictures into square patches, a token each: (batch, images * height, samples) to (batch, patches, width).
+    """Cuts pictures into square patches, a token each: (batch, images * height, samples) to (batch, patches,
+    width).
 
-    Zeros below and on the right fill the last patches; `grid` is their number down and across. Raises ValueError for
-    channels that are no multiple of `height`, and for another size.
+    Zeros below and on the right fill the last patches; `grid` is their number down and across. Raises
+    ValueError for channels that are no multiple of `height`, and for another size.
     """
 
     def __init__(self, channels: int, height: int, samples: int, patch: int, width: int):

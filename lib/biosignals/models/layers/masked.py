@@ -13,6 +13,7 @@ class Masked(nn.Module):
         self.register_buffer("kept", kept)
 
     def weight(self) -> Tensor:
+        """The layer's weight with its zeros, shaped as it is."""
         # The layer may have become its 1 x k form since, whose weights have one dimension more.
         return self.layer.weight * self.kept.view_as(self.layer.weight)
 

@@ -1,4 +1,6 @@
-"""LSTMs as the one operator that ONNX has for them: its exporter would walk through every step, three times over."""
+"""LSTMs as the one operator that ONNX has for them: its exporter would walk through every step, three times
+over.
+"""
 
 import copy
 
@@ -40,7 +42,7 @@ class OperatorLSTM(nn.Module):
 
 
 def _in_their_order(gates: Tensor) -> Tensor:
-    """Weights of the gates input, forget, cell, output, one below the other, as input, output, forget, cell."""
+    """Weights of gates in the order input, forget, cell, output, as input, output, forget, cell."""
     first, forget, cell, output = gates.detach().chunk(4)
     return torch.cat([first, output, forget, cell])
 

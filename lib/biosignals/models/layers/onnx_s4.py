@@ -1,4 +1,6 @@
-"""S4 for one length of input, as plain convolutions: the form for places that have no complex numbers, such as ONNX."""
+"""S4 for one length of input, as plain convolutions: the form for places that have no complex numbers, such
+as ONNX.
+"""
 
 import copy
 
@@ -10,7 +12,8 @@ from biosignals.models.s4 import S4, S4Layer
 
 
 class FixedLengthLayer(nn.Module):
-    """An S4 layer whose kernels are worked out for `samples` steps: one depthwise convolution, 2 x samples - 1 wide.
+    """An S4 layer whose kernels are worked out for `samples` steps: one depthwise convolution, 2 x samples -
+    1 wide.
 
     Raises ValueError for inputs of another length, which its kernel does not reach across.
     """
@@ -18,7 +21,8 @@ class FixedLengthLayer(nn.Module):
     def __init__(self, layer: S4Layer, samples: int):
         super().__init__()
         with torch.no_grad():
-            # The causal kernel looks back from 0 steps to samples - 1, the other ahead from 1 step to samples - 1.
+            # The causal kernel looks back from 0 steps to samples - 1, the other ahead from 1 step to samples
+            # - 1.
             back, ahead = layer.forwards(samples), layer.backwards(samples)
             kernel = torch.cat([back.flip(-1), ahead[:, : samples - 1]], dim=-1)
         self.register_buffer("kernel", kernel.unsqueeze(1))

@@ -80,7 +80,7 @@ def test_every_link_of_every_page_leads_somewhere(pages):
 def test_each_chapters_page_says_which_run_it_shows(pages):
     for chapter in CHAPTERS:
         text = re.sub(r"<[^>]+>", "", (pages / f"book/chapters/{chapter}.html").read_text())
-        assert re.search(r"Run tiny, \d+ \w+ \d{4}, on \d+ \S+ cores.*simulated, n = \d+", text)
+        assert re.search(r"Run tiny, \d+ \w+ \d{4}(, commit \w+\+?)?, on \d+ \S+ cores.*simulated, n = \d+", text)
 
 
 def test_no_page_shows_an_error_or_calls_home(pages):
@@ -183,7 +183,7 @@ def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
 def test_the_twenty_lines_that_distil_run(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "book/distil.md").read_text(), flags=re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 20
-    ptbxl.write(tmp_path / "data/ptb-xl", records=60, seed=1)
+    ptbxl.write(tmp_path / "data/ptb-xl", records=200, seed=1)
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(code.replace("epochs=30", "epochs=1"), names)  # noqa: S102 our own page

@@ -80,7 +80,9 @@ def test_every_link_of_every_page_leads_somewhere(pages):
 def test_each_chapters_page_says_which_run_it_shows(pages):
     for chapter in CHAPTERS:
         text = re.sub(r"<[^>]+>", "", (pages / f"book/chapters/{chapter}.html").read_text())
-        assert re.search(r"Run tiny, \d+ \w+ \d{4}(, commit \w+\+?)?, on \d+ \S+ cores.*simulated, n = \d+", text)
+        assert re.search(
+            r"Run tiny, \d+ \w+ \d{4}(, commit \w+\+?)?, on \d+ \S+ cores.*simulated, n = \d+", text
+        )
 
 
 def test_no_page_shows_an_error_or_calls_home(pages):

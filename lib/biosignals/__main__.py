@@ -1,4 +1,4 @@
-"""`python -m biosignals predict FILE...`: what models to take away say of recordings."""
+"""`python -m biosignals predict FILE...`: predictions of exported models for recordings."""
 
 import argparse
 import sys
@@ -11,38 +11,38 @@ MODELS = Path("book/reference/models")  # below the project's root
 
 
 def main() -> int:
-    """Print what models say of each file; 1 if a file was refused, with the reason, else 0."""
+    """Print what models predict for each file; 1 if a file was refused, with the reason, else 0."""
     arguments = parse_arguments()
     how = {"sampling_rate": arguments.sampling_rate, "unit": arguments.unit}
     refused = 0
     for file in arguments.files:
         try:
             if arguments.model:
-                answers = [predict.predict(file, arguments.model, **how)]
+                predictions = [predict.predict(file, arguments.model, **how)]
             else:
-                answers = ask_all(readers.read(file, **how), arguments.models)
+                predictions = predict_all(readers.read(file, **how), arguments.models)
         except readers.InvalidRecording as error:
             refused = 1
             print(f"refused: {error}", file=sys.stderr)
             continue
-        for answer in answers:
-            print(f"{readers.printable(file.name)}: {answer}\n")
+        for prediction in predictions:
+            print(f"{readers.printable(file.name)}: {prediction}\n")
     return refused
 
 
-def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
+def predict_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
     """What every model in a folder predicts that was made for such a recording.
 
     Of a model that knows the channels and still refuses, the reason is printed. Raises InvalidRecording, with
     what each model needs, where none fits.
     """
-    answers, reasons, models = [], {}, sorted(folder.glob("*.onnx"))
+    predictions, reasons, models = [], {}, sorted(folder.glob("*.onnx"))
     for model in models:
         try:
-            answers.append(predict.predict(signal, model))
+            predictions.append(predict.predict(signal, model))
         except readers.InvalidRecording as error:
             reasons[model.stem] = error
-    if not answers:
+    if not predictions:
         why = [f"  {name}: {reason}" for name, reason in reasons.items()]
         raise readers.InvalidRecording(
             f"no model in {folder} answers:", *(why or ["  it holds none; name one with --model"])
@@ -50,7 +50,7 @@ def ask_all(signal: readers.Signal, folder: Path) -> list[predict.Prediction]:
     for name, reason in reasons.items():
         if not isinstance(reason, predict.MissingChannels):
             print(f"{readers.printable(name)} does not answer: {reason}", file=sys.stderr)
-    return answers
+    return predictions
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -20,7 +20,7 @@ AGGREGATIONS = ("mean", "maximum")
 
 @dataclass(frozen=True)
 class Card:
-    """What a model is for, and how to ask it.
+    """What a model is for, and how to run it.
 
     channels, unit ("mV", "uV"), sampling_rate (Hz), samples: of its input, one window. channel_aliases: other
     names under which a channel may come, {"ECG": "I"}, where a recording has no more channels than these.
@@ -52,22 +52,11 @@ class Card:
     smoothing: int = 1
     channel_aliases: Mapping[str, str] = field(default_factory=dict)
 
-    def needs(self) -> str:
-        """What a recording must have, in words."""
-        names = [" or ".join([name, *self._also(name)]) for name in self.channels]
-        seconds = self.samples / self.sampling_rate
-        return f"{', '.join(names)}; {self.sampling_rate:g} Hz or more, {seconds:g} s or longer"
-
-    def _also(self, channel: str) -> list[str]:
-        return [other for other, name in self.channel_aliases.items() if name == channel]
-
-
-# Cards
-
 
 def write_card(card: Card, model: Path) -> Path:
-    """Write a card beside its model, NAME.json beside NAME.onnx. Raises InvalidRecording for one that
-    contradicts itself.
+    """Write a card beside its model, NAME.json beside NAME.onnx, and return its path.
+
+    Raises InvalidRecording for one that contradicts itself.
     """
     place = _card_place(model)
     _check_card(card, place)

@@ -16,17 +16,16 @@ _FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little
 
 
 def detect(
-    net: nn.Module, windows: Iterable[tuple[np.ndarray, np.ndarray]], multiclass: bool = False
+    net: nn.Module, windows: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score the windows of one recording: their starts (seconds), scores from 0 to 1 and whether usable, (n,)
-    each.
+    """Each window's start (seconds), its score from 0 to 1 and whether it is usable, (n,) each.
 
     windows: batches of starts (b,) and signals, float32 (b, channels, samples) in microvolts; one batch at a
-    time is held. The score is the sigmoid of the net's one logit, or with `multiclass` the softmax of class 1
-    of its two. A graphics card is used where there is one.
+    time is held. The score, float32, is the sigmoid of the net's one logit. A graphics card is used where
+    there is one.
 
     A window with a NaN or infinite sample, or flat in all channels (a cable is off), is not usable: it scores
-    0 without the net. Raises ValueError for a net with other outputs, and for one that answers NaN.
+    0 without the net. Raises ValueError for a net with other outputs, and for one that gives NaN.
     """
     starts, scores, usable = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)]
     prepared = None
@@ -35,25 +34,24 @@ def detect(
             prepared = prepare_for_inference(net, signals[:1])
         starts.append(first)
         usable.append(_usable(signals))
-        scores.append(_scores(prepared, signals, usable[-1], multiclass))
+        scores.append(_scores(prepared, signals, usable[-1]))
     return np.concatenate(starts), np.concatenate(scores), np.concatenate(usable)
 
 
 class StreamingDetector:
-    """Alarms while the signal comes in, in chunks of any length; the same as `detect` and `alarms` give
-    afterwards.
+    """Alarms while the signal comes in, in chunks of any length: the same as of `detect` and `alarms` later.
 
     channels, sampling_rate (Hz): of the signal fed. net_rate (Hz): to which each window is resampled for the
     net, by `signals.windows.prepare`, as the windows of a file are. seconds, step: length of the windows and
-    time from one start to the next. rule, multiclass: as in `alarms` and `detect`; windows without a usable
-    signal score 0 as there.
+    time from one start to the next. rule: as in `alarms`. Windows without a usable signal score 0, as in
+    `detect`.
 
     Each window is scored by itself, so that scores and alarms do not depend on how the signal is cut.
     `detect` takes batches, whose rounding may differ by 1e-6; an alarm then differs only if a mean score lies
     that close to the threshold. Held in memory: samples of less than one window beside the chunk, and one
     score per window.
 
-    scores: one per window so far. unusable: how many of them had no usable signal.
+    scores: one per window so far.
 
     Raises ValueError for windows that are not whole numbers of samples at this rate, or longer steps than
     windows, and for a net that does not take the prepared windows.
@@ -61,16 +59,15 @@ class StreamingDetector:
 
     def __init__(
         self, net: nn.Module, *, channels: int, sampling_rate: float, net_rate: float, seconds: float,
-        step: float, rule: AlarmRule, multiclass: bool = False,
+        step: float, rule: AlarmRule,
     ):  # fmt: skip
         self.channels, self.sampling_rate, self.net_rate = channels, sampling_rate, net_rate
-        self.seconds, self.rule, self.multiclass = seconds, rule, multiclass
+        self.seconds, self.rule = seconds, rule
         self._length, self._stride = (_whole(length, sampling_rate) for length in (seconds, step))
         if self._stride > self._length:
             raise ValueError(f"a step of {step:g} s leaves gaps between windows of {seconds:g} s")
         self._net = self._checked(net)
         self.scores: list[float] = []
-        self.unusable = 0
         self._pieces: list[np.ndarray] = []
         self._held = 0
         self._run = 0  # windows over the threshold in a row, up to now
@@ -97,7 +94,7 @@ class StreamingDetector:
         samples, raised = np.concatenate(self._pieces, axis=1), []
         firsts = range(0, self._held - self._length + 1, self._stride)
         for first in firsts:
-            raised += self._hear(samples[:, first : first + self._length])
+            raised += self._score(samples[:, first : first + self._length])
         rest = samples[:, firsts[-1] + self._stride :].copy()
         self._pieces, self._held = [rest], rest.shape[1]
         return raised
@@ -111,11 +108,10 @@ class StreamingDetector:
     def _start(self, window: int) -> float:
         return window * self._stride / self.sampling_rate
 
-    def _hear(self, window: np.ndarray) -> list[Alarm]:
+    def _score(self, window: np.ndarray) -> list[Alarm]:
+        """Adds a window's score; the alarm that it completes."""
         signal = prepare(window[None], self.sampling_rate, self.net_rate)
-        usable = _usable(signal)
-        self.unusable += int(not usable[0])
-        self.scores.append(float(_scores(self._net, signal, usable, self.multiclass)[0]))
+        self.scores.append(float(_scores(self._net, signal, _usable(signal))[0]))
         mean = smooth(self.scores[-self.rule.smoothing :], self.rule.smoothing)[-1]
         self._run = self._run + 1 if mean >= self.rule.threshold else 0
         if self._run != self.rule.consecutive:
@@ -129,7 +125,7 @@ class StreamingDetector:
         signal = prepare(empty, self.sampling_rate, self.net_rate)
         try:
             prepared = prepare_for_inference(net, signal)
-            _scores(prepared, signal, np.array([True]), self.multiclass)
+            _scores(prepared, signal, np.array([True]))
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"the net does not take windows of {self.channels} channels and {signal.shape[2]} samples, "
@@ -151,18 +147,17 @@ def _usable(signals: np.ndarray) -> np.ndarray:
     return finite & (np.ptp(np.where(finite[:, None, None], signals, 0), axis=2).max(1) > _FLAT)
 
 
-def _scores(net: nn.Module, signals: np.ndarray, usable: np.ndarray, multiclass: bool) -> np.ndarray:
+def _scores(net: nn.Module, signals: np.ndarray, usable: np.ndarray) -> np.ndarray:
     scores = np.zeros(len(signals), np.float32)
     if usable.any():
         device = next(net.parameters()).device
         with torch.inference_mode():
             logits = net(torch.from_numpy(np.ascontiguousarray(signals[usable])).to(device)).float()
-        if logits.ndim != 2 or logits.shape[1] != 1 + multiclass:
-            raise ValueError(f"the net gives {tuple(logits.shape)}, not (windows, {1 + multiclass}) logits")
-        answers = logits.softmax(1)[:, 1] if multiclass else logits.sigmoid()[:, 0]
-        scores[usable] = answers.cpu().numpy()
+        if logits.ndim != 2 or logits.shape[1] != 1:
+            raise ValueError(f"the net gives {tuple(logits.shape)}, not (windows, 1) logits")
+        scores[usable] = logits.sigmoid()[:, 0].cpu().numpy()
     if not np.isfinite(scores).all():
-        raise ValueError("the net answers NaN; are its weights finite, and are the signals in microvolts?")
+        raise ValueError("the net gives NaN; are its weights finite, and are the signals in microvolts?")
     return scores
 
 

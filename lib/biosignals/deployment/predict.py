@@ -40,7 +40,7 @@ class MissingChannels(InvalidRecording):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a recording; printed, it says too that it is no diagnosis.
+    """What a model predicts for a recording; as text, with the note that it is no diagnosis.
 
     probabilities: of the recording, (classes,). windows: of each window, (windows, classes), which starts at
     `starts`, seconds; NaN for those that the mean leaves out.
@@ -62,22 +62,15 @@ class Prediction:
         for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
             over = np.concatenate([[False], p >= threshold, [False]])
             for first, stop in np.flatnonzero(np.diff(over)).reshape(-1, 2):
-                found.append(
-                    (
-                        name,
-                        float(self.starts[first]),
-                        float(self.starts[stop - 1] + length),
-                        float(p[first:stop].max()),
-                    )
-                )
+                start, end = self.starts[first], self.starts[stop - 1] + length
+                found.append((name, float(start), float(end), float(p[first:stop].max())))
         return found
 
     def __str__(self) -> str:
         width = max(len("class"), *map(len, self.card.classes))
         lines = [f"{self.card.task}, {self.card.model}", f"{'class':{width}}  probability  threshold"]
-        for name, p, threshold, above in zip(
-            self.card.classes, self.probabilities, self.card.thresholds, self.above, strict=True
-        ):
+        columns = (self.card.classes, self.probabilities, self.card.thresholds, self.above)
+        for name, p, threshold, above in zip(*columns, strict=True):
             lines.append(f"{name:{width}}  {p:11.3f}  {threshold:9.3f}  {'above' if above else ''}".rstrip())
         if self.card.aggregation == "maximum":
             lines += [
@@ -96,14 +89,11 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
 
-# Asking a model
-
-
 def predict(
     source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
     sampling_rate: float | None = None, unit: str = "mV",
 ) -> Prediction:  # fmt: skip
-    """What a model says of a recording.
+    """Probabilities of an exported model for a recording.
 
     source: a file that `read` takes, or an array (channels, samples) with `channels`, `sampling_rate` and
     `unit`. model: a file NAME.onnx with its card NAME.json beside it. Channels are found by name, in any
@@ -125,9 +115,9 @@ def predict(
             raise type(error)(f"{Path(source).name}: {error}") from error
     x = _chosen(check_signal(source), card)
     still = _still(x, source.sampling_rate, card)
-    starts, said = _scores(_session(model, card), x, still, source.sampling_rate, card)
-    whole = np.nanmean(said, axis=0) if card.aggregation == "mean" else said.max(0)
-    return Prediction(card, whole, starts, said)
+    starts, windows = _scores(_open(model, card), x, still, source.sampling_rate, card)
+    whole = np.nanmean(windows, axis=0) if card.aggregation == "mean" else windows.max(0)
+    return Prediction(card, whole, starts, windows)
 
 
 def reply(
@@ -139,21 +129,6 @@ def reply(
         return str(predict(source, model, channels, sampling_rate, unit))
     except InvalidRecording as error:
         return f"refused: {error}"
-
-
-def open_model(model: Path | str) -> onnxruntime.InferenceSession:
-    """An ONNX file ready to run, on one thread. Raises InvalidRecording for a file that is none, and for what
-    this runtime does not know.
-    """
-    model = Path(model)
-    if not model.is_file() or model.stat().st_size > LARGEST_FILE:
-        raise InvalidRecording(f"{model}: there is no such model, or it is too large")
-    try:
-        return onnx_files.open_session(model)
-    except Exception as error:  # ONNX Runtime's own exceptions have no common name
-        raise InvalidRecording(
-            f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})"
-        ) from error
 
 
 def _chosen(signal: Signal, card: Card) -> np.ndarray:
@@ -234,9 +209,9 @@ def _positions(signal: Signal, card: Card) -> list[int]:
 def _scores(
     session: onnxruntime.InferenceSession, x: np.ndarray, still: np.ndarray, rate: float, card: Card
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Starts of the windows in seconds, and what the model says of each, (windows, classes).
+    """Starts of the windows in seconds, (windows,), and their probabilities, float64 (windows, classes).
 
-    A window in which no channel moves, as while a cable is off, says nothing: 0 for the maximum. The mean
+    A window in which no channel moves, as while a cable is off, scores 0 where the maximum counts. The mean
     takes only windows in which every channel moves, the others are NaN; InvalidRecording if there is none.
     """
     alone, recorded = card.aggregation == "maximum", rate
@@ -249,23 +224,24 @@ def _scores(
     parts = []
     for some in np.split(starts, range(32, len(starts), 32)):  # hours of EEG are not cut at once
         windows = np.stack([x[:, start : start + length] for start in some])
-        asked = resample(windows, rate, card.sampling_rate)[:, :, : card.samples] if alone else windows
-        parts.append(_ask(session, asked))
-    said = np.concatenate(parts).astype(np.float64)
-    if said.shape[1] != len(card.classes):
+        if alone:
+            windows = resample(windows, rate, card.sampling_rate)[:, :, : card.samples]
+        parts.append(_run(session, windows))
+    scores = np.concatenate(parts).astype(np.float64)
+    if scores.shape[1] != len(card.classes):
         raise InvalidRecording(
-            f"{card.model} gives {said.shape[1]} probabilities, its card names {len(card.classes)} classes"
+            f"{card.model} gives {scores.shape[1]} probabilities, its card names {len(card.classes)} classes"
         )
     starts = starts / rate
     # Of the recording itself: resampling may make a constant waver.
     shares = _shares(still, starts * recorded, card.samples / card.sampling_rate * recorded)
     if alone:
-        said[(shares == 1).all(axis=1)] = 0
-        return starts, smooth(said, card.smoothing)
-    said[(shares > waveforms.MOST_INVALID).any(axis=1)] = np.nan
-    if np.isnan(said).all():
+        scores[(shares == 1).all(axis=1)] = 0
+        return starts, smooth(scores, card.smoothing)
+    scores[(shares > waveforms.MOST_INVALID).any(axis=1)] = np.nan
+    if np.isnan(scores).all():
         raise InvalidRecording("a channel stands still in each of its windows")
-    return starts, said
+    return starts, scores
 
 
 def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
@@ -274,23 +250,30 @@ def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
     return np.stack([still[:, first : first + round(length)].mean(axis=1) for first in firsts])
 
 
-def _session(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
-    session = open_model(model)
+def _open(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
+    """The model's session; InvalidRecording where it is missing, cannot be loaded or does not fit its card."""
+    model = Path(model)
+    if not model.is_file() or model.stat().st_size > LARGEST_FILE:
+        raise InvalidRecording(f"{model}: there is no such model, or it is too large")
+    try:
+        session = onnx_files.open_session(model)
+    except Exception as error:  # ONNX Runtime's own exceptions have no common name
+        raise InvalidRecording(
+            f"{model.name}: ONNX Runtime cannot load it; take the model again ({error})"
+        ) from error
     takes = [(signals.name, tuple(signals.shape[1:])) for signals in session.get_inputs()]
-    if takes != [("signals", (len(card.channels), card.samples))]:
-        said = (len(card.channels), card.samples)
-        raise InvalidRecording(f"{Path(model).name} takes {takes}, its card says {said}; take both again")
+    wanted = (len(card.channels), card.samples)
+    if takes != [("signals", wanted)]:
+        raise InvalidRecording(f"{model.name} takes {takes}, its card says {wanted}; take both again")
     return session
 
 
-def _ask(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
-    """Probabilities (windows, classes); InvalidRecording where the model fails, as one that was tampered with
-    may.
-    """
+def _run(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
+    """Probabilities (windows, classes); InvalidRecording where the model fails, as a manipulated one may."""
     try:
-        said = onnx_files.run(session, np.asarray(windows, dtype=np.float32))
+        found = onnx_files.run(session, np.asarray(windows, dtype=np.float32))
     except Exception as error:  # ONNX Runtime's own exceptions have no common name
         raise InvalidRecording(f"ONNX Runtime cannot run the model ({error})") from error
-    if np.ndim(said) != 2 or len(said) != len(windows) or not ((said > -0.01) & (said < 1.01)).all():
+    if np.ndim(found) != 2 or len(found) != len(windows) or not ((found > -0.01) & (found < 1.01)).all():
         raise InvalidRecording("the model gives no probabilities; take it again")
-    return said.clip(0, 1)  # eight bits may round beyond
+    return found.clip(0, 1)  # eight bits may round beyond

@@ -51,7 +51,7 @@ def test_tuning_finds_what_is_good_within_the_space(file):
     table = tuning.trials_table(study)
 
     assert len(table) == 20 and set(table.state) == {"complete"}
-    assert list(table) == ["state", "score", "seconds", *SPACE]
+    assert list(table) == ["state", "score", "seconds", *sorted(SPACE)]
     assert table.learning_rate.between(1e-5, 1e-1).all() and table.dropout.between(0, 0.5).all()
     assert table.epochs.between(5, 20).all() and set(table.batch_size) <= {32, 64, 128}
     assert study.best_value == table.score.max() > -0.3

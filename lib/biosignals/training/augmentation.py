@@ -60,19 +60,6 @@ class Wander:
 
 
 @dataclass(frozen=True)
-class Flip:
-    """Turns a record upside down with a `probability`, as from electrodes put on the wrong way round."""
-
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_share("probability", self.probability)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.where(_uniform(x, 0, 1) < self.probability, -x, x)
-
-
-@dataclass(frozen=True)
 class Shift:
     """Starts each record at a random sample; what comes before it follows after the end."""
 

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -95,7 +96,7 @@ def suggest(trial: Trial, space: Space) -> dict:
     return {setting: _suggest(trial, setting, *allowed) for setting, allowed in space.items()}
 
 
-def _suggest(trial: Trial, setting: str, kind: str, *allowed):
+def _suggest(trial: Trial, setting: str, kind: str, *allowed: Any) -> Any:
     if kind == "choice":
         return trial.suggest_categorical(setting, *allowed)
     if kind == "int":
@@ -122,18 +123,14 @@ def trials_table(study: Study) -> pd.DataFrame:
 
     The score of a pruned trial is its last one.
     """
-    rows = [
-        {
-            "trial": trial.number,
-            "state": "failed" if trial.state == TrialState.FAIL else trial.state.name.lower(),
-            "score": trial.value,
-            "seconds": trial.duration.total_seconds() if trial.duration else None,
-            **trial.params,
-        }
-        for trial in study.get_trials(deepcopy=False)
-    ]
-    columns = None if rows else ["trial", "state", "score", "seconds"]
-    return pd.DataFrame(rows, columns=columns).set_index("trial")
+    table = study.trials_dataframe(("number", "state", "value", "duration", "params"))
+    if table.empty:
+        return table
+    names = {"number": "trial", "value": "score", "duration": "seconds"}
+    table = table.rename(columns=lambda name: names.get(name, name.removeprefix("params_")))
+    table["state"] = table["state"].str.lower().replace("fail", "failed")
+    table["seconds"] = table["seconds"].dt.total_seconds()
+    return table.set_index("trial")
 
 
 def check_space(space: Space) -> None:

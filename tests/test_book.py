@@ -136,7 +136,9 @@ reference = pytest.mark.skipif(
 def test_the_reference_run_is_whole_small_and_names_no_place():
     check_results(ROOT / "book/reference/results.json")
     sizes = {path: path.stat().st_size for path in (ROOT / "book/reference").rglob("*") if path.is_file()}
-    assert sum(sizes.values()) < 15e6
+    exported = {path: size for path, size in sizes.items() if "predictions" in path.parts}
+    assert sum(sizes.values()) - sum(exported.values()) < 15e6
+    assert sum(exported.values()) < 30e6  # predictions 10 MB, weights 20 MB
     for chapter in CHAPTERS:
         executed = ROOT / f"book/reference/{chapter}.ipynb"
         assert sizes[executed] < 1.5e6

@@ -16,6 +16,7 @@ from biosignals.evaluation import scores
 from biosignals.evaluation.calibration import youden_threshold
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
+from biosignals.reporting.workspace import TITLES
 from biosignals.training import cross_validation
 from biosignals.training.cross_validation import Examples, Model, OutOfFold
 from biosignals.training.fit import Fit, Teacher, TrainingData, fit
@@ -36,13 +37,17 @@ class Task(Examples):
 
     @property
     def note(self) -> str:
-        """What the task's pictures and tables show, as "ptb-xl, excerpt, out of fold, n = 2,357"."""
-        return f"{self.recordings.dataset}, {self.recordings.kind}, out of fold, n = {len(self.rows):,}"
+        """What the task's pictures and tables show, as "PTB-XL, excerpt, out of fold, n = 2,357"."""
+        return f"{self._data}, out of fold, n = {len(self.rows):,}"
 
     @property
     def test_note(self) -> str:
         """The same of fold 10."""
-        return f"{self.recordings.dataset}, {self.recordings.kind}, fold 10, n = {len(self.test):,}"
+        return f"{self._data}, fold 10, n = {len(self.test):,}"
+
+    @property
+    def _data(self) -> str:
+        return f"{TITLES.get(self.recordings.dataset, self.recordings.dataset)}, {self.recordings.kind}"
 
     def out_of_fold(
         self, model: Model, recipe: Recipe, seeds: Sequence[int] = (0,), **options: Any

@@ -1,0 +1,72 @@
+"""A task fits, predicts, scores and records."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from biosignals.caching import Cache
+from biosignals.evaluation import scores
+from biosignals.evaluation.predictions import Predictions
+from biosignals.task import Task
+from biosignals.training.distillation import DistillationLoss, teacher_outputs
+from test_fit import SHORT, recordings
+
+
+@pytest.fixture
+def task(tmp_path):
+    signals, targets = recordings()
+    about = {"name": "af", "classes": ["no", "yes"], "chapter": "03_baseline"}
+    return Task(replace(signals, kind="simulated"), targets, Cache(tmp_path), **about)
+
+
+def test_a_task_says_what_its_pictures_show(task):
+    assert task.note == "PTB-XL, simulated, out of fold, n = 54"
+    assert task.test_note == "PTB-XL, simulated, fold 10, n = 6"
+
+
+def test_what_is_fitted_is_scored_and_recorded_with_how_it_was_made(task):
+    net = task.out_of_fold("student-4k", SHORT, [0, 1])
+    forest = task.classify(RandomForestClassifier(5, random_state=0), task.recordings.physical()[:, 0, :20])
+    table = task.score({"net": net, "forest": forest, "guess": np.full((54, 2), 0.5)}, versus="net")
+    alone = scores.compare({"net": net})
+    first = table[(table.model == "net") & (table.metric == "brier")].iloc[0]
+    assert first.value == alone[alone.metric == "brier"].value.iloc[0] and first.delta == 0
+    names = {"net": ("student-4k", "epochs=2"), "guess": ("majority", "output=prevalence")}
+    rows = task.record(table, names, seed=None)
+    assert len(rows) == 9 and {row["split"] for row in rows} == {"out-of-fold"}
+    fitted = next(row for row in rows if row["model"] == "student-4k")
+    assert (fitted["task"], fitted["dataset"], fitted["kind"]) == ("af", "ptb-xl", "simulated")
+    assert (fitted["n_test"], fitted["n_train"], fitted["passes"]) == (54, 36, 2)
+    assert fitted["precision"] and fitted["hardware"] and fitted["params"]
+    assert next(row for row in rows if row["model"] == "majority")["params"] is None
+
+
+def test_the_test_fold_is_read_by_nets_of_all_other_folds(task):
+    final = task.fit_final("student-4k", SHORT, [0, 1])
+    test = task.predict(final)
+    assert isinstance(test, Predictions) and test.probabilities.shape == (2, 6, 2)
+    (row, *_) = task.record(task.score({"net": test}), {"net": ("student-4k", "")}, split="test")
+    assert (row["n_train"], row["n_test"]) == (54, 6)
+
+
+def test_a_teacher_teaches_the_task(task):
+    teachers = task.out_of_fold("student-57k", SHORT).fits[0]
+    losses = [DistillationLoss(teacher_outputs(one, task.recordings)) for one in teachers]
+    taught = task.out_of_fold("student-4k", SHORT, distillation=losses)
+    alone = task.out_of_fold("student-4k", SHORT)
+    assert not np.allclose(taught.probabilities, alone.probabilities)
+
+
+def test_a_second_run_trains_nothing(task, monkeypatch):
+    first = task.out_of_fold("student-4k", SHORT)
+    monkeypatch.setattr("biosignals.training.fit._train", lambda fit: pytest.fail("trained again"))
+    again = task.out_of_fold("student-4k", SHORT)
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+    assert again.about == first.about
+
+
+def test_targets_of_other_recordings_are_refused(task):
+    with pytest.raises(ValueError, match="targets must be"):
+        replace(task, targets=task.targets[:10])

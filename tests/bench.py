@@ -13,19 +13,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import edfio
 import numpy as np
+import pandas as pd
 import pywt
 import torch
 import wfdb
 
 from biosignals import models
 from biosignals.data import chbmit, eeg, ptbxl, sources
+from biosignals.data.recordings import Recordings
 from biosignals.deployment import detection
 from biosignals.signals import scalogram
+from biosignals.training.fit import TrainingData, fit
+from biosignals.training.recipe import Recipe, read_recipes
 
 ROUNDS = 5
 
@@ -95,6 +100,53 @@ def scalograms(signals: int, samples: int, sampling_rate: float) -> None:
         print(f"  {name:17} {1000 * middle:8.2f} ms {middle / medians['ours']:8.1f} x the time of ours")
 
 
+NETS = ("plain-cnn", "inception-cnn", "teacher", "student", "resnet1d-wang", "s4")
+PASSES = 3
+
+
+def training() -> None:
+    """An epoch of each net of chapter 3: a fit of ours beside a plain loop in PyTorch, on the same batches."""
+    rng = np.random.default_rng(0)
+    signals = rng.normal(0, 300, (256, 12, 1000)).astype(np.int16)
+    table = pd.DataFrame({"subject": range(256), "samples": 1000})
+    recordings = Recordings("made", signals, 0.001, "mV", 100.0, ptbxl.LEADS, table)
+    targets = (rng.random((256, 5)) < 0.3).astype(np.float32)
+    learnt = TrainingData(recordings, targets, np.arange(256))
+    recipes = read_recipes(Path(__file__).parents[1] / "notebooks/recipes.yml", "quick")
+    print(f"training, 256 records an epoch; medians of {ROUNDS}")
+    for name in NETS:
+        ours, plain = [], []
+        for _ in range(ROUNDS):
+            whole, one = (
+                fit(name, learnt, replace(recipes[name], epochs=n)).seconds for n in (1 + PASSES, 1)
+            )
+            ours.append((whole - one) / PASSES)
+            plain.append(plain_epochs(name, recordings, targets, recipes[name]) / PASSES)
+        ratio = median(plain) / median(ours)
+        print(f"  {name:17} {median(ours):8.3f} s a pass, plain loop {median(plain):8.3f} s {ratio:8.2f} x")
+
+
+def plain_epochs(name: str, recordings: Recordings, targets: np.ndarray, recipe: Recipe) -> float:
+    """Seconds that PASSES epochs of a plain loop take, after a first step that does not count."""
+    samples = recipe.crop or 1000
+    net = models.create(name, 12, 5, samples).train()
+    optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate)
+    x, y = torch.from_numpy(recordings.physical()), torch.from_numpy(targets)
+
+    def epochs(count: int) -> None:
+        for _ in range(count):
+            for rows in torch.randperm(len(x)).split(recipe.batch_size):
+                start = int(torch.randint(1000 - samples + 1, ()))
+                logits = net(x[rows, :, start : start + samples])
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    epochs(1)
+    return seconds(lambda: epochs(PASSES))
+
+
 def optional(package: str):
     """The package, or None, said aloud, where it is not installed."""
     try:
@@ -159,4 +211,5 @@ if __name__ == "__main__":
         loading(sources.locate("ptb-xl", arguments.data, simulated, arguments.records))
     scalograms(signals=12, samples=1000, sampling_rate=100)
     scalograms(signals=1, samples=5000, sampling_rate=500)
+    training()
     detecting()

@@ -24,7 +24,7 @@ def small_net(name, images, classes, height=64, samples=64, seed=0):
 
 
 def publish(net, path, rename=True):
-    """A file as others would publish the net: the same tensors in the same order, under names of their own."""
+    """A file as others would publish the net: the same tensors in the same order, under other names."""
     state = {
         f"theirs.{i}" if rename else name: value for i, (name, value) in enumerate(net.state_dict().items())
     }
@@ -80,7 +80,7 @@ def test_the_authors_file_of_deit_holds_its_state_one_level_down(tmp_path):
     torch.testing.assert_close(ours.positions, theirs.positions)
 
 
-# Shapes in the order in which torchvision (the first two) and DeiT's authors publish theirs: the beginning and the end.
+# The first and the last shapes in the order of torchvision (the first two) and of DeiT's authors.
 @pytest.mark.parametrize(
     "name, first, last, count",
     [
@@ -91,7 +91,8 @@ def test_the_authors_file_of_deit_holds_its_state_one_level_down(tmp_path):
          [(96, 3, 4, 4), (96,), (96,), (96,), (96,), (96, 1, 7, 7), (96,), (96,), (96,), (384, 96)],
          [(768, 3072), (768,), (768,), (768,), (1000, 768), (1000,)], 182),
         ("deit",
-         [(1, 1, 192), (1, 194, 192), (1, 1, 192), (192, 3, 16, 16), (192,), (192,), (192,), (576, 192), (576,)],
+         [(1, 1, 192), (1, 194, 192), (1, 1, 192), (192, 3, 16, 16), (192,), (192,), (192,), (576, 192),
+          (576,)],
          [(192, 768), (192,), (192,), (192,), (1000, 192), (1000,), (1000, 192), (1000,)], 155),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from biosignals.models.cvt_convmixer import ConvolutionalAttention
 from biosignals.models.deit import DeiT
 from biosignals.models.eeg_small import EegSmall
 from biosignals.models.efficientnetv2 import EfficientNetV2
+from biosignals.models.layers.centred import Centred
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.image_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
 from biosignals.models.layers.onnx_s4 import as_convolutions
@@ -19,6 +20,7 @@ from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.tcn import CausalBlock, Tcn
+from biosignals.signals.windows import prepare
 
 every_net = pytest.mark.parametrize("name", models.names())
 # Rows of each image that nets for pictures take: with them, `channels` here are images.
@@ -432,7 +434,8 @@ def test_what_pools_or_patches_would_swallow_is_refused(name, shortest):
 @pytest.mark.parametrize(
     "name, channels, low, high",
     [("pulse-cnn", 1, 30e3, 50e3), ("convmixer-1d", 64, 5e5, 7e5), ("convmixer-1d-small", 64, 2e4, 5e4),
-     ("convmixer-2d", 64, 5e5, 7e5), ("convmixer-2d-small", 64, 2e4, 5e4), ("cvt-convmixer", 64 * 12, 5e5, 1e6)],
+     ("convmixer-2d", 64, 5e5, 7e5), ("convmixer-2d-small", 64, 2e4, 5e4),
+     ("cvt-convmixer", 64 * 12, 5e5, 1e6)],
 )  # fmt: skip
 def test_nets_for_scalograms_and_pulses_keep_to_their_size(name, channels, low, high):
     assert low < models.parameter_count(create_without_memory(name, channels, 5, 68)) < high
@@ -461,7 +464,7 @@ def test_attention_by_convolutions_is_attention_over_all_places():
     torch.testing.assert_close(layer(x)[0], expected, atol=1e-5, rtol=1e-4)
 
 
-# The family of `student` is one net in many widths, the recurrent nets for EEG are those for ECG with other sizes.
+# The students are one net in many widths, the recurrent nets for EEG those for ECG in other sizes.
 ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))} | {"teacher"}
 
 
@@ -493,6 +496,15 @@ def test_s4_as_convolutions_computes_the_same(samples):
     torch.testing.assert_close(fixed(x), net(x), atol=1e-5, rtol=1e-4)
     with pytest.raises(ValueError, match="made for"):
         fixed(x[..., :-10])
+
+
+def test_a_centred_net_takes_windows_as_recorded():
+    net = build("student-4k", channels=2, classes=3, samples=200)
+    x = np.random.default_rng(0).normal(40, 5, (3, 2, 200)).astype(np.float32)
+    with torch.no_grad():
+        as_recorded = Centred(net)(torch.from_numpy(x))
+        as_learnt = net(torch.from_numpy(prepare(x, 100, 100)))
+    np.testing.assert_allclose(as_recorded, as_learnt, atol=1e-4)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -56,7 +56,7 @@ def test_files_get_smaller_and_give_nearly_the_same(net, exported, tmp_path):
 def test_a_layer_that_the_runtime_computes_in_floats_is_not_counted(exported, tmp_path):
     static = quantize.to_int8(exported, tmp_path / "static.onnx", small_net.signals(20).numpy())
     model = onnx.load(static)
-    # Without the rounding of its input, a convolution still has weights of eight bits and is none of eight bits.
+    # A convolution whose input is not rounded has weights of eight bits and runs in floats all the same.
     first = next(node for node in model.graph.node if node.op_type == "Conv")
     first.input[0] = "signals"
     onnx.save(model, tmp_path / "half.onnx")

@@ -251,7 +251,7 @@ def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
 
 
 def _open(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
-    """The model's session; InvalidRecording where it is missing, cannot be loaded or does not fit its card."""
+    """The session of a model; InvalidRecording where it is missing, damaged or does not fit its card."""
     model = Path(model)
     if not model.is_file() or model.stat().st_size > LARGEST_FILE:
         raise InvalidRecording(f"{model}: there is no such model, or it is too large")

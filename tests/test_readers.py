@@ -1,0 +1,193 @@
+"""Files of every kind are read as they are or refused, whatever they hold."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+import wfdb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biosignals.data import readers
+from made_recordings import (
+    WRITERS,
+    ecg,
+    write_edf,
+    write_h5,
+    write_h5_of_fixed_length,
+    write_other_wfdb,
+    write_wfdb,
+)
+
+
+@pytest.mark.parametrize("name", ["record.hea", "record.edf", "record.csv", "record.h5"])
+@given(content=st.binary(max_size=400))
+def test_no_bytes_whatever_get_more_than_a_refusal(tmp_path_factory, name, content):
+    place = tmp_path_factory.mktemp("bytes") / name
+    place.write_bytes(content)
+    with pytest.raises(readers.InvalidRecording, match=name):
+        readers.read(place)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_edf,
+        write_h5_of_fixed_length,
+        write_wfdb,
+        write_other_wfdb,
+    ],
+)
+def test_damaged_files_are_read_or_refused(tmp_path_factory, write):
+    place = write(tmp_path_factory.mktemp("damaged"), ecg(seconds=1, rate=20), 20, ("I", "II"))
+    whole = place.read_bytes()
+
+    @given(
+        length=st.integers(0, 30),
+        damage=st.dictionaries(st.integers(0, len(whole) - 1), st.integers(0, 255), max_size=4),
+    )
+    def read_damaged(length, damage):
+        content = bytearray(whole)
+        for where, byte in damage.items():
+            content[where] = byte
+        place.write_bytes(content[: len(content) - length])
+        try:
+            found = readers.read(place)
+        except readers.InvalidRecording as error:
+            assert place.name in str(error)
+        else:
+            assert found.values.shape == (len(found.channels), found.values.size // len(found.channels))
+
+    read_damaged()
+
+
+def test_an_edf_file_that_is_cut_short_is_refused(tmp_path):
+    place = write_edf(tmp_path, ecg(), 100, ("I", "II"))
+    whole = place.read_bytes()
+    for length in (400, 500, len(whole) - 256):
+        place.write_bytes(whole[:-length])
+        with pytest.raises(readers.InvalidRecording, match=r"record\.edf"):
+            readers.read(place)
+
+
+@pytest.mark.parametrize("write", [*WRITERS, write_other_wfdb])
+def test_files_that_are_too_large_are_refused(tmp_path, monkeypatch, write):
+    place = write(tmp_path, ecg(), 100, ("I", "II"))
+    monkeypatch.setattr(readers, "LARGEST_FILE", 1100)  # more than a header of WFDB, less than any signals
+    with pytest.raises(readers.InvalidRecording, match="cut it first"):
+        readers.read(place)
+
+
+def test_files_that_are_none_are_refused(tmp_path):
+    for path, message in (
+        (tmp_path / "none.edf", "no such file"),
+        (tmp_path / "a.exe", "a recording is one of"),
+    ):
+        with pytest.raises(readers.InvalidRecording, match=message):
+            readers.read(path)
+    with pytest.raises(readers.InvalidRecording, match="channels, samples"):
+        readers.from_array(ecg()[0], ("I",), 100)
+
+
+def test_uneven_times_and_missing_rates_are_refused(tmp_path):
+    np.savetxt(tmp_path / "a.csv", ecg().T, delimiter=",", header="I,II", comments="")
+    with pytest.raises(readers.InvalidRecording, match="give its sampling rate"):
+        readers.read(tmp_path / "a.csv")
+    assert readers.read(tmp_path / "a.csv", 100.0).sampling_rate == 100.0
+    times = np.arange(400) / 100
+    times[200:] += 3
+    np.savetxt(
+        tmp_path / "b.csv",
+        np.column_stack([times, ecg().T]),
+        delimiter=",",
+        header="time,I,II",
+        comments="",
+    )
+    with pytest.raises(readers.InvalidRecording, match="equal steps"):
+        readers.read(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("decimals, rate", [(3, 360), (6, 360), (3, 1000), (2, 100)])
+def test_times_may_be_rounded(tmp_path, decimals, rate):
+    x = ecg(rate=rate)
+    place = tmp_path / "a.csv"
+    table = np.column_stack([np.round(np.arange(x.shape[1]) / rate, decimals), x.T])
+    np.savetxt(place, table, delimiter=",", header="time,I,II", comments="")
+    assert readers.read(place).sampling_rate == pytest.approx(rate, rel=1e-3)
+    np.savetxt(place, np.delete(table, [50, 51, 52], axis=0), delimiter=",", header="time,I,II", comments="")
+    with pytest.raises(readers.InvalidRecording, match="equal steps"):
+        readers.read(place)
+
+
+def test_text_in_hdf5_may_be_of_fixed_length(tmp_path):
+    found = readers.read(write_h5_of_fixed_length(tmp_path, ecg(), 100, ("I", "II")))
+    assert found.units == ("V", "V") and found.channels == ("I", "II")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [h5py.ExternalLink("other.h5", "/signals"), h5py.SoftLink("/inner"), h5py.ExternalLink("none.h5", "/x")],
+)
+def test_links_in_hdf5_are_refused_and_not_followed(tmp_path, link):
+    x = ecg()
+    write_h5(tmp_path, x, 100, ("I", "II")).rename(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "record.h5", "w") as file:
+        file["inner"] = x
+        file["signals"] = link
+    os.utime(tmp_path / "other.h5", (0, 1))
+    with pytest.raises(readers.InvalidRecording, match="of its own"):
+        readers.read(tmp_path / "record.h5")
+    assert (tmp_path / "other.h5").stat().st_atime == 0  # nobody opened it
+
+
+@pytest.mark.parametrize("name", ["../secret.dat", "/tmp/secret.dat", "..", "a\\b.dat", "~", "s3://a/b.dat"])
+@pytest.mark.parametrize("form", ["16", "212"])
+def test_headers_that_name_files_elsewhere_are_refused(tmp_path, name, form):
+    (tmp_path / "secret.dat").write_bytes(bytes(8000))
+    (tmp_path / "set").mkdir()
+    header = tmp_path / "set/record.hea"
+    header.write_text(
+        "record 2 100 400\n" + "".join(f"{name} {form} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II"))
+    )
+    # Format 212 is left to wfdb, which knows no such name.
+    with pytest.raises(
+        readers.InvalidRecording, match="outside of its folder" + "|invalid syntax" * (form == "212")
+    ):
+        readers.read(header)
+
+
+def test_headers_are_checked_as_they_are_read(tmp_path):
+    # The package wfdb drops what is not ASCII: it may open another file than the header names.
+    for file in ("r.dat", "ré.dat"):
+        (tmp_path / file).write_bytes(bytes(4000 if file == "r.dat" else 1))
+    (tmp_path / "record.hea").write_text("record 1 100 800\nré.dat 212 1000/mV 12 0 0 0 0 I\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "LARGEST_FILE", 2000)
+        with pytest.raises(readers.InvalidRecording, match="cut it first"):
+            readers.read(tmp_path / "record.hea")
+
+
+def test_headers_that_announce_too_much_are_refused(tmp_path):
+    (tmp_path / "r.dat").write_bytes(bytes(4000))
+    (tmp_path / "record.hea").write_text("record 1 100 9000000\nr.dat 212x9000 1000/mV 12 0 0 0 0 I\n")
+    with pytest.raises(readers.InvalidRecording, match="cut it first"):
+        readers.read(tmp_path / "record.hea")
+
+
+def test_records_of_several_segments_are_refused(tmp_path):
+    (tmp_path / "many.hea").write_text("many/2 1 100 800\nfirst 400\nsecond 400\n")
+    with pytest.raises(readers.InvalidRecording, match="segments"):
+        readers.read(tmp_path / "many.hea")
+
+
+def test_other_formats_of_wfdb_are_read_and_gaps_filled(tmp_path):
+    x = ecg()
+    x[0, 100:110] = np.nan
+    wfdb.wrsamp(
+        "record", 100, ["mV", "NU"], ["I", "RESP"], p_signal=x.T, fmt=["212", "212"], write_dir=str(tmp_path)
+    )
+    found = readers.read(tmp_path / "record.hea")
+    assert found.units == ("mV", "NU")
+    filled = np.interp(np.arange(400), np.flatnonzero(np.isfinite(x[0])), x[0][np.isfinite(x[0])])
+    np.testing.assert_allclose(found.values[0], filled, atol=0.01)

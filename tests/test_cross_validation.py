@@ -26,7 +26,7 @@ def examples(folder=None, **more):
 
 def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(tmp_path):
     data = examples(tmp_path)
-    found = cross_validation.out_of_fold(data, "student-57k", SHORT)
+    found = data.out_of_fold("student-57k", SHORT)
     assert sorted(data.rows) == list(np.flatnonzero(data.recordings.table.fold < 10))
     held_out = splits.groups(data.recordings.table)[1][1]
     how = predict.Inference(SHORT.crop)
@@ -39,8 +39,8 @@ def test_each_record_of_folds_1_to_9_is_scored_by_the_fit_that_has_not_seen_it(t
 
 def test_several_seeds_are_fits_of_their_own(tmp_path):
     data = examples(tmp_path)
-    both = cross_validation.out_of_fold(data, "student-57k", SHORT, [0, 1])
-    second = cross_validation.out_of_fold(data, "student-57k", SHORT, [1])
+    both = data.out_of_fold("student-57k", SHORT, [0, 1])
+    second = data.out_of_fold("student-57k", SHORT, [1])
     np.testing.assert_array_equal(both.probabilities[1], second.probabilities[0])
     assert not np.allclose(both.probabilities[0], both.probabilities[1])
     np.testing.assert_allclose(both.mean, both.probabilities.mean(0))
@@ -52,7 +52,7 @@ def test_the_net_for_the_test_fold_learns_from_all_others_and_not_from_it():
     changed = data.targets.copy()
     changed[fold == 10] = 1 - changed[fold == 10]
     both = (data, replace(data, targets=changed))
-    weights = [cross_validation.fit_final(some, "student-57k", SHORT)[0].net.state_dict() for some in both]
+    weights = [some.fit_final("student-57k", SHORT)[0].net.state_dict() for some in both]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     rows = TrainingData(data.recordings, data.targets, np.flatnonzero(fold < 10))
     expected = fit("student-57k", rows, SHORT).net.state_dict()
@@ -61,8 +61,8 @@ def test_the_net_for_the_test_fold_learns_from_all_others_and_not_from_it():
 
 def test_fold_10_is_what_the_final_nets_predict(tmp_path):
     data = examples(tmp_path)
-    fits = cross_validation.fit_final(data, "student-57k", SHORT, [0, 1])
-    found = cross_validation.predict_rows(data, fits)
+    fits = data.fit_final("student-57k", SHORT, [0, 1])
+    found = data.predict(fits)
     test = np.flatnonzero(data.recordings.table.fold == 10)
     assert found.probabilities.shape == (2, len(test), 2)
     np.testing.assert_array_equal(found.ids, data.recordings.table.index[test])
@@ -71,7 +71,7 @@ def test_fold_10_is_what_the_final_nets_predict(tmp_path):
 
 def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
     data, patient = examples(tmp_path), replace(SHORT, patience=2)
-    found = cross_validation.out_of_fold(data, "student-57k", patient)
+    found = data.out_of_fold("student-57k", patient)
     train, held_out = splits.groups(data.recordings.table)[2]
     folds = data.recordings.table.fold.to_numpy()
     rows = TrainingData(data.recordings, data.targets, train[folds[train] < 6], train[folds[train] == 6])
@@ -84,38 +84,38 @@ def test_a_fold_to_stop_by_that_lacks_a_class_is_an_error():
     data = examples()
     third = replace(data, targets=np.hstack([data.targets, np.zeros_like(data.targets[:, :1])]))
     with pytest.raises(ValueError, match="no best epoch can be chosen"):
-        cross_validation.out_of_fold(third, "student-57k", replace(SHORT, patience=1))
+        third.out_of_fold("student-57k", replace(SHORT, patience=1))
 
 
 def test_scores_of_changed_signals_come_in_the_same_order(tmp_path):
     data = examples(tmp_path)
-    found = cross_validation.out_of_fold(data, "student-57k", SHORT, [0, 1])
-    same = cross_validation.perturbed(found, data, lambda x: x)
+    found = data.out_of_fold("student-57k", SHORT, [0, 1])
+    same = data.perturbed(found, lambda x: x)
     np.testing.assert_allclose(same.probabilities, found.probabilities, atol=1e-6)
-    silent = cross_validation.perturbed(found, data, np.zeros_like)
+    silent = data.perturbed(found, np.zeros_like)
     assert not np.allclose(silent.probabilities, found.probabilities)
 
 
 def test_a_groups_thresholds_do_not_depend_on_its_own_labels(tmp_path):
-    found = cross_validation.out_of_fold(examples(tmp_path), "student-57k", SHORT)
+    found = examples(tmp_path).out_of_fold("student-57k", SHORT)
     first = found.groups == 0
     truth = found.truth.copy()
     truth[first] = 1 - truth[first]
-    before = cross_validation.decide(found)
-    after = cross_validation.decide(replace(found, truth=truth))
+    before = found.decide()
+    after = replace(found, truth=truth).decide()
     np.testing.assert_array_equal(before.probabilities[:, first], after.probabilities[:, first])
     assert set(np.unique(before.probabilities)) == {0, 1}
 
 
 def test_a_forest_does_not_see_what_it_scores():
     features = np.random.default_rng(0).normal(size=(60, 3))  # nothing to learn but the records themselves
-    found = cross_validation.classify(examples(), RandomForestClassifier(50, random_state=0), features)
+    found = examples().classify(RandomForestClassifier(50, random_state=0), features)
     assert ((found.mean > 0.5) == found.truth).mean() < 0.75
 
 
 def test_a_classifier_needs_features():
     with pytest.raises(ValueError, match="needs features"):
-        cross_validation.classify(examples(), RandomForestClassifier())
+        examples().classify(RandomForestClassifier())
 
 
 def test_a_class_that_the_training_folds_lack_has_probability_0():
@@ -132,11 +132,11 @@ def test_scaling_of_a_group_is_learnt_on_the_others_and_repairs_what_is_too_high
     too_high = 1 / (1 + np.exp(-(np.log(honest / (1 - honest)) + 2)))
     who, groups = np.arange(2700), np.arange(2700) // 900
     found = OutOfFold(too_high[None], truth, who, who, {}, groups)
-    scaled, ones = cross_validation.calibrate(found), np.ones((1, 2700))
+    scaled, ones = found.calibrate(), np.ones((1, 2700))
     assert scores.ece(truth, scaled.mean, ones)[0] < 0.02
     assert scores.ece(truth, found.mean, ones)[0] > 0.1
     changed = np.where((groups == 0)[:, None], 0, truth)  # the first group's own labels
-    again = cross_validation.calibrate(replace(found, truth=changed))
+    again = replace(found, truth=changed).calibrate()
     np.testing.assert_array_equal(again.mean[groups == 0], scaled.mean[groups == 0])
 
 
@@ -169,7 +169,7 @@ def test_classes_that_exclude_each_other_have_a_column_each_even_if_never_met():
     table = pd.DataFrame({"subject": range(60), "samples": 9, "fold": np.arange(60) % 9 + 1})
     recordings = Recordings("x", np.zeros((60, 1, 9), np.float32), 1.0, "mV", 100.0, ("I",), table)
     data = Examples(recordings, np.eye(5)[labels], features=features)
-    found = cross_validation.classify(data, RandomForestClassifier(20, random_state=0), classes=5).mean
+    found = data.classify(RandomForestClassifier(20, random_state=0), classes=5).mean
     np.testing.assert_allclose(found.sum(1), 1)
     assert not found[:, [1, 4]].any()
     assert (found.argmax(1) == labels[data.rows]).mean() > 0.9
@@ -193,7 +193,7 @@ def test_what_a_forest_predicted_is_found_again_as_long_as_nothing_that_made_it_
     def predicted(case, cache=None):
         estimator, inputs, targets, groups = case
         data = Examples(plain.recordings, targets, cache, groups, inputs)
-        return cross_validation.classify(data, estimator).mean
+        return data.classify(estimator).mean
 
     alone = {what: predicted(case) for what, case in cases.items()}
     for number, (what, case) in enumerate(cases.items(), 1):  # of three groups of folds each
@@ -204,16 +204,16 @@ def test_what_a_forest_predicted_is_found_again_as_long_as_nothing_that_made_it_
 @pytest.mark.slow
 def test_nets_and_their_files_predict_out_of_fold_what_the_fits_did(tmp_path):
     data = examples()
-    found = cross_validation.out_of_fold(data, "student-57k", SHORT, [0, 1])
+    found = data.out_of_fold("student-57k", SHORT, [0, 1])
     how = predict.Inference(SHORT.crop)
-    by_nets = cross_validation.predict_out_of_fold(data, found.nets, how)
+    by_nets = data.predict_out_of_fold(found.nets, how)
     np.testing.assert_allclose(by_nets.probabilities, found.probabilities, atol=1e-6)
     example = torch.from_numpy(data.recordings.physical([0, 1])[..., : SHORT.crop])
     files = [[export.export_once(net, example, tmp_path) for net in found.nets[0]]]
-    by_files = cross_validation.predict_out_of_fold(data, files, how)
+    by_files = data.predict_out_of_fold(files, how)
     np.testing.assert_allclose(by_files.probabilities, found.probabilities[:1], atol=1e-5)
     for models in (found.nets[:1], files):
-        silent = cross_validation.predict_out_of_fold(data, models, how, np.zeros_like)
+        silent = data.predict_out_of_fold(models, how, np.zeros_like)
         np.testing.assert_allclose(silent.probabilities[0, 0], silent.probabilities[0, 1], atol=1e-6)
     with pytest.raises(ValueError):
-        cross_validation.predict_out_of_fold(data, [found.nets[0][:2]], how)
+        data.predict_out_of_fold([found.nets[0][:2]], how)

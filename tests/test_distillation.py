@@ -14,7 +14,7 @@ from biosignals.caching import Cache
 from biosignals.data import preparation
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.standardised import Standardised
-from biosignals.training import cross_validation, distillation, predict
+from biosignals.training import distillation, predict
 from biosignals.training.cross_validation import Examples
 from biosignals.training.distillation import DistillationLoss, NetOutputs, TeacherOutputs
 from biosignals.training.fit import TrainingData, fit
@@ -436,11 +436,11 @@ def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
 
 def test_out_of_fold_each_group_has_its_own_teacher():
     data = Examples(*recordings())
-    teachers = cross_validation.out_of_fold(data, "student-124k", SHORT)
+    teachers = data.out_of_fold("student-124k", SHORT)
     losses = [
         DistillationLoss(distillation.teacher_outputs(one, data.recordings)) for one in teachers.fits[0]
     ]
-    students = cross_validation.out_of_fold(data, "student-57k", SHORT, distillation=losses)
+    students = data.out_of_fold("student-57k", SHORT, distillation=losses)
     assert students.probabilities.shape == teachers.probabilities.shape
     with pytest.raises(ValueError):
-        cross_validation.out_of_fold(data, "student-57k", SHORT, distillation=losses[:2])
+        data.out_of_fold("student-57k", SHORT, distillation=losses[:2])

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import ClassifierMixin
-from torch import nn
 
 from biosignals.evaluation import scores
-from biosignals.evaluation.calibration import youden_threshold
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
 from biosignals.reporting.workspace import TITLES
-from biosignals.training import cross_validation
-from biosignals.training.cross_validation import Examples, Model, OutOfFold
+from biosignals.training.cross_validation import Examples
 from biosignals.training.fit import Fit, Teacher, TrainingData, fit
-from biosignals.training.predict import Inference
 from biosignals.training.recipe import Recipe
 
 
@@ -49,22 +43,6 @@ class Task(Examples):
     def _data(self) -> str:
         return f"{TITLES.get(self.recordings.dataset, self.recordings.dataset)}, {self.recordings.kind}"
 
-    def out_of_fold(
-        self, model: Model, recipe: Recipe, seeds: Sequence[int] = (0,), **options: Any
-    ) -> OutOfFold:
-        """Predictions (seeds, n, classes) of records held out, see `cross_validation.out_of_fold`, also for
-        the errors.
-        """
-        return cross_validation.out_of_fold(self, model, recipe, seeds, **options)
-
-    def classify(
-        self, estimator: ClassifierMixin, features: np.ndarray | None = None, **options: Any
-    ) -> OutOfFold:
-        """The same of a scikit-learn model of features (recordings, features), see
-        `cross_validation.classify`.
-        """
-        return cross_validation.classify(self, estimator, features, **options)
-
     def fit(
         self,
         model: str,
@@ -82,45 +60,6 @@ class Task(Examples):
         fitted = fit(model, data, recipe, seed, self.cache, report, self.trainer)
         fitted.export()
         return fitted
-
-    def fit_final(self, model: str, recipe: Recipe, seeds: Sequence[int] = (0,), **options: Any) -> list[Fit]:
-        """The nets that read the test fold, one for each seed, see `cross_validation.fit_final`."""
-        return cross_validation.fit_final(self, model, recipe, seeds, **options)
-
-    def predict(self, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
-        """Predictions (seeds, n, classes) of `rows`, (n,), by default those of fold 10."""
-        return cross_validation.predict_rows(self, fits, rows)
-
-    def predict_out_of_fold(
-        self,
-        models: Sequence[Sequence[nn.Module | Path]],
-        how: Inference,
-        change: Callable[[np.ndarray], np.ndarray] | None = None,
-    ) -> OutOfFold:
-        """Predictions (seeds, n, classes) of nets or exported files, see
-        `cross_validation.predict_out_of_fold`.
-        """
-        return cross_validation.predict_out_of_fold(self, models, how, change)
-
-    def perturbed(self, fitted: OutOfFold, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
-        """Predictions after `change` of the signals, (n, channels, samples), by nets that are not trained
-        again.
-        """
-        return cross_validation.perturbed(fitted, self, change)
-
-    def decide(
-        self, fitted: OutOfFold, choose: Callable[[np.ndarray, np.ndarray], float] = youden_threshold
-    ) -> OutOfFold:
-        """Decisions (seeds, n, classes) at thresholds chosen on the other groups, see
-        `cross_validation.decide`.
-        """
-        return cross_validation.decide(fitted, choose)
-
-    def calibrate(self, fitted: OutOfFold) -> OutOfFold:
-        """Probabilities (seeds, n, classes) scaled by what the other groups gave, see
-        `cross_validation.calibrate`.
-        """
-        return cross_validation.calibrate(fitted)
 
     def predictions(
         self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any

@@ -76,6 +76,151 @@ class Examples:
         """Positions (n,) of the recordings of fold 10, which is read once."""
         return np.flatnonzero(self.recordings.table["fold"].to_numpy() == 10)
 
+    def out_of_fold(
+        self,
+        model: Model,
+        recipe: Recipe,
+        seeds: Sequence[int] = (0,),
+        *,
+        sampling: str | None = None,
+        distillation: Sequence[Teacher] | None = None,
+        n_scored_targets: int | None = None,
+    ) -> OutOfFold:
+        """Hold out each group of folds in turn and train on the others, once for each seed, to the last epoch
+        of `recipe`.
+
+        A recipe with `patience` needs validation records: then one of the folds to train on, the last, says
+        where to stop.
+
+        sampling: "random-over" or "random-under", to train on as many positives of the first class as
+        negatives. distillation: one for each group of folds, by teachers that have not seen it either.
+        n_scored_targets: only the first so many classes are predicted, the others help to learn. Raises
+        ValueError as `TrainingData` and `fit`.
+        """
+        models = [[model] * len(self.groups)] * len(seeds) if isinstance(model, str) else model
+        teachers = distillation or [None] * len(self.groups)
+        fits = []
+        for seed, of_seed in zip(seeds, models, strict=True):
+            fits.append([])
+            for (train, _), start, teacher in zip(self.groups, of_seed, teachers, strict=True):
+                train, validation = with_validation(train, self.recordings.table, recipe)
+                train = draw_rows(train, self.targets, sampling, seed)
+                data = _data(self, train, validation, n_scored_targets, teacher)
+                fits[-1].append(Fit(start, data, recipe, seed, self.cache, trainer=self.trainer))
+        predictions = [_predict_groups(self, of_seed) for of_seed in fits]
+        scored = slice(n_scored_targets)
+        probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
+        return _out_of_fold(self, probabilities, _mean_about([about for _, about in predictions]), fits)
+
+    def classify(
+        self,
+        estimator: ClassifierMixin,
+        features: np.ndarray | None = None,
+        classes: int | None = None,
+    ) -> OutOfFold:
+        """The same for a scikit-learn model of features (recordings, features), by default its own.
+
+        classes: how many classes exclude each other, their numbers then being the targets' largest; None:
+        labels by themselves. Raises ValueError without features.
+        """
+        features = self.features if features is None else features
+        if features is None:
+            raise ValueError("a classifier needs features: pass them, or give the task some")
+        targets = self.targets.argmax(1) if classes else self.targets.astype(int)
+        parts = []
+        for train, held_out in self.groups:
+            learnt, inputs = (features[train], _column(targets[train])), features[held_out]
+            key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
+            parts.append(
+                caching.fetch(
+                    self.cache,
+                    key,
+                    lambda a=learnt, b=inputs: _fit_and_predict(estimator, *a, b, classes),
+                    export=True,
+                )
+            )
+        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | caching.provenance()
+        return _out_of_fold(self, np.concatenate(parts)[None], about)
+
+    def fit_final(
+        self,
+        model: str,
+        recipe: Recipe,
+        seeds: Sequence[int] = (0,),
+        *,
+        sampling: str | None = None,
+        distillation: Teacher | None = None,
+    ) -> list[Fit]:
+        """The nets that read the test fold, one for each seed: trained on all groups together, as
+        `out_of_fold` on some.
+        """
+        rows = np.sort(self.rows)
+        train, validation = with_validation(rows, self.recordings.table, recipe)
+        fits = []
+        for seed in seeds:
+            drawn = draw_rows(train, self.targets, sampling, seed)
+            data = _data(self, drawn, validation, None, distillation)
+            fits.append(Fit(model, data, recipe, seed, self.cache, trainer=self.trainer))
+        return fits
+
+    def predict(self, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
+        """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
+        rows = self.test if rows is None else rows
+        found = [fit.predict(self.recordings, rows, self.features, export=True) for fit in fits]
+        table = self.recordings.table
+        return Predictions(
+            np.stack(found),
+            self.targets[rows],
+            table["subject"].to_numpy()[rows],
+            table.index.to_numpy()[rows],
+            _mean_about([fit.about for fit in fits]),
+        )
+
+    def predict_out_of_fold(
+        self,
+        models: Sequence[Sequence[nn.Module | Path]],
+        how: Inference,
+        change: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> OutOfFold:
+        """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each
+        group of folds.
+
+        how: crop and classes; predictions are kept in the cache. change: of the signals beforehand,
+        float32 (n, channels, samples). Raises ValueError for another number of groups.
+        """
+        how, parts = how._replace(cache=self.cache), []
+        for of_seed in models:
+            for model, (_, held_out) in zip(of_seed, self.groups, strict=True):
+                if isinstance(model, Path):
+                    parts.append(predict_onnx(model, self.recordings, held_out, how, change))
+                elif change is None:
+                    parts.append(predict(model, self.recordings, held_out, self.features, how))
+                else:
+                    parts.append(predict_signals(model, change(self.recordings.physical(held_out)), how=how))
+        probabilities = np.concatenate(parts).reshape(len(models), len(self.rows), -1)
+        return _out_of_fold(self, probabilities, {})
+
+    def perturbed(self, fitted: OutOfFold, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
+        """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not
+        trained again.
+        """
+
+        def compute() -> np.ndarray:
+            parts = []
+            for of_seed in fitted.fits:
+                for fit, (_, held_out) in zip(of_seed, self.groups, strict=True):
+                    how = Inference(fit.recipe.crop, fit.recipe.multiclass)
+                    signals = change(self.recordings.physical(held_out))
+                    parts.append(predict_signals(fit.net, signals, how=how))
+            classes = fitted.probabilities.shape[2]
+            return np.concatenate(parts).reshape(len(fitted.fits), -1, parts[0].shape[1])[:, :, :classes]
+
+        recordings = self.recordings
+        keys = [[fit.key for fit in of_seed] for of_seed in fitted.fits]
+        code = Local(predict_signals)
+        parts = ("perturbed", keys, change, recordings.scale, Rows(recordings.signals, self.rows), code)
+        return replace(fitted, probabilities=caching.fetch(self.cache, parts, compute, export=True))
+
 
 @dataclass(frozen=True)
 class OutOfFold(Predictions):
@@ -92,182 +237,32 @@ class OutOfFold(Predictions):
         """The fitted nets, as `fits`."""
         return [[fit.net for fit in of_seed] for of_seed in self.fits]
 
+    def decide(
+        self, choose: Callable[[np.ndarray, np.ndarray], float] = calibration.youden_threshold
+    ) -> OutOfFold:
+        """Decisions of 0 and 1, (seeds, n, classes), at thresholds that `choose` found on the other groups.
 
-def out_of_fold(
-    examples: Examples,
-    model: Model,
-    recipe: Recipe,
-    seeds: Sequence[int] = (0,),
-    *,
-    sampling: str | None = None,
-    distillation: Sequence[Teacher] | None = None,
-    n_scored_targets: int | None = None,
-) -> OutOfFold:
-    """Hold out each group of folds in turn and train on the others, once for each seed, to the last epoch of
-    `recipe`.
+        choose: takes target and probability of one class, (n,) each, gives the threshold. Raises what it
+        raises.
+        """
+        decisions = np.empty_like(self.probabilities)
+        for own, others in own_and_others(self.groups):
+            for by_seed, predicted in zip(decisions, self.probabilities, strict=True):
+                pairs = zip(self.truth[others].T, predicted[others].T, strict=True)
+                by_seed[own] = predicted[own] >= [
+                    choose(target, probability) for target, probability in pairs
+                ]
+        return replace(self, probabilities=decisions)
 
-    A recipe with `patience` needs validation records: then one of the folds to train on, the last, says where
-    to stop.
-
-    sampling: "random-over" or "random-under", to train on as many positives of the first class as negatives.
-    distillation: one for each group of folds, by teachers that have not seen it either. n_scored_targets:
-    only the first so many classes are predicted, the others help to learn. Raises ValueError as
-    `TrainingData` and `fit`.
-    """
-    models = [[model] * len(examples.groups)] * len(seeds) if isinstance(model, str) else model
-    teachers = distillation or [None] * len(examples.groups)
-    fits = []
-    for seed, of_seed in zip(seeds, models, strict=True):
-        fits.append([])
-        for (train, _), start, teacher in zip(examples.groups, of_seed, teachers, strict=True):
-            train, validation = with_validation(train, examples.recordings.table, recipe)
-            train = draw_rows(train, examples.targets, sampling, seed)
-            data = _data(examples, train, validation, n_scored_targets, teacher)
-            fits[-1].append(Fit(start, data, recipe, seed, examples.cache, trainer=examples.trainer))
-    predictions = [_predict_groups(examples, of_seed) for of_seed in fits]
-    scored = slice(n_scored_targets)
-    probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
-    return _out_of_fold(examples, probabilities, _mean_about([about for _, about in predictions]), fits)
-
-
-def classify(
-    examples: Examples,
-    estimator: ClassifierMixin,
-    features: np.ndarray | None = None,
-    classes: int | None = None,
-) -> OutOfFold:
-    """The same for a scikit-learn model of features (recordings, features), by default the examples' own.
-
-    classes: how many classes exclude each other, their numbers then being the targets' largest; None: labels
-    by themselves. Raises ValueError without features.
-    """
-    features = examples.features if features is None else features
-    if features is None:
-        raise ValueError("a classifier needs features: pass them, or give the examples some")
-    targets = examples.targets.argmax(1) if classes else examples.targets.astype(int)
-    parts = []
-    for train, held_out in examples.groups:
-        learnt, inputs = (features[train], _column(targets[train])), features[held_out]
-        key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
-        parts.append(
-            caching.fetch(
-                examples.cache,
-                key,
-                lambda a=learnt, b=inputs: _fit_and_predict(estimator, *a, b, classes),
-                export=True,
-            )
-        )
-    about = {"n_train": round(np.mean([len(train) for train, _ in examples.groups]))} | caching.provenance()
-    return _out_of_fold(examples, np.concatenate(parts)[None], about)
-
-
-def fit_final(
-    examples: Examples,
-    model: str,
-    recipe: Recipe,
-    seeds: Sequence[int] = (0,),
-    *,
-    sampling: str | None = None,
-    distillation: Teacher | None = None,
-) -> list[Fit]:
-    """The nets that read the test fold, one for each seed: trained on all groups together, as `out_of_fold`
-    on some.
-    """
-    rows = np.sort(examples.rows)
-    train, validation = with_validation(rows, examples.recordings.table, recipe)
-    fits = []
-    for seed in seeds:
-        drawn = draw_rows(train, examples.targets, sampling, seed)
-        data = _data(examples, drawn, validation, None, distillation)
-        fits.append(Fit(model, data, recipe, seed, examples.cache, trainer=examples.trainer))
-    return fits
-
-
-def predict_rows(examples: Examples, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
-    """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
-    rows = examples.test if rows is None else rows
-    found = [fit.predict(examples.recordings, rows, examples.features, export=True) for fit in fits]
-    table = examples.recordings.table
-    return Predictions(
-        np.stack(found),
-        examples.targets[rows],
-        table["subject"].to_numpy()[rows],
-        table.index.to_numpy()[rows],
-        _mean_about([fit.about for fit in fits]),
-    )
-
-
-def predict_out_of_fold(
-    examples: Examples,
-    models: Sequence[Sequence[nn.Module | Path]],
-    how: Inference,
-    change: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> OutOfFold:
-    """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each
-    group of folds.
-
-    how: crop and classes; predictions are kept in the examples' cache. change: of the signals beforehand,
-    float32 (n, channels, samples). Raises ValueError for another number of groups.
-    """
-    how, parts = how._replace(cache=examples.cache), []
-    for of_seed in models:
-        for model, (_, held_out) in zip(of_seed, examples.groups, strict=True):
-            if isinstance(model, Path):
-                parts.append(predict_onnx(model, examples.recordings, held_out, how, change))
-            elif change is None:
-                parts.append(predict(model, examples.recordings, held_out, examples.features, how))
-            else:
-                parts.append(predict_signals(model, change(examples.recordings.physical(held_out)), how=how))
-    probabilities = np.concatenate(parts).reshape(len(models), len(examples.rows), -1)
-    return _out_of_fold(examples, probabilities, {})
-
-
-def perturbed(fitted: OutOfFold, examples: Examples, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
-    """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not
-    trained again.
-    """
-
-    def compute() -> np.ndarray:
-        parts = []
-        for of_seed in fitted.fits:
-            for fit, (_, held_out) in zip(of_seed, examples.groups, strict=True):
-                how = Inference(fit.recipe.crop, fit.recipe.multiclass)
-                signals = change(examples.recordings.physical(held_out))
-                parts.append(predict_signals(fit.net, signals, how=how))
-        classes = fitted.probabilities.shape[2]
-        return np.concatenate(parts).reshape(len(fitted.fits), -1, parts[0].shape[1])[:, :, :classes]
-
-    recordings = examples.recordings
-    keys = [[fit.key for fit in of_seed] for of_seed in fitted.fits]
-    code = Local(predict_signals)
-    parts = ("perturbed", keys, change, recordings.scale, Rows(recordings.signals, examples.rows), code)
-    return replace(fitted, probabilities=caching.fetch(examples.cache, parts, compute, export=True))
-
-
-def decide(
-    fitted: OutOfFold, choose: Callable[[np.ndarray, np.ndarray], float] = calibration.youden_threshold
-) -> OutOfFold:
-    """Decisions of 0 and 1, (seeds, n, classes), at thresholds that `choose` found on the other groups.
-
-    choose: takes target and probability of one class, (n,) each, gives the threshold. Raises what it raises.
-    """
-    decisions = np.empty_like(fitted.probabilities)
-    for own, others in own_and_others(fitted.groups):
-        for by_seed, predicted in zip(decisions, fitted.probabilities, strict=True):
-            pairs = zip(fitted.truth[others].T, predicted[others].T, strict=True)
-            by_seed[own] = predicted[own] >= [choose(target, probability) for target, probability in pairs]
-    return replace(fitted, probabilities=decisions)
-
-
-def calibrate(fitted: OutOfFold) -> OutOfFold:
-    """Probabilities (seeds, n, classes), scaled by a temperature and offset that the other groups gave."""
-    scaled = np.empty_like(fitted.probabilities)
-    for own, others in own_and_others(fitted.groups):
-        for by_seed, predicted in zip(scaled, fitted.probabilities, strict=True):
-            for k in range(scaled.shape[2]):
-                scaling = calibration.temperature(predicted[others, k], fitted.truth[others, k], bias=True)
-                by_seed[own, k] = scaling(predicted[own, k])
-    return replace(fitted, probabilities=scaled)
+    def calibrate(self) -> OutOfFold:
+        """Probabilities (seeds, n, classes), by a temperature and offset that the other groups gave."""
+        scaled = np.empty_like(self.probabilities)
+        for own, others in own_and_others(self.groups):
+            for by_seed, predicted in zip(scaled, self.probabilities, strict=True):
+                for k in range(scaled.shape[2]):
+                    scaling = calibration.temperature(predicted[others, k], self.truth[others, k], bias=True)
+                    by_seed[own, k] = scaling(predicted[own, k])
+        return replace(self, probabilities=scaled)
 
 
 def with_validation(

@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from biosignals.caching import Cache
+from biosignals.caching import Cache, store
 from biosignals.compression import export
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
@@ -217,3 +217,12 @@ def test_nets_and_their_files_predict_out_of_fold_what_the_fits_did(tmp_path):
         np.testing.assert_allclose(silent.probabilities[0, 0], silent.probabilities[0, 1], atol=1e-6)
     with pytest.raises(ValueError):
         data.predict_out_of_fold([found.nets[0][:2]], how)
+
+
+def test_a_classifier_quotes_what_computed_it_and_not_what_looks_it_up(tmp_path, monkeypatch):
+    data = examples(tmp_path)
+    forest, features = RandomForestClassifier(5, random_state=0), data.recordings.physical()[:, 0, :9]
+    first = data.classify(forest, features).about
+    monkeypatch.setattr(store, "provenance", lambda: {"commit": "today's"})
+    assert data.classify(forest, features).about == first
+    assert data.classify(forest, -features).about["commit"] == "today's"

@@ -8,18 +8,7 @@ takes a net by its pickle, and has no second key by which another machine finds 
 from .files import locked, release, replacing, writing
 from .key import Key, Local, Rows
 from .provenance import provenance
-from .store import Cache, call, fetch
+from .store import Cache, call, fetch, fetch_with_provenance
 
-__all__ = [
-    "Cache",
-    "Key",
-    "Local",
-    "Rows",
-    "call",
-    "fetch",
-    "locked",
-    "provenance",
-    "release",
-    "replacing",
-    "writing",
-]
+__all__ = """Cache Key Local Rows call fetch fetch_with_provenance locked provenance release replacing
+    writing""".split()

@@ -91,8 +91,15 @@ def fetch(
 
     export: put it among the entries that travel with the project. Raises TypeError as `Key.of`.
     """
+    return fetch_with_provenance(cache, parts, compute, export)[0]
+
+
+def fetch_with_provenance(
+    cache: Cache | None, parts: tuple, compute: Callable[[], np.ndarray], export: bool = False
+) -> tuple[np.ndarray, dict]:
+    """The same array (any, shape), else as `fetch`, and the versions, commit and hardware that computed it."""
     if cache is None:
-        return compute()
+        return compute(), provenance()
     key = cache.key(*parts)
     entry = cache.load(key)
     if entry is None:
@@ -100,7 +107,7 @@ def fetch(
         cache.save(key, *entry)
     if export and not cache.is_exported(key):
         cache.export(key, *entry)
-    return entry[0]["array"]
+    return entry[0]["array"], entry[1]
 
 
 def call(cache: Cache | None, function: Callable, *args: Any, **options: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +132,10 @@ class Examples:
         for train, held_out in self.groups:
             learnt, inputs = (features[train], _column(targets[train])), features[held_out]
             key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
-            parts.append(
-                caching.fetch(
-                    self.cache,
-                    key,
-                    lambda a=learnt, b=inputs: _fit_and_predict(estimator, *a, b, classes),
-                    export=True,
-                )
-            )
-        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | caching.provenance()
+            compute = partial(_fit_and_predict, estimator, *learnt, inputs, classes)
+            found, made = caching.fetch_with_provenance(self.cache, key, compute, export=True)
+            parts.append(found)
+        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | made
         return _out_of_fold(self, np.concatenate(parts)[None], about)
 
     def fit_final(

@@ -10,5 +10,7 @@ from .key import Key, Local, Rows
 from .provenance import provenance
 from .store import Cache, call, fetch, fetch_with_provenance
 
-__all__ = """Cache Key Local Rows call fetch fetch_with_provenance locked provenance release replacing
-    writing""".split()
+__all__ = [
+    "Cache", "Key", "Local", "Rows", "call", "fetch", "fetch_with_provenance", "locked", "provenance", "release",
+    "replacing", "writing",
+]  # fmt: skip

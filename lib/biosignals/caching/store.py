@@ -97,7 +97,7 @@ def fetch(
 def fetch_with_provenance(
     cache: Cache | None, parts: tuple, compute: Callable[[], np.ndarray], export: bool = False
 ) -> tuple[np.ndarray, dict]:
-    """The same array (any, shape), else as `fetch`, and the versions, commit and hardware that computed it."""
+    """The array (any, shape) as `fetch` gives it, and the versions, commit and hardware that made it."""
     if cache is None:
         return compute(), provenance()
     key = cache.key(*parts)

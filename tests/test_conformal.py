@@ -23,7 +23,7 @@ def test_the_quantile_is_the_formulas(n, percent, seed):
 
 
 def drawn(records, rng, share=0.2, separation=1.0):
-    """Targets and probabilities (records, 2) of two labels, the second with probabilities that are far too low."""
+    """Targets and probabilities (records, 2) of two labels; those of the second far too low."""
     targets = rng.random((records, 2)) < share
     scores = rng.normal(separation * targets, 1)
     return targets.astype(float), 1 / (1 + np.exp(-scores + [0, 4]))
@@ -47,7 +47,7 @@ def test_no_more_answers_are_wrong_than_promised(error, separation):
 
 @given(st.integers(0, 200), st.sampled_from([0.02, 0.1, 0.4]))
 def test_answers_are_those_of_conformal_sets(seed, error):
-    """A truth is in the set unless fewer than error * (n + 1) of its own kind, itself counted, are as strange."""
+    """A truth is in the set unless fewer than error * (n + 1) of its kind, itself one, are as strange."""
     rng = np.random.default_rng(seed)
     targets, p = drawn(120, rng)
     new = drawn(50, rng)[1]
@@ -86,7 +86,7 @@ def test_where_classes_lie_apart_nothing_is_abstained_from():
 
 
 def cross_validated(records, rng, shift):
-    """Records of nine folds in three nets, whose probabilities lie apart by `shift`; every patient has two records."""
+    """Records of nine folds in three nets whose probabilities lie apart by `shift`; two of each patient."""
     subjects = np.repeat(np.arange(records // 2), 2)
     folds = rng.integers(1, 10, records // 2)[subjects]
     nets = (folds - 1) // 3
@@ -132,8 +132,8 @@ def test_the_table_counts_what_it_says():
     targets = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])[:, None]
     found = np.array([YES, YES, NO, ABSTAIN, NO, NO, NO, YES, ABSTAIN, ABSTAIN])[:, None]
     assert conformal.coverage_table(targets, found, ["a"]).loc["a"].round(6).to_dict() == {
-        "answered": 0.7, "wrong of all": 0.2, "wrong of positives": 0.25, "wrong of negatives": round(1 / 6, 6),
-        "wrong of answered": round(2 / 7, 6),
+        "answered": 0.7, "wrong of all": 0.2, "wrong of positives": 0.25,
+        "wrong of negatives": round(1 / 6, 6), "wrong of answered": round(2 / 7, 6),
     }  # fmt: skip
     empty = conformal.coverage_table(np.ones((3, 1)), np.full((3, 1), ABSTAIN), ["a"]).loc["a"]
     assert math.isnan(empty["wrong of negatives"]) and math.isnan(empty["wrong of answered"])

@@ -24,7 +24,8 @@ SHORT = Recipe(epochs=2, batch_size=16, crop=100)
 TERMS = [
     distillation.SoftTargets(), distillation.BinarySoftTargets(), distillation.DKD(), distillation.Hint(),
     distillation.RelationalDistance(), distillation.RelationalAngle(), distillation.LabelWiseDistance(),
-    distillation.ContrastiveAlignment(), distillation.MaximumMeanDiscrepancy(), distillation.Triplet(), distillation.CrossAssessment(),
+    distillation.ContrastiveAlignment(), distillation.MaximumMeanDiscrepancy(), distillation.Triplet(),
+    distillation.CrossAssessment(),
 ]  # fmt: skip
 
 
@@ -79,8 +80,9 @@ def test_decoupled_parts_add_up_to_hintons_with_the_teachers_own_weight():
     """The identity of the paper, KD = TCKD + (1 - p of the true class) NCKD, on single recordings."""
     s, t = answer(seed=0), answer(seed=1)
     for row, target in enumerate(one_hot()):
-        own, theirs = (NetOutputs(*(part if part.ndim == 1 or part.shape[0] == 3 else part[row : row + 1] for part in net))
-                       for net in (s, t))  # fmt: skip
+        own, theirs = (
+            NetOutputs(*(part if len(part) == 3 else part[[row]] for part in net)) for net in (s, t)
+        )
         rest = 1 - softmax(theirs.logits.numpy() / 4, 1)[0, int(target.argmax())]
         decoupled = distillation.DKD(1.0, float(rest), 4.0)(own, theirs, target[None])
         assert float(decoupled) == pytest.approx(

@@ -59,7 +59,8 @@ def test_scores_that_are_not_finite_or_do_not_fit_are_refused():
 
 
 def test_counts_by_hand():
-    # Found: 100-160 (alarm inside), 1000-1050 (alarm 40 s after its end). Missed: 2000-2030. False: 3000, 3300.
+    # Found: 100-160 (alarm inside), 1000-1050 (alarm 40 s after its end). Missed: 2000-2030.
+    # False: 3000, 3300.
     seizures = [(100, 160), (1000, 1050), (2000, 2030)]
     counts = events.score_events(seizures, heard((110, 130), (1090, 1100), (3000, 3020), (3300, 3320)), 3600)
     assert counts == EventCounts(2, 3, 2, 1.0, (20.0, 100.0))
@@ -112,7 +113,7 @@ spans = st.lists(st.tuples(st.integers(0, 3500), st.integers(1, 700)), max_size=
 
 
 def by_the_second(seizures, alarms, seconds):
-    """SzCORE's rules on one truth value per second, written without intervals: found, seizures, false alarms."""
+    """SzCORE's rules on one truth value per second, without intervals: found, seizures, false alarms."""
 
     def listed(spans):
         on = [any(start <= second < end for start, end in spans) for second in range(seconds)]

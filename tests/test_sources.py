@@ -124,9 +124,16 @@ def test_a_set_whose_recordings_are_not_there_is_simulated_with_its_own_options(
     assert sources.locate("chb-mit", data, tmp_path, 12).kind == "excerpt"
 
 
-@pytest.mark.parametrize("dataset, options", [("sph", {}), ("helsinki", {"minutes": 1}),
-                                              ("chb-mit", {"minutes": 2, "files_per_subject": 1}),
-                                              ("wf-ppg", {"minutes": 0.5}), ("bidmc", {"minutes": 0.5})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dataset", "options"),
+    [
+        ("sph", {}),
+        ("helsinki", {"minutes": 1}),
+        ("chb-mit", {"minutes": 2, "files_per_subject": 1}),
+        ("wf-ppg", {"minutes": 0.5}),
+        ("bidmc", {"minutes": 0.5}),
+    ],
+)
 def test_each_simulator_marks_its_set_so_that_it_is_written_once(dataset, options, tmp_path):
     root = sources.locate(dataset, "", tmp_path, 1, **options).root
     written = (root / "SIMULATED.json").stat().st_mtime_ns

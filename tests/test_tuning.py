@@ -31,7 +31,7 @@ def file(tmp_path_factory):
 
 
 def worker(file, name, trials, seconds):
-    """Another process that tunes x, with trials of some seconds, and soon notices that a process was killed."""
+    """Another process that tunes x, with trials of some seconds, and soon notices when one was killed."""
 
     def objective(trial, settings):
         time.sleep(seconds)

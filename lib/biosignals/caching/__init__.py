@@ -11,6 +11,6 @@ from .provenance import provenance
 from .store import Cache, call, fetch, fetch_with_provenance
 
 __all__ = [
-    "Cache", "Key", "Local", "Rows", "call", "fetch", "fetch_with_provenance", "locked", "provenance", "release",
-    "replacing", "writing",
+    "Cache", "Key", "Local", "Rows", "call", "fetch", "fetch_with_provenance", "locked", "provenance",
+    "release", "replacing", "writing",
 ]  # fmt: skip

@@ -62,12 +62,14 @@ class Recipe:
 
 
 def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
-    """The recipes of a YAML file: name of a net > settings of `Recipe`, of which `epochs` says a number for
-    each profile.
+    """The recipes of a YAML file: name of a net > settings of `Recipe`, `epochs` with a number for each profile.
 
     A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
     """
-    settings = yaml.safe_load(Path(path).read_text())
+    try:
+        settings = yaml.safe_load(Path(path).read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML file ({error})") from error
     recipes = {}
     for name, values in settings.items():
         try:

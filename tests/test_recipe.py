@@ -1,0 +1,70 @@
+"""Recipes, and the files that they are read from."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from biosignals import models
+from biosignals.training.recipe import Recipe, read_recipes
+
+SHARED = Path(__file__).parents[1] / "notebooks/recipes.yml"
+TEXT = """
+student: {epochs: {quick: 2, reference: 16}}
+s4: {epochs: {quick: 1, full: 30}, crop: null, learning_rate: 0.005, optimizer: sgd}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "recipes.yml").write_text(TEXT)
+    return tmp_path / "recipes.yml"
+
+
+def test_a_profile_has_its_epochs_and_all_profiles_the_other_settings(file):
+    quick, reference = read_recipes(file, "quick"), read_recipes(file, "reference")
+    assert quick == {
+        "student": Recipe(epochs=2),
+        "s4": Recipe(epochs=1, crop=None, learning_rate=0.005, optimizer="sgd"),
+    }
+    assert reference == {"student": Recipe(epochs=16)}  # s4 is not fitted there
+    assert read_recipes(file, "tiny") == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("net: {epochs: {quick: 2}, learning_rte: 0.1}", "learning_rte"),
+        ("net: {crop: 100}", "epochs"),
+        ("net: {epochs: 5}", "int"),
+        ("net: {epochs: {quick: 0}}", "epochs must be above 0, not 0"),
+        ("net: {epochs: {quick: 2}, optimizer: lion}", "optimizer is one of adamw, adam, sgd, not 'lion'"),
+        ("net:", "NoneType"),
+    ],
+)
+def test_what_is_no_recipe_is_named_with_its_file(file, line, why):
+    file.write_text(TEXT + line)
+    with pytest.raises(ValueError, match=f"recipes.yml: net is no recipe .*{why}"):
+        read_recipes(file, "quick")
+
+
+def test_a_file_that_is_no_yaml_is_named(file):
+    file.write_text("student: {epochs: [")
+    with pytest.raises(ValueError, match="recipes.yml is no YAML file"):
+        read_recipes(file, "quick")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"optimizer": "lion"}, {"choose_by": "f1"}],
+    ids=str,
+)
+def test_settings_that_no_training_could_use_are_refused(settings):
+    with pytest.raises(ValueError, match=f"^{next(iter(settings))} "):
+        Recipe(**settings)
+
+
+@pytest.mark.parametrize("profile", ["quick", "tiny", "reference", "full"])
+def test_the_shared_recipes_are_of_nets_that_exist_in_every_profile(profile):
+    recipes = read_recipes(SHARED, profile)
+    assert set(recipes) == set(yaml.safe_load(SHARED.read_text())) <= set(models.names())

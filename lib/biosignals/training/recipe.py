@@ -62,7 +62,7 @@ class Recipe:
 
 
 def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
-    """The recipes of a YAML file: name of a net > settings of `Recipe`, `epochs` with a number for each profile.
+    """The recipes of a YAML file: name of a net > settings of `Recipe`, with epochs by profile.
 
     A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
     """

@@ -69,6 +69,16 @@ def test_fold_10_is_what_the_final_nets_predict(tmp_path):
     np.testing.assert_array_equal(found.probabilities[1], fits[1].predict(data.recordings, test))
 
 
+def test_a_clone_reads_the_test_fold_without_training(tmp_path, monkeypatch):
+    data, exported = examples(), tmp_path / "exported"
+    here, there = (replace(data, cache=Cache(tmp_path / name, exported)) for name in "ab")
+    found = here.predict(here.fit_final("student-57k", SHORT))
+    monkeypatch.setattr("biosignals.training.fit._train", lambda fit: pytest.fail("trained again"))
+    again = there.predict(there.fit_final("student-57k", SHORT))
+    np.testing.assert_array_equal(again.probabilities, found.probabilities)
+    assert again.about == found.about
+
+
 def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
     data, patient = examples(tmp_path), replace(SHORT, patience=2)
     found = data.out_of_fold("student-57k", patient)

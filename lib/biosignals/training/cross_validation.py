@@ -163,6 +163,8 @@ class Examples:
         """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
         rows = self.test if rows is None else rows
         found = [fit.predict(self.recordings, rows, self.features, export=True) for fit in fits]
+        for fit in fits:
+            fit.export()  # what is quoted of it travels as its predictions do
         table = self.recordings.table
         return Predictions(
             np.stack(found),

@@ -127,13 +127,6 @@ class Asymmetric:
         return -(positive + negative).mean()
 
 
-"""Ways to change how many records of each class a model learns from.
-
-Here cnn is the condensed nearest neighbour rule, oss one-sided selection, enn edited nearest neighbours, ncr
-the neighbourhood cleaning rule. SMOTE and ADASYN invent records between neighbours.
-"""
-
-
 def _check_positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be above 0, not {value}")

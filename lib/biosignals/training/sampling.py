@@ -38,6 +38,11 @@ _SAMPLERS: dict[str, Callable] = {
     "smote-tomek": lambda seed: SMOTETomek(random_state=seed),
 }
 SAMPLERS = tuple(_SAMPLERS)
+"""Ways to change how many records of each class a model learns from.
+
+Here cnn is the condensed nearest neighbour rule, oss one-sided selection, enn edited nearest neighbours, ncr
+the neighbourhood cleaning rule. SMOTE and ADASYN invent records between neighbours.
+"""
 _NEIGHBOURS = 5  # between which SMOTE and ADASYN invent records: imbalanced-learn's default
 
 

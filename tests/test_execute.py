@@ -261,6 +261,7 @@ def test_help_lists_the_targets(project):
 # What is rendered
 
 
+@pytest.mark.slow
 def test_a_chapter_whose_code_has_changed_says_with_which_commit_it_was_executed(project):
     for chapter in ("01_first", "02_second"):
         assert execute(project, chapter).returncode == 0

@@ -14,7 +14,7 @@ from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
 from biosignals.reporting.workspace import TITLES
 from biosignals.training.cross_validation import Examples
-from biosignals.training.fit import Fit, Teacher, TrainingData, fit
+from biosignals.training.fit import Fit, Teacher, fit
 from biosignals.training.recipe import Recipe
 
 
@@ -54,25 +54,10 @@ class Task(Examples):
         report: Callable[[int, dict], None] | None = None,
     ) -> Fit:
         """One net trained on the rows `train`, (n,), see `fit.fit`, also for the errors."""
-        data = TrainingData(
-            self.recordings, self.targets, train, validation, self.features, None, distillation
-        )
+        data = self._training_data(train, validation, None, distillation)
         fitted = fit(model, data, recipe, seed, self.cache, report, self.trainer)
         fitted.export()
         return fitted
-
-    def predictions(
-        self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any
-    ) -> Predictions:
-        """probabilities (n, classes) or (seeds, n, classes) made elsewhere, with the truth of `rows`.
-
-        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError as `Predictions`.
-        """
-        rows = self.rows if rows is None else rows
-        table = self.recordings.table
-        classes = np.shape(probabilities)[-1]
-        truth, subjects = self.targets[rows][:, :classes], table["subject"].to_numpy()[rows]
-        return Predictions(np.asarray(probabilities), truth, subjects, table.index.to_numpy()[rows], about)
 
     def score(
         self,

@@ -106,7 +106,7 @@ class Examples:
             for (train, _), start, teacher in zip(self.groups, of_seed, teachers, strict=True):
                 train, validation = with_validation(train, self.recordings.table, recipe)
                 train = draw_rows(train, self.targets, sampling, seed)
-                data = _data(self, train, validation, n_scored_targets, teacher)
+                data = self._training_data(train, validation, n_scored_targets, teacher)
                 fits[-1].append(Fit(start, data, recipe, seed, self.cache, trainer=self.trainer))
         predictions = [_predict_groups(self, of_seed) for of_seed in fits]
         scored = slice(n_scored_targets)
@@ -155,7 +155,7 @@ class Examples:
         fits = []
         for seed in seeds:
             drawn = draw_rows(train, self.targets, sampling, seed)
-            data = _data(self, drawn, validation, None, distillation)
+            data = self._training_data(drawn, validation, None, distillation)
             fits.append(Fit(model, data, recipe, seed, self.cache, trainer=self.trainer))
         return fits
 
@@ -165,14 +165,20 @@ class Examples:
         found = [fit.predict(self.recordings, rows, self.features, export=True) for fit in fits]
         for fit in fits:
             fit.export()  # what is quoted of it travels as its predictions do
+        return self.predictions(np.stack(found), rows, **_mean_about([fit.about for fit in fits]))
+
+    def predictions(
+        self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any
+    ) -> Predictions:
+        """probabilities (n, classes) or (seeds, n, classes) made elsewhere, with the truth of `rows`.
+
+        rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError as `Predictions`.
+        """
+        rows = self.rows if rows is None else rows
         table = self.recordings.table
-        return Predictions(
-            np.stack(found),
-            self.targets[rows],
-            table["subject"].to_numpy()[rows],
-            table.index.to_numpy()[rows],
-            _mean_about([fit.about for fit in fits]),
-        )
+        classes = np.shape(probabilities)[-1]
+        truth, subjects = self.targets[rows][:, :classes], table["subject"].to_numpy()[rows]
+        return Predictions(np.asarray(probabilities), truth, subjects, table.index.to_numpy()[rows], about)
 
     def predict_out_of_fold(
         self,
@@ -218,6 +224,17 @@ class Examples:
         code = Local(predict_signals)
         parts = ("perturbed", keys, change, recordings.scale, Rows(recordings.signals, self.rows), code)
         return replace(fitted, probabilities=caching.fetch(self.cache, parts, compute, export=True))
+
+    def _training_data(
+        self,
+        train: np.ndarray,
+        validation: np.ndarray | None,
+        n_scored_targets: int | None,
+        teacher: Teacher | None,
+    ) -> TrainingData:
+        return TrainingData(
+            self.recordings, self.targets, train, validation, self.features, n_scored_targets, teacher
+        )
 
 
 @dataclass(frozen=True)
@@ -312,18 +329,6 @@ def _fit_and_predict(
 def _column(targets: np.ndarray) -> np.ndarray:
     """Targets of one class as scikit-learn takes them, (n,)."""
     return targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
-
-
-def _data(
-    examples: Examples,
-    train: np.ndarray,
-    validation: np.ndarray | None,
-    scored: int | None,
-    teacher: Teacher | None,
-) -> TrainingData:
-    return TrainingData(
-        examples.recordings, examples.targets, train, validation, examples.features, scored, teacher
-    )
 
 
 def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray, dict]:

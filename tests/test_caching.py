@@ -313,7 +313,7 @@ def test_a_clone_takes_predictions_without_fitting_and_says_where_they_come_from
 def test_refit_fits_anew_but_once(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "a")
     first = fitted(cache)
-    monkeypatch.setattr("biosignals.caching.store._made", set())  # as in another process
+    monkeypatch.setattr("biosignals.caching.store._written", set())  # as in another process
     again = replace(cache, refit=True)
     runs = []
     from biosignals.training import fit as module

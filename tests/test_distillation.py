@@ -16,7 +16,7 @@ from biosignals.data.recordings import Recordings
 from biosignals.models.layers.standardised import Standardised
 from biosignals.training import distillation, predict
 from biosignals.training.cross_validation import Examples
-from biosignals.training.distillation import DistillationLoss, NetOutputs, TeacherOutputs
+from biosignals.training.distillation import DistillationLoss, LastLayer, NetOutputs, TeacherOutputs
 from biosignals.training.fit import TrainingData, fit
 from biosignals.training.recipe import Recipe
 
@@ -206,7 +206,12 @@ def test_a_loss_of_nothing_is_refused():
 
 
 def loss_of_nothing(**options):
-    return DistillationLoss(TeacherOutputs(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
+    return DistillationLoss(given(pd.RangeIndex(0), np.zeros((0, 2)), np.zeros((0, 2))), **options)
+
+
+def given(ids, logits, embeddings):
+    """A teacher that gives these arrays."""
+    return TeacherOutputs(ids, logits, lambda: LastLayer(embeddings), embeddings)
 
 
 # Teachers
@@ -218,10 +223,10 @@ def test_a_teacher_gives_what_it_predicts():
     outputs = distillation.teacher_outputs(teacher, signals, embeddings=True)
     found = predict.predict(teacher.net, signals, np.arange(len(signals)))
     np.testing.assert_allclose(expit(outputs.logits), found, atol=1e-5)
-    np.testing.assert_allclose(
-        outputs.embeddings @ outputs.weight.T + outputs.bias, outputs.logits, atol=1e-4
-    )
-    assert distillation.teacher_outputs(teacher, signals).embeddings is None
+    embeddings, weight, bias = outputs.last_layer
+    np.testing.assert_allclose(embeddings @ weight.T + bias, outputs.logits, atol=1e-4)
+    with pytest.raises(ValueError, match="logits alone"):
+        _ = distillation.teacher_outputs(teacher, signals).last_layer
 
 
 def test_outputs_are_computed_once(tmp_path):
@@ -247,10 +252,38 @@ def test_logits_travel_and_embeddings_are_computed_where_they_are_needed(tmp_pat
     elsewhere = Cache(tmp_path / "b", tmp_path / "exported")
     teacher = untrained(cache=elsewhere)
     teacher.net, net = None, teacher.net  # logits are there: nobody needs the net
-    np.testing.assert_array_equal(distillation.teacher_outputs(teacher, signals).logits, first.logits)
-    teacher.net = net
     again = distillation.teacher_outputs(teacher, signals, embeddings=True)
-    np.testing.assert_allclose(again.embeddings, first.embeddings, atol=1e-6)
+    np.testing.assert_array_equal(again.logits, first.logits)
+    teacher.net = net
+    np.testing.assert_allclose(again.last_layer.embeddings, first.last_layer.embeddings, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outputs, subjects: outputs,
+        lambda outputs, subjects: distillation.average_teachers([outputs, outputs]),
+        lambda outputs, subjects: distillation.noisy_or(outputs, [[0], [0, 1]]),
+        lambda outputs, subjects: distillation.shuffle_within_subjects(outputs, subjects, np.arange(60)),
+    ],
+    ids=["one", "ensemble", "statements", "other moments"],
+)
+def test_a_clone_needs_no_teacher_where_its_student_has_learnt(tmp_path, change, monkeypatch):
+    signals, targets = recordings()
+    subjects = np.arange(60) // 2
+
+    def taught(cache):
+        data = Examples(signals, targets, cache)
+        losses = []
+        for teacher in data.out_of_fold("student-124k", SHORT).fits[0]:
+            outputs = distillation.teacher_outputs(teacher, signals, embeddings=True)
+            losses.append(DistillationLoss(change(outputs, subjects), ((0.5, distillation.Hint()),)))
+        return data.out_of_fold("student-57k", SHORT, distillation=losses).probabilities
+
+    probabilities = taught(Cache(tmp_path / "a", tmp_path / "exported"))
+    monkeypatch.setattr("biosignals.training.fit._train", lambda _: pytest.fail("a net is trained again"))
+    clone = taught(Cache(tmp_path / "b", tmp_path / "exported"))
+    np.testing.assert_array_equal(clone, probabilities)
 
 
 def test_an_ensemble_gives_the_mean_and_keeps_its_layer():
@@ -260,15 +293,16 @@ def test_an_ensemble_gives_the_mean_and_keeps_its_layer():
         for model in ("student-57k", "student-124k")
     ]
     both = distillation.average_teachers(teachers)
+    embeddings, weight, bias = both.last_layer
     np.testing.assert_allclose(both.logits, (teachers[0].logits + teachers[1].logits) / 2, atol=1e-6)
-    np.testing.assert_allclose(both.embeddings @ both.weight.T + both.bias, both.logits, atol=1e-4)
+    np.testing.assert_allclose(embeddings @ weight.T + bias, both.logits, atol=1e-4)
     with pytest.raises(ValueError, match="equal shapes"):
         distillation.average_teachers([teachers[0], replace(teachers[1], logits=np.zeros((60, 3)))])
 
 
 def test_statements_become_classes_by_noisy_or():
     logits = np.random.default_rng(0).normal(0, 3, (20, 5)).astype(np.float32)
-    teacher = TeacherOutputs(pd.RangeIndex(20), logits, np.zeros((20, 1)))
+    teacher = given(pd.RangeIndex(20), logits, np.zeros((20, 1)))
     found = expit(distillation.noisy_or(teacher, [[0], [1, 2, 4]]).logits)
     p = expit(logits)
     np.testing.assert_allclose(found[:, 0], p[:, 0], atol=1e-5)
@@ -283,12 +317,12 @@ def test_another_moment_is_of_the_same_subject_among_the_rows_and_never_the_same
     subjects = np.array(list("aabbbaab"))
     logits = np.arange(8.0, dtype=np.float32)[:, None]
     rows = np.array([0, 1, 2, 4, 5, 7])
-    teacher = TeacherOutputs(pd.RangeIndex(8), logits, 10 * logits)
+    teacher = given(pd.RangeIndex(8), logits, 10 * logits)
     other = distillation.shuffle_within_subjects(teacher, subjects, rows)
     source = other.logits[:, 0].astype(int)
     assert (subjects[source] == subjects).all() and set(source[rows]) == set(rows)
     assert (source[rows] != rows).all() and list(source[[3, 6]]) == [3, 6]
-    np.testing.assert_array_equal(other.embeddings, 10 * other.logits)
+    np.testing.assert_array_equal(other.last_layer.embeddings, 10 * other.logits)
     with pytest.raises(ValueError, match="subject b has one row"):
         distillation.shuffle_within_subjects(teacher, subjects, np.array([0, 1, 2]))
 
@@ -356,7 +390,7 @@ def test_a_deit_learns_from_its_teacher_with_its_second_head():
     signals, targets = recordings(channels=1, samples=32)
     rows = np.repeat(signals.signals, 64, axis=1)
     images = replace(signals, signals=rows, channels=tuple(map(str, range(64))))
-    teacher = TeacherOutputs(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
+    teacher = given(signals.table.index, np.tile([[4.0, -4.0]], (60, 1)), np.zeros((60, 3)))
     loss = DistillationLoss(teacher, ((1.0, distillation.BinarySoftTargets(1.0)),), labels=1.0)
     recipe = Recipe(epochs=8, batch_size=16, crop=None, learning_rate=3e-3)
     learnt = TrainingData(images, np.zeros_like(targets), np.arange(60), distillation=loss)
@@ -373,7 +407,7 @@ def test_a_deit_learns_from_its_teacher_with_its_second_head():
 )
 def test_no_head_of_a_deit_is_left_without_anything_to_learn(loss):
     deit = models.create("deit-small", 64, 2, 32)
-    teacher = TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
+    teacher = given(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="two heads"):
         DistillationLoss(teacher, **loss).module(deit, torch.randn(2, 64, 32))
 
@@ -400,7 +434,7 @@ def test_teachers_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         teach(DistillationLoss(replace(outputs, logits=np.full((60, 2), np.nan, np.float32))))
     with pytest.raises(ValueError, match="has them"):
-        bare = replace(outputs, embeddings=None)
+        bare = replace(outputs, compute_last_layer=None)
         DistillationLoss(bare, ((0.5, distillation.Hint()),))
     with pytest.raises(ValueError, match="crops of 100 samples, ptb-xl has 90"):
         outputs_of(signals=recordings(samples=90)[0])
@@ -431,7 +465,7 @@ def test_windows_are_told_apart_by_where_they_start():
 
 def test_a_student_that_goes_on_after_its_last_dense_layer_is_refused():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(20, 2), torch.nn.Tanh())
-    loss = DistillationLoss(TeacherOutputs(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
+    loss = DistillationLoss(given(pd.RangeIndex(1), np.zeros((1, 2)), np.zeros((1, 3))))
     with pytest.raises(ValueError, match="cannot be a student"):
         loss.module(net, torch.randn(4, 2, 10))
 

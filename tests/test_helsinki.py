@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biosignals.data import eeg, helsinki
+from biosignals.signals import windows
 from test_eeg import noise, write_edf
 
 LABELS = [f"EEG {name}-Ref" for name in helsinki.CHANNELS]
@@ -65,7 +66,7 @@ def test_any_annotations_round_trip_and_are_counted_second_by_second(tmp_path_fa
     votes = helsinki._majority(tables)
     for number, (a, b, c) in enumerate(zip(*columns, strict=True), 1):
         assert votes[number].dropna().tolist() == [x + y + z >= 2 for x, y, z in zip(a, b, c, strict=False)]
-        runs = helsinki._runs(votes[number].to_numpy() == 1)
+        runs = windows.runs(votes[number].to_numpy() == 1)
         within = [second for start, end in runs for second in range(start, end)]
         assert within == np.flatnonzero(votes[number] == 1).tolist()
 

@@ -8,9 +8,9 @@ takes a net by its pickle, and has no second key by which another machine finds 
 from .files import locked, release, replacing, writing
 from .key import Key, Local, Rows
 from .provenance import provenance
-from .store import Cache, call, fetch, fetch_with_provenance
+from .store import Cache, Entry, call, fetch, fetch_entry, with_provenance
 
 __all__ = [
-    "Cache", "Key", "Local", "Rows", "call", "fetch", "fetch_with_provenance", "locked", "provenance",
-    "release", "replacing", "writing",
+    "Cache", "Entry", "Key", "Local", "Rows", "call", "fetch", "fetch_entry", "locked", "provenance",
+    "release", "replacing", "with_provenance", "writing",
 ]  # fmt: skip

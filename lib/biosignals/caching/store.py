@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.
 Entry = tuple[dict[str, np.ndarray], dict]  # arrays, and what is known of how they were made
 NUMBERS = "portable_numbers"  # the array of an exported entry that holds its key's numbers
 
-_made: set[str] = set()  # keys that this process computed: what `refit` need not compute twice
+_written: set[Path] = set()  # by this process: what `refit` need not compute twice
 
 
 @dataclass(frozen=True)
@@ -41,33 +42,29 @@ class Cache:
         """The key of what these parts make, see `Key.of`. Raises TypeError as it does."""
         return Key.of(*parts, portable=self.exported is not None)
 
-    def load(self, key: Key, having: str = "") -> Entry | None:
-        """The entry of a key, the exported one first; None if there is none that is whole.
+    def fetch(
+        self, key: Key, make: Callable[[], Entry], having: str = "", export: str | None = None
+    ) -> Entry:
+        """The entry of a key: the exported one, else that of this machine, else what `make()` gives now.
 
-        having: how the name of one of its arrays begins. An exported entry may hold fewer than that of this
-        machine.
+        having: how the name of an array begins that it must hold; an exported entry may hold fewer than that
+        of this machine. export: how the names of those arrays begin that are to travel with the project, ""
+        for all, None for none.
         """
-        if self.refit and key.exact not in _made:
-            return None
-        for entry in (self._exported_entry(key)[1], _read(self._place(key))):
-            if entry is not None and any(name.startswith(having) for name in entry[0]):
-                return entry
-        return None
-
-    def save(self, key: Key, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Keep an entry on this machine; arrays: of any shapes, of numbers or text, no objects."""
-        _write(self._place(key), arrays, about)
-        _made.add(key.exact)
-
-    def export(self, key: Key, arrays: dict[str, np.ndarray], about: dict) -> None:
-        """Put an entry's arrays, of any shapes, among those that travel, where there is a folder for them."""
-        if self.exported is not None:
-            place, _ = self._exported_entry(key)
-            _write(place, arrays | {NUMBERS: _flat(key)}, about)
-
-    def is_exported(self, key: Key) -> bool:
-        """Whether an entry of this key travels with the project."""
-        return self._exported_entry(key)[1] is not None
+        place, exported = self._exported_entry(key)
+        if self.refit and place not in _written:
+            exported = None
+        entry, own = exported, self._place(key)
+        if entry is None or not _holds(entry, having):
+            entry = None if self.refit and own not in _written else _read(own)
+        if entry is None or not _holds(entry, having):
+            entry = make()
+            _write(own, *entry)
+        if export is not None and self.exported is not None:
+            travels = {name: array for name, array in entry[0].items() if name.startswith(export)}
+            if exported is None or not travels.keys() <= exported[0].keys():
+                _write(place, travels | {NUMBERS: _flat(key)}, entry[1])
+        return entry
 
     def _place(self, key: Key) -> Path:
         return self.folder / f"{key.exact}.npz"
@@ -91,23 +88,21 @@ def fetch(
 
     export: put it among the entries that travel with the project. Raises TypeError as `Key.of`.
     """
-    return fetch_with_provenance(cache, parts, compute, export)[0]
+    return fetch_entry(cache, parts, partial(with_provenance, compute), export)[0]["array"]
 
 
-def fetch_with_provenance(
-    cache: Cache | None, parts: tuple, compute: Callable[[], np.ndarray], export: bool = False
-) -> tuple[np.ndarray, dict]:
-    """The array (any, shape) as `fetch` gives it, and the versions, commit and hardware that made it."""
+def fetch_entry(cache: Cache | None, parts: tuple, make: Callable[[], Entry], export: bool = False) -> Entry:
+    """Arrays (any, shape) by name and how they were made, as `make()` gives them, or gave for the same
+    `parts`: see `fetch`.
+    """
     if cache is None:
-        return compute(), provenance()
-    key = cache.key(*parts)
-    entry = cache.load(key)
-    if entry is None:
-        entry = {"array": compute()}, provenance()
-        cache.save(key, *entry)
-    if export and not cache.is_exported(key):
-        cache.export(key, *entry)
-    return entry[0]["array"], entry[1]
+        return make()
+    return cache.fetch(cache.key(*parts), make, export="" if export else None)
+
+
+def with_provenance(compute: Callable[[], np.ndarray]) -> Entry:
+    """The entry of an array (any, shape) that `compute()` gives now."""
+    return {"array": compute()}, provenance()
 
 
 def call(cache: Cache | None, function: Callable, *args: Any, **options: Any) -> Any:
@@ -127,9 +122,14 @@ def call(cache: Cache | None, function: Callable, *args: Any, **options: Any) ->
     return DataFrame(array)
 
 
+def _holds(entry: Entry, having: str) -> bool:
+    return any(name.startswith(having) for name in entry[0])
+
+
 def _write(path: Path, arrays: dict[str, np.ndarray], about: dict) -> None:
     with writing(path) as unfinished:
         np.savez_compressed(unfinished, about=np.array(json.dumps(about)), **arrays)
+    _written.add(path)
 
 
 def _read(path: Path) -> Entry | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from biosignals.data import eeg
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable
+from biosignals.signals.windows import runs
 
 CHANNELS = (
     "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6",
@@ -90,7 +91,7 @@ def _open_annotated(path: Path | None, name: str, votes: pd.Series) -> eeg.EegRe
     annotated = int(votes.notna().sum())
     if not annotated:
         raise Unreadable(f"{path} has no annotations: leave it out")
-    seizures = _runs(votes.to_numpy() == 1)
+    seizures = runs(votes.to_numpy() == 1)
     recording = eeg.open_recording(path, name, name, CHANNELS, SAMPLING_RATE, seizures)
     if annotated < recording.seconds - 1:
         raise Unreadable(
@@ -107,12 +108,6 @@ def _majority(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     stack = np.stack([table.reindex(range(seconds))[columns].to_numpy() for table in tables.values()])
     votes = np.where(np.isnan(stack).any(axis=0), np.nan, stack.sum(axis=0) >= 2)
     return pd.DataFrame(votes, columns=columns)
-
-
-def _runs(true: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of True in bool (n,): (start, end) of each, the end not in it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], true.astype(np.int8), [0]])))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 def load(

@@ -25,7 +25,7 @@ from biosignals.data.readers import (
 )
 from biosignals.deployment.card import Card, read_card
 from biosignals.signals.resampling import resample
-from biosignals.signals.windows import smooth, window_starts
+from biosignals.signals.windows import runs, smooth, window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
 NO_DIAGNOSIS = (
@@ -60,8 +60,7 @@ class Prediction:
         """Where windows in a row reach their threshold: class, start and end (s), highest probability."""
         length, found = self.card.samples / self.card.sampling_rate, []
         for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
-            over = np.concatenate([[False], p >= threshold, [False]])
-            for first, stop in np.flatnonzero(np.diff(over)).reshape(-1, 2):
+            for first, stop in runs(p >= threshold):
                 start, end = self.starts[first], self.starts[stop - 1] + length
                 found.append((name, float(start), float(end), float(p[first:stop].max())))
         return found

@@ -14,7 +14,7 @@ from timescoring.scoring import EventScoring
 
 from biosignals.evaluation.predictions import Predictions
 from biosignals.evaluation.scores import compare, ratio
-from biosignals.signals.windows import smooth
+from biosignals.signals.windows import runs, smooth
 
 BEFORE, AFTER, APART = 30.0, 60.0, 90.0
 """SzCORE's seconds: how far an alarm may be before or after a seizure, and how close two events are one."""
@@ -86,14 +86,13 @@ def alarms(starts: np.ndarray, scores: np.ndarray, window: float, rule: AlarmRul
     if np.shape(starts) != np.shape(scores) or np.ndim(scores) != 1 or not np.isfinite(scores).all():
         raise ValueError(f"a finite score for each window: {np.shape(scores)} for {np.shape(starts)} starts")
     over = smooth(scores, rule.smoothing) >= rule.threshold
-    runs = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]]))).reshape(-1, 2)
     return [
         Alarm(
             float(starts[first]),
             float(starts[stop - 1] + window),
             float(starts[first + rule.consecutive - 1] + window),
         )
-        for first, stop in runs
+        for first, stop in runs(over)
         if stop - first >= rule.consecutive
     ]
 

@@ -40,6 +40,12 @@ def windows(x: np.ndarray, length: int, step: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(x, length, axis=-1)[..., ::step, :].swapaxes(1, 2)
 
 
+def runs(mask: np.ndarray) -> np.ndarray:
+    """Runs of True in `mask`, bool (n,): start and end of each, the end not in it, int (runs, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return edges.reshape(-1, 2)
+
+
 def smooth(scores: np.ndarray, width: int) -> np.ndarray:
     """Mean of each score and those before it, `width` in all, fewer at the start: float64 in the shape given.
 

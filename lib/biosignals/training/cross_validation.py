@@ -14,7 +14,7 @@ from sklearn.base import ClassifierMixin, clone
 from torch import nn
 
 from biosignals import caching
-from biosignals.caching import Cache, Local, Rows
+from biosignals.caching import Cache, Entry, Local, Rows
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.evaluation import calibration
@@ -133,8 +133,9 @@ class Examples:
             learnt, inputs = (features[train], _column(targets[train])), features[held_out]
             key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
             compute = partial(_fit_and_predict, estimator, *learnt, inputs, classes)
-            found, made = caching.fetch_with_provenance(self.cache, key, compute, export=True)
-            parts.append(found)
+            make = partial(caching.with_provenance, compute)
+            arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
+            parts.append(arrays["array"])
         about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | made
         return _out_of_fold(self, np.concatenate(parts)[None], about)
 
@@ -210,14 +211,9 @@ class Examples:
         """
 
         def compute() -> np.ndarray:
-            parts = []
-            for of_seed in fitted.fits:
-                for fit, (_, held_out) in zip(of_seed, self.groups, strict=True):
-                    how = Inference(fit.recipe.crop, fit.recipe.multiclass)
-                    signals = change(self.recordings.physical(held_out))
-                    parts.append(predict_signals(fit.net, signals, how=how))
-            classes = fitted.probabilities.shape[2]
-            return np.concatenate(parts).reshape(len(fitted.fits), -1, parts[0].shape[1])[:, :, :classes]
+            recipe = fitted.fits[0][0].recipe
+            found = self.predict_out_of_fold(fitted.nets, Inference(recipe.crop, recipe.multiclass), change)
+            return found.probabilities[:, :, : fitted.probabilities.shape[2]]
 
         recordings = self.recordings
         keys = [[fit.key for fit in of_seed] for of_seed in fitted.fits]
@@ -337,23 +333,18 @@ def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray
 
     Kept as one entry, so that nothing is trained where it is there already.
     """
-    cache, recordings, entry = examples.cache, examples.recordings, None
-    if cache is not None:
-        signals, features = Rows(recordings.signals, examples.rows), examples.features
-        second = None if features is None else features[examples.rows].astype(np.float32)
-        key = cache.key("out of fold", [fit.key for fit in fits], signals, second)
-        entry = cache.load(key)
-    if entry is None:
-        parts = [
-            fit.predict(recordings, held_out, examples.features)
-            for fit, (_, held_out) in zip(fits, examples.groups, strict=True)
-        ]
-        entry = {"array": np.concatenate(parts)}, _sum_about([fit.about for fit in fits])
-        if cache is not None:
-            cache.save(key, *entry)
-    if cache is not None and not cache.is_exported(key):
-        cache.export(key, *entry)
-    return entry[0]["array"], entry[1]
+    recordings, features = examples.recordings, examples.features
+
+    def make() -> Entry:
+        pairs = zip(fits, examples.groups, strict=True)
+        parts = [fit.predict(recordings, held_out, features) for fit, (_, held_out) in pairs]
+        return {"array": np.concatenate(parts)}, _sum_about([fit.about for fit in fits])
+
+    second = None if features is None else features[examples.rows].astype(np.float32)
+    signals = Rows(recordings.signals, examples.rows)
+    parts = ("out of fold", [fit.key for fit in fits], signals, second)
+    arrays, about = caching.fetch_entry(examples.cache, parts, make, export=True)
+    return arrays["array"], about
 
 
 def _out_of_fold(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,27 +29,42 @@ from torch.nn.functional import (
 )
 from tqdm import tqdm
 
-from biosignals.caching import Local, Rows
-from biosignals.caching import provenance as provenance_now
+from biosignals.caching import Entry, Local, Rows, provenance
 from biosignals.data.recordings import Recordings
 from biosignals.training.fit import Fit
 from biosignals.training.predict import overlapping_crops, prepare_for_inference
 
 
+class LastLayer(NamedTuple):
+    """What a teacher's last layer saw, embeddings (n, width), and its weight (classes, width) and bias
+    (classes,), None where logits come another way; all float32.
+    """
+
+    embeddings: np.ndarray
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a teacher gives for recordings: float32 arrays, a row per recording.
+    """What a teacher gives for recordings, a row per recording.
 
-    ids: of the recordings, see `row_ids`. logits: (n, classes). embeddings: (n, width), what its last layer
-    saw, None where only logits were computed; weight (classes, width) and bias (classes,) of that layer, None
-    where logits come another way.
+    ids: of the recordings, see `row_ids`. logits: float32 (n, classes). compute_last_layer: gives its last
+    layer when a student first compares embeddings, None where only logits were asked for. source: what that
+    layer is known by, part of a student's key, so that a student who has learnt already needs no embeddings.
     """
 
     ids: pd.Index
     logits: np.ndarray
-    embeddings: np.ndarray | None = None
-    weight: np.ndarray | None = None
-    bias: np.ndarray | None = None
+    compute_last_layer: Callable[[], LastLayer] | None = None
+    source: Any = None
+
+    @cached_property
+    def last_layer(self) -> LastLayer:
+        """Computed when first read. Raises ValueError where only logits were asked for."""
+        if self.compute_last_layer is None:
+            raise ValueError("this teacher gives logits alone: teacher_outputs(embeddings=True) has more")
+        return self.compute_last_layer()
 
 
 class NetOutputs(NamedTuple):
@@ -76,19 +92,24 @@ def teacher_outputs(fit: Fit, recordings: Recordings, embeddings: bool = False) 
     not end in a dense layer or does not take these recordings, and for recordings shorter than the crops that
     it learnt from.
     """
-    names = ("logits", "embeddings", "weight", "bias") if embeddings else ("logits",)
-    cache, key, entry = fit.cache, None, None
-    if cache is not None:
-        data = (recordings.scale, Rows(recordings.signals, np.arange(len(recordings))))
-        key = cache.key("teacher outputs", fit.key, data, Local((_forward, prepare_for_inference)))
-        entry = cache.load(key, names[-1])
-    if entry is None:
-        entry = _forward(fit, recordings), provenance_now()
-        if cache is not None:
-            cache.save(key, *entry)
-    if cache is not None and not cache.is_exported(key):
-        cache.export(key, {"logits": entry[0]["logits"]}, entry[1])
-    return TeacherOutputs(row_ids(recordings), **{name: entry[0][name] for name in names})
+    cache, ids = fit.cache, row_ids(recordings)
+
+    def make() -> Entry:
+        return _forward(fit, recordings), provenance()
+
+    if cache is None:
+        arrays, _ = make()
+        last = LastLayer(*(arrays[name] for name in LastLayer._fields))
+        return TeacherOutputs(ids, arrays["logits"], (lambda: last) if embeddings else None, last)
+    data = (recordings.scale, Rows(recordings.signals, np.arange(len(recordings))))
+    key = cache.key("teacher outputs", fit.key, data, Local((_forward, prepare_for_inference)))
+
+    def last_layer() -> LastLayer:
+        arrays, _ = cache.fetch(key, make, having="embeddings")
+        return LastLayer(*(arrays[name] for name in LastLayer._fields))
+
+    arrays, _ = cache.fetch(key, make, having="logits", export="logits")
+    return TeacherOutputs(ids, arrays["logits"], last_layer if embeddings else None, key)
 
 
 def row_ids(recordings: Recordings) -> pd.Index:
@@ -109,14 +130,16 @@ def average_teachers(teachers: Sequence[TeacherOutputs]) -> TeacherOutputs:
             f"teachers must have equal shapes, not {[teacher.logits.shape for teacher in teachers]}"
         )
     logits = np.mean([teacher.logits for teacher in teachers], axis=0)
-    if any(teacher.embeddings is None for teacher in teachers):
-        return TeacherOutputs(teachers[0].ids, logits)
-    embeddings = np.hstack([teacher.embeddings for teacher in teachers])
-    if any(teacher.weight is None for teacher in teachers):
-        return TeacherOutputs(teachers[0].ids, logits, embeddings)
-    weight = np.hstack([teacher.weight for teacher in teachers]) / len(teachers)
-    bias = np.mean([teacher.bias for teacher in teachers], axis=0)
-    return TeacherOutputs(teachers[0].ids, logits, embeddings, weight, bias)
+    source = [teacher.source for teacher in teachers]
+
+    def last_layer() -> LastLayer:
+        embeddings, weights, biases = zip(*(teacher.last_layer for teacher in teachers), strict=True)
+        if any(weight is None for weight in weights):
+            return LastLayer(np.hstack(embeddings))
+        return LastLayer(np.hstack(embeddings), np.hstack(weights) / len(teachers), np.mean(biases, axis=0))
+
+    every = all(teacher.compute_last_layer for teacher in teachers)
+    return TeacherOutputs(teachers[0].ids, logits, last_layer if every else None, source)
 
 
 def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> TeacherOutputs:
@@ -131,7 +154,8 @@ def noisy_or(teacher: TeacherOutputs, parts: Sequence[Sequence[int]]) -> Teacher
     absent = logsigmoid(-torch.from_numpy(teacher.logits))  # log of 1 - p
     absent = torch.stack([absent[:, list(part)].sum(1) for part in parts], dim=1).clamp(max=-1e-6)
     logits = torch.log(-torch.expm1(absent)) - absent
-    return TeacherOutputs(teacher.ids, logits.numpy(), teacher.embeddings)
+    last_layer = None if teacher.compute_last_layer is None else lambda: LastLayer(teacher.last_layer[0])
+    return TeacherOutputs(teacher.ids, logits.numpy(), last_layer, teacher.source)
 
 
 def shuffle_within_subjects(teacher: TeacherOutputs, subjects: Iterable, rows: np.ndarray) -> TeacherOutputs:
@@ -146,8 +170,12 @@ def shuffle_within_subjects(teacher: TeacherOutputs, subjects: Iterable, rows: n
         if len(own) < 2:
             raise ValueError(f"subject {subject} has one row only, and no other moment")
         source[own] = np.roll(own, -1)
-    embeddings = None if teacher.embeddings is None else teacher.embeddings[source]
-    return replace(teacher, logits=teacher.logits[source], embeddings=embeddings)
+
+    def last_layer() -> LastLayer:
+        return teacher.last_layer._replace(embeddings=teacher.last_layer.embeddings[source])
+
+    changed = None if teacher.compute_last_layer is None else last_layer
+    return TeacherOutputs(teacher.ids, teacher.logits[source], changed, (teacher.source, source))
 
 
 def last_linear(net: nn.Module) -> nn.Linear:
@@ -445,7 +473,7 @@ class DistillationLoss:
             raise ValueError("a loss without terms and without labels teaches nothing")
         for weight, term in self.terms:
             _check_positive(f"the weight of {type(term).__name__}", weight)
-            if term.compares_embeddings and self.teacher.embeddings is None:
+            if term.compares_embeddings and self.teacher.compute_last_layer is None:
                 raise ValueError(
                     f"{type(term).__name__} compares embeddings: teacher_outputs(embeddings=True) has them"
                 )
@@ -463,8 +491,8 @@ class DistillationLoss:
                 f"the teacher has {teacher.logits.shape[1]} classes, the student {classes}: train both "
                 "on the same, or see `noisy_or`"
             )
-        if not all(np.isfinite(part).all() for part in (teacher.logits, self._embeddings(slice(None)))):
-            raise ValueError("the teacher's outputs hold NaN or infinity")
+        if not np.isfinite(teacher.logits).all():
+            raise ValueError("the teacher's logits hold NaN or infinity")
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
         """Logits of `rows` (n,), and embeddings that a term compares, side by side: float32 (n, width)."""
@@ -474,9 +502,9 @@ class DistillationLoss:
         """All that tells this loss from others when a student learns from `rows`, arrays of positions: of a
         key.
         """
-        last = (self.teacher.weight, self.teacher.bias) if self._compares_embeddings else ()
-        code = Local(DistillationModule)
-        return self.terms, self.labels, [self.outputs(some) for some in rows], last, code
+        logits = [self.teacher.logits[some].astype(np.float32) for some in rows]
+        source = self.teacher.source if self._compares_embeddings else None
+        return self.terms, self.labels, logits, rows, source, Local(DistillationModule)
 
     def module(self, net: nn.Module, *inputs: Tensor) -> DistillationModule:
         """The part of the training that holds what only learning needs; `inputs`, (batch, ...), are an
@@ -490,7 +518,7 @@ class DistillationLoss:
 
     def _embeddings(self, rows: np.ndarray | slice) -> np.ndarray:
         if self._compares_embeddings:
-            return self.teacher.embeddings[rows]
+            return self.teacher.last_layer.embeddings[rows]
         return np.empty((len(self.teacher.logits[rows]), 0), np.float32)
 
 
@@ -510,8 +538,10 @@ class DistillationModule(nn.Module):
         width = loss.outputs(np.arange(1)).shape[1] - teacher.logits.shape[1]
         self.to_teacher = nn.Linear(layer.in_features, width) if width else nn.Identity()
         self.to_student = nn.Linear(width, layer.in_features) if width else nn.Identity()
-        for name in ("weight", "bias"):
-            values = getattr(teacher, name)
+        last = teacher.last_layer if width else LastLayer(teacher.logits[:, :0])
+        if not np.isfinite(last.embeddings).all():
+            raise ValueError("the teacher's embeddings hold NaN or infinity")
+        for name, values in (("weight", last.weight), ("bias", last.bias)):
             self.register_buffer(name, None if values is None else torch.from_numpy(values).float())
         self._layers = [layer]  # in a list, so that its weights do not become this module's
         self._heads = [module.head for module in net.modules() if hasattr(module, "distillation_head")]

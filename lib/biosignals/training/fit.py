@@ -32,7 +32,7 @@ from torchmetrics.classification import (
 from tqdm import tqdm
 
 from biosignals import models
-from biosignals.caching import Cache, Local, Rows, provenance, release
+from biosignals.caching import Cache, Entry, Local, Rows, provenance, release
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.standardised import Standardised
@@ -179,21 +179,16 @@ class Fit:
         """Let the learning curve, and with `weights` the net, travel with the project, where the cache has a
         place for it.
         """
-        if self.cache is not None:
-            arrays, about = self._entry("net." if weights else "history.")
-            kept = {name: x for name, x in arrays.items() if weights or name.startswith("history.")}
-            self.cache.export(self.key, kept, about)
+        names = "" if weights else "history."
+        self._entry("net." if weights else "history.", export=names)
 
-    def _entry(self, having: str) -> tuple[dict[str, np.ndarray], dict]:
-        """Arrays and provenance of the fit, some of whose names begin with `having`."""
+    def _entry(self, having: str, export: str | None = None) -> Entry:
+        """Arrays and provenance of the fit, some of whose names begin with `having`; see `Cache.fetch`."""
         entry = self.__dict__.get("_found")
-        if entry is None or not any(name.startswith(having) for name in entry[0]):
-            entry = None if self.cache is None else self.cache.load(self.key, having)
-        if entry is None:
-            entry = _train(self)
-            if self.cache is not None:
-                self.cache.save(self.key, *entry)
-        self._found = entry
+        if export is not None or not entry or not any(name.startswith(having) for name in entry[0]):
+            make = functools.partial(_train, self)
+            entry = make() if self.cache is None else self.cache.fetch(self.key, make, having, export)
+            self._found = entry
         return entry
 
     def _parts(self) -> tuple:
@@ -280,7 +275,7 @@ def _is_finite(signals: np.ndarray) -> bool:
 # Training
 
 
-def _train(fitted: Fit) -> tuple[dict[str, np.ndarray], dict]:
+def _train(fitted: Fit) -> Entry:
     """Weights and learning curve of a net that is trained now, and what is known of how it was made."""
     data, recipe = fitted.data, fitted.recipe
     lightning.seed_everything(fitted.seed, workers=True, verbose=False)

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -20,6 +21,9 @@ def test_a_net_learns_with_eight_bits_and_is_exported_with_them(tmp_path):
     path = export.export(quantization_aware.convert(fitted.net), x[:2], tmp_path / "net.onnx")
     # Nothing follows the last layer whose range could be learnt: ONNX Runtime computes it in floats.
     assert quantize.quantized_layers(path) == (3, 4)
+    constants = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    weights = [constant for constant in constants if constant.dtype == np.int8 and constant.ndim > 1]
+    assert len(weights) == 4 and max(np.abs(one.astype(int)).max() for one in weights) == 64
     expected = fitted.net.eval()(x).sigmoid().detach().numpy()
     assert np.abs(small_net.run(path, x) - expected).max() < 0.02
 

@@ -1,12 +1,16 @@
 """Quantized files are smaller, really run in eight bits and give nearly the same probabilities."""
 
+from functools import partial
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 import small_net
 from biosignals.compression import export, quantize
+from biosignals.models.layers.high_pass import HighPass
 
 
 @pytest.fixture
@@ -51,6 +55,64 @@ def test_files_get_smaller_and_give_nearly_the_same(net, exported, tmp_path):
     assert quantize.quantized_layers(small["half"]) == (0, 4)
     for name in ("dynamic", "static", "per tensor"):
         assert quantize.quantized_layers(small[name]) == (4, 4)
+
+
+class MovingAverage(torch.nn.Module):
+    """Weights of one sign and size, inputs of one sign: the largest sums that eight bits can give."""
+
+    def __init__(self):
+        super().__init__()
+        self.smooth = torch.nn.Conv1d(2, 16, 15, padding=7, bias=False)
+        torch.nn.init.constant_(self.smooth.weight, 1 / 30)
+        self.head = torch.nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.smooth(torch.relu(x))).mean(-1))
+
+
+def weights_of(path) -> list[np.ndarray]:
+    """What ONNX Runtime multiplies with in eight bits: the constants of signed bytes with two axes or more."""
+    tensors = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    return [tensor for tensor in tensors if tensor.dtype == np.int8 and tensor.ndim > 1]
+
+
+@pytest.mark.parametrize("make", [small_net.build, MovingAverage])
+def test_eight_bits_give_the_sums_of_exact_arithmetic_on_every_processor(make, tmp_path):
+    torch.manual_seed(0)
+    exported = export.export(make().eval(), small_net.signals(2), tmp_path / "net.onnx")
+    x = small_net.signals(50).numpy() + 1
+    static = quantize.to_int8(exported, tmp_path / "static.onnx", x)
+    per_tensor = quantize.to_int8(exported, tmp_path / "tensor.onnx", x, per_channel=False)
+    for path in (static, per_tensor, quantize.to_dynamic_int8(exported, tmp_path / "dynamic.onnx")):
+        # Without VNNI two products of a byte each are added in 16 bits, with a sign.
+        largest = max(np.abs(weights.astype(int)).max() for weights in weights_of(path))
+        assert 50 < largest and 2 * 255 * largest < 2**15
+    for path in (static, per_tensor):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        in_floats = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        (exact,) = in_floats.run(None, {"signals": x})
+        np.testing.assert_allclose(small_net.run(path, x), exact, atol=1e-3)
+
+
+def test_a_high_pass_stays_in_floats_and_is_no_layer(tmp_path):
+    net = small_net.build()
+    net.high_pass = HighPass(1.0, 100.0)
+    x = small_net.signals(50)
+    exported = export.export(net, x[:2], tmp_path / "net.onnx")
+    np.testing.assert_allclose(small_net.run(exported, x + 5), net(x).sigmoid().detach(), atol=1e-4)
+    dynamic = quantize.to_dynamic_int8(exported, tmp_path / "dynamic.onnx")
+    for path in (dynamic, quantize.to_int8(exported, tmp_path / "static.onnx", x.numpy())):
+        np.testing.assert_allclose(small_net.run(path, x + 5), small_net.run(path, x), atol=1e-3)
+        assert quantize.quantized_layers(path) == (4, 4)
+
+
+def test_what_has_eight_bits_gets_no_fewer(exported, tmp_path):
+    x = small_net.signals(4).numpy()
+    small = quantize.to_int8(exported, tmp_path / "int8.onnx", x.astype(np.float64))
+    for again in (quantize.to_dynamic_int8, partial(quantize.to_int8, calibration=x)):
+        with pytest.raises(ValueError, match="8 bits already"):
+            again(small, tmp_path / "again.onnx")
 
 
 def test_a_layer_that_the_runtime_computes_in_floats_is_not_counted(exported, tmp_path):

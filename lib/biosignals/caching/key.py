@@ -8,7 +8,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,7 +113,7 @@ class _Digest:
         elif _package(type(x).__module__):
             self._add_by_text(x)
         else:
-            self._add_all("instance", (type(x), vars(x)))
+            self._add_all("instance", (type(x), _settings(x)))
         return self
 
     def _token(self, *words: str) -> None:
@@ -216,6 +216,18 @@ class _Digest:
         if " at 0x" in text:
             raise TypeError(f"{text} cannot be part of a cache key: it is known by its address only")
         self._token(type(x).__qualname__, text)
+
+
+def _settings(x: Any) -> dict[str, Any]:
+    """The attributes of an object, of a dataclass those that differ from their defaults: a field that is
+    added leaves the keys of what was made without it.
+    """
+    settings = dict(vars(x))
+    for field in fields(x) if is_dataclass(x) else ():
+        value, default = settings.get(field.name), field.default
+        if type(value) is type(default) and isinstance(value, SIMPLE) and value == default:
+            del settings[field.name]
+    return settings
 
 
 def _is_library(x: Any) -> bool:

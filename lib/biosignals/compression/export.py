@@ -33,7 +33,9 @@ def export(net: nn.Module, example: Tensor, path: Path) -> Path:
     ONNX does not have.
     """
     if isinstance(net, Standardised) and isinstance(net.net, S4):
-        net = Standardised(as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation))
+        net = Standardised(
+            as_convolutions(net.net, example.shape[-1]), float(net.mean), float(net.deviation), net.high_pass
+        )
     try:
         with quiet():
             program = torch.onnx.export(

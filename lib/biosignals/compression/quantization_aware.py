@@ -5,6 +5,7 @@ learns.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -67,17 +68,17 @@ def prepare(net: Standardised, example: Tensor) -> Standardised:
     that are exported. example: inputs, float32 (batch, channels, samples). Raises ValueError for nets without
     a 1 x k form.
     """
-    scaled = (example - net.mean) / net.deviation
+    scaled = (net.high_pass(example) - net.mean) / net.deviation
     flat = fuse(Conv1dAsConv2d(net.net, scaled).eval()).train()
     with quiet():
         graph = torch.export.export(
             flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
         ).module()
-        quantizer = X86InductorQuantizer().set_global(
-            get_default_x86_inductor_quantization_config(is_qat=True)
-        )
+        config = get_default_x86_inductor_quantization_config(is_qat=True)
+        weight = replace(config.weight, quant_min=-64, quant_max=64)  # see `quantize`
+        quantizer = X86InductorQuantizer().set_global(replace(config, weight=weight))
         graph = quantize_pt2e.prepare_qat_pt2e(graph, quantizer)
-    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation)).eval()
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation), net.high_pass).eval()
 
 
 def convert(net: Standardised) -> Standardised:
@@ -85,4 +86,4 @@ def convert(net: Standardised) -> Standardised:
     graph = copy.deepcopy(net.eval()).net.graph
     with quiet():
         graph = quantize_pt2e.convert_pt2e(graph)
-    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation))
+    return Standardised(FakeQuantized(graph), float(net.mean), float(net.deviation), net.high_pass)

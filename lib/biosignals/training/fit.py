@@ -35,6 +35,7 @@ from biosignals import models
 from biosignals.caching import Cache, Entry, Local, Rows, provenance, release
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
+from biosignals.models.layers.high_pass import HighPass
 from biosignals.models.layers.standardised import Standardised
 from biosignals.training.predict import Inference, crop_probabilities, fastest_form, predict_with
 from biosignals.training.recipe import OPTIMIZERS, Recipe
@@ -240,7 +241,8 @@ def build(model: str | nn.Module, data: TrainingData, recipe: Recipe, seed: int)
         features = 0 if data.features is None else data.features.shape[1]
         channels, classes = len(data.recordings.channels), data.targets.shape[1]
         model = models.create(model, channels=channels, classes=classes, samples=samples, features=features)
-    return Standardised(copy.deepcopy(model), *_mean_and_deviation(data))
+    high_pass = recipe.high_pass and HighPass(recipe.high_pass, data.recordings.sampling_rate)
+    return Standardised(copy.deepcopy(model), *_mean_and_deviation(data, high_pass), high_pass)
 
 
 def precision() -> str:
@@ -250,9 +252,11 @@ def precision() -> str:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 
-def _mean_and_deviation(data: TrainingData) -> tuple[float, float]:
+def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple[float, float]:
     rows = np.asarray(data.train)[:STATISTICS_ROWS]
     blocks = [data.recordings.physical(rows[i : i + 50]) for i in range(0, len(rows), 50)]
+    if high_pass is not None:
+        blocks = [high_pass(torch.from_numpy(block)).numpy() for block in blocks]
     sums = np.array(
         [(block.size, block.sum(dtype=float), np.square(block, dtype=float).sum()) for block in blocks]
     )

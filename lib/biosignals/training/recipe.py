@@ -31,7 +31,8 @@ class Recipe:
     and targets, (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch,
     channels, samples) at random, in training only. balanced: draw records so that every class (without
     `multiclass`: yes and no of the first) comes equally often. mixup: strength of mixing pairs of records and
-    of their labels (Zhang et al. 2018), 0 for none.
+    of their labels (Zhang et al. 2018), 0 for none. high_pass: cutoff in Hz, below which the net takes away
+    each channel's offset and drift itself (`models.layers.high_pass`), None: nothing.
 
     Raises ValueError for settings that no training could use.
     """
@@ -50,6 +51,7 @@ class Recipe:
     augment: Callable[[Tensor], Tensor] | None = None
     balanced: bool = False
     mixup: float = 0.0
+    high_pass: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):

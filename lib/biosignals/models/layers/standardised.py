@@ -5,13 +5,16 @@ from torch import Tensor, nn
 
 
 class Standardised(nn.Module):
-    """A net behind a fixed (x - mean) / deviation, whose two numbers come from training recordings."""
+    """A net behind a fixed (x - mean) / deviation, whose two numbers come from training recordings, of what a
+    `high_pass` leaves where there is one.
+    """
 
-    def __init__(self, net: nn.Module, mean: float, deviation: float):
+    def __init__(self, net: nn.Module, mean: float, deviation: float, high_pass: nn.Module | None = None):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("deviation", torch.tensor(deviation))
+        self.high_pass = high_pass or nn.Identity()
         self.net = net
 
     def forward(self, x: Tensor, *features: Tensor) -> Tensor:
-        return self.net((x - self.mean) / self.deviation, *features)
+        return self.net((self.high_pass(x) - self.mean) / self.deviation, *features)

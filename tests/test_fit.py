@@ -158,6 +158,25 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path):
     assert list(fit(tmp_path, validation=None).history.columns) == ["training_loss"]
 
 
+def test_an_average_of_the_weights_is_that_of_all_steps(tmp_path):
+    # Without a schedule, a fit of three steps begins as one of two.
+    plain = Recipe(epochs=1, batch_size=40, crop=None, one_cycle=False, learning_rate=0.01)
+    steps = []
+    for epochs in (1, 2, 3, 4):
+        found = fit(tmp_path, recipe=replace(plain, epochs=epochs), model="resnet1d-small", validation=None)
+        steps.append(found.net.state_dict())
+    averaged = fit(
+        tmp_path, recipe=replace(plain, epochs=4, weight_average=0.9), model="resnet1d-small", validation=None
+    )
+    assert not torch.equal(averaged.net.state_dict()["net.body.0.weight"], steps[3]["net.body.0.weight"])
+    for name, value in averaged.net.state_dict().items():
+        if value.dtype.is_floating_point:
+            expected = steps[0][name]
+            for step in steps[1:]:
+                expected = 0.9 * expected + 0.1 * step[name]
+            torch.testing.assert_close(value, expected, atol=1e-4, rtol=1e-3)
+
+
 def test_extra_targets_help_to_learn_but_are_not_scored(tmp_path):
     signals, targets = recordings()
     extra = np.hstack([targets, np.zeros_like(targets)])  # a class without positives has no AUROC

@@ -18,7 +18,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -99,6 +99,9 @@ class TrainingData:
             self._check_validation()
         if self.distillation is not None:
             self.distillation.check(recordings, self.targets.shape[1])
+
+    def __deepcopy__(self, memo: dict) -> TrainingData:
+        return self  # copies of a net that is trained share what it learns from
 
     @property
     def scored(self) -> int:
@@ -314,10 +317,14 @@ def _run(module: TrainingModule, progress: Progress, folder: str, options: dict[
     """Train to the end; the file of the best epoch's weights, or of the last one's without validation."""
     recipe = module.recipe
     score = None if module.data.validation is None else f"validation_{recipe.choose_by}"
-    best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=True)
+    averaged = recipe.weight_average is not None
+    # Lightning puts the average into whole checkpoints only.
+    best = ModelCheckpoint(folder, monitor=score, mode="max", save_weights_only=not averaged)
     callbacks: list[Callback] = [best, progress]
     if score and recipe.patience is not None:
         callbacks.append(EarlyStopping(score, mode="max", patience=recipe.patience))
+    if averaged:
+        callbacks.append(EMAWeightAveraging(decay=recipe.weight_average))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")

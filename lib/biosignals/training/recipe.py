@@ -32,7 +32,9 @@ class Recipe:
     channels, samples) at random, in training only. balanced: draw records so that every class (without
     `multiclass`: yes and no of the first) comes equally often. mixup: strength of mixing pairs of records and
     of their labels (Zhang et al. 2018), 0 for none. high_pass: cutoff in Hz, below which the net takes away
-    each channel's offset and drift itself (`models.layers.high_pass`), None: nothing.
+    each channel's offset and drift itself (`models.layers.high_pass`), None: nothing. weight_average: decay
+    per step of an exponential moving average of the weights, which is what is validated and kept in place of
+    the weights themselves (Polyak and Juditsky 1992), None: no average.
 
     Raises ValueError for settings that no training could use.
     """
@@ -52,11 +54,14 @@ class Recipe:
     balanced: bool = False
     mixup: float = 0.0
     high_pass: float | None = None
+    weight_average: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.weight_average is not None and not 0 <= self.weight_average < 1:
+            raise ValueError(f"weight_average is a decay from 0 to below 1, not {self.weight_average}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.choose_by not in ("auroc", "auprc"):

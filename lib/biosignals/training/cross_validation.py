@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +126,17 @@ class Examples:
         features = self.features if features is None else features
         if features is None:
             raise ValueError("a classifier needs features: pass them, or give the task some")
-        targets = self.targets.argmax(1) if classes else self.targets.astype(int)
-        parts = []
-        for train, held_out in self.groups:
-            learnt, inputs = (features[train], _column(targets[train])), features[held_out]
-            key = (estimator, classes, learnt, inputs, Local((class_probabilities, _fit_and_predict)))
-            compute = partial(_fit_and_predict, estimator, *learnt, inputs, classes)
-            make = partial(caching.with_provenance, compute)
-            arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
-            parts.append(arrays["array"])
+        targets = _column(self.targets.argmax(1) if classes else self.targets.astype(int))
+        groups = [(features[train], targets[train], features[held_out]) for train, held_out in self.groups]
+
+        def make() -> Entry:
+            parts = [_fit_and_predict(estimator, *group, classes) for group in groups]
+            return _identified(self, np.concatenate(parts), estimator), caching.provenance()
+
+        key = (estimator, classes, groups, Local((class_probabilities, _fit_and_predict)))
+        arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
         about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | made
-        return _out_of_fold(self, np.concatenate(parts)[None], about)
+        return _out_of_fold(self, arrays["array"][None], about)
 
     def fit_final(
         self,
@@ -338,13 +337,26 @@ def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray
     def make() -> Entry:
         pairs = zip(fits, examples.groups, strict=True)
         parts = [fit.predict(recordings, held_out, features) for fit, (_, held_out) in pairs]
-        return {"array": np.concatenate(parts)}, _sum_about([fit.about for fit in fits])
+        about = _sum_about([fit.about for fit in fits])
+        return _identified(examples, np.concatenate(parts), fits[0].name), about
 
     second = None if features is None else features[examples.rows].astype(np.float32)
     signals = Rows(recordings.signals, examples.rows)
     parts = ("out of fold", [fit.key for fit in fits], signals, second)
     arrays, about = caching.fetch_entry(examples.cache, parts, make, export=True)
     return arrays["array"], about
+
+
+def _identified(examples: Examples, probabilities: np.ndarray, model: object) -> dict[str, np.ndarray]:
+    """Probabilities (n, classes) of `examples.rows` with all that another's predictions are compared by."""
+    ids = examples.recordings.table.index.to_numpy()[examples.rows]
+    return {
+        "array": probabilities,
+        "truth": examples.truth,
+        "subjects": examples.subjects.astype(str),
+        "ids": ids.astype(str),
+        "model": np.array(model if isinstance(model, str) else type(model).__name__),
+    }
 
 
 def _out_of_fold(

@@ -178,7 +178,8 @@ def readable(node, paths: dict[str, str]):
         return node
     for path, name in paths.items():
         node = node.replace(path, name)
-    return re.sub(r"\S*/ipykernel_\d+/\d+\.py", "cell", node)
+    # Bounded, for a figure of megabytes is one word.
+    return re.sub(r"[^\s\"'<>]{0,200}/ipykernel_\d+/\d+\.py", "cell", node)
 
 
 def private_paths(data: str, folder: str) -> dict[str, str]:

@@ -178,7 +178,8 @@ def readable(node, paths: dict[str, str]):
         return node
     for path, name in paths.items():
         node = node.replace(path, name)
-    # Bounded, for a figure of megabytes is one word.
+    if "/ipykernel_" not in node:  # a figure of megabytes is one word, and slow to search
+        return node
     return re.sub(r"[^\s\"'<>]{0,200}/ipykernel_\d+/\d+\.py", "cell", node)
 
 

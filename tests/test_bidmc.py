@@ -96,7 +96,7 @@ def without(root, name):
             lambda root: cut(root, 900),
             "bidmc_02_Signals.csv has 900 samples, expected 1500.*download the set again",
         ),
-        (lambda root: write_record(root, 2, rate=250), "sampled at 250 Hz by its Time, expected 125 Hz"),
+        (lambda root: write_record(root, 2, rate=250), "sampled at 250 Hz by its times, expected 125 Hz"),
         (lambda root: edit(root, "Time [s]", "II"), "has 'II' in its first column, expected Time"),
         (lambda root: edit(root, " PLETH", " II"), "no lead PLETH"),
         (lambda root: edit(root, " RESP", " V"), "a lead's name stands twice"),

@@ -37,15 +37,21 @@ def test_max_f1_threshold_of_float32_is_met_by_the_record_it_came_from():
     ]
 
 
-def test_max_f1_threshold_with_an_empty_class():
-    assert calibration.max_f1_threshold(np.ones(3), np.array([0.2, 0.5, 0.9])) == 0.2
-    assert calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
-    with pytest.raises(ValueError, match="no record is positive"):
-        calibration.max_f1_threshold(np.zeros(3), np.array([0.2, 0.5, 0.9]))
+@pytest.mark.parametrize("choose", [calibration.max_f1_threshold, calibration.youden_threshold])
+@pytest.mark.filterwarnings("error")
+def test_no_threshold_is_chosen_on_one_class_or_without_probabilities(choose):
+    assert choose(np.array([0, 1]), np.array([0.2, 0.7])) == 0.7
+    for one_class in (np.zeros(3), np.ones(3)):
+        with pytest.raises(ValueError, match="all 3 records are of class .; both classes are needed: take"):
+            choose(one_class, np.array([0.2, 0.5, 0.9]))
     with pytest.raises(ValueError, match="NaN"):
-        calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, np.nan]))
+        choose(np.array([0, 1]), np.array([0.5, np.nan]))
     with pytest.raises(ValueError, match="shape"):
-        calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5]))
+        choose(np.array([0, 1]), np.array([0.5]))
+
+
+def test_max_f1_threshold_of_equal_probabilities_is_theirs():
+    assert calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
 
 
 # Probabilities

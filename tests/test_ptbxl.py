@@ -122,6 +122,15 @@ def test_500_hz_records_are_read_from_their_own_files(tmp_path):
         ({"patient_id": np.nan}, "no patient_id"),
         ({"strat_fold": 11}, "strat_fold is not 1 to 10"),
         ({"strat_fold": np.nan}, "strat_fold is not 1 to 10"),
+        ({"strat_fold": 2.5}, "strat_fold is not 1 to 10"),
+        ({"patient_id": 701.5}, "patient_id is 701.5 in ptbxl_database.csv: correct it"),
+        ({"patient_id": "1e999"}, "patient_id is 1e999"),
+        ({"age": -5}, "age is -5.0 in ptbxl_database.csv: correct it"),
+        ({"age": 140}, "age is 140.0"),
+        ({"age": "old"}, "age is old in"),
+        ({"weight": "1e999"}, "weight is 1e999 in"),
+        ({"sex": "NaN NaN"}, "sex is NaN NaN in"),
+        ({"validated_by_human": "perhaps"}, "validated_by_human is perhaps in"),
     ],
 )
 def test_a_record_with_a_faulty_row_is_left_out_and_listed(root, load, columns, reason):
@@ -224,9 +233,18 @@ def test_a_missing_column_is_named(root, load, name, column):
         load()
 
 
-def test_words_where_numbers_belong_are_refused(root, load):
-    change_database(root, age="old")
-    with pytest.raises(ValueError, match="column age of .* must hold numbers only"):
+def test_the_other_rows_keep_their_numbers_and_truth_values(root, load):
+    before = load().table.drop(index=3)
+    change_database(root, age="old", second_opinion="perhaps")
+    pd.testing.assert_frame_equal(load().table, before, check_dtype=False)
+    assert load().table["second_opinion"].dtype == bool and load().table["age"].dtype.kind == "f"
+
+
+def test_a_record_without_a_number_to_name_it_is_refused(root, load):
+    table = pd.read_csv(root / ptbxl.DATABASE, dtype={"ecg_id": object})
+    table.loc[2, "ecg_id"] = "three"
+    table.to_csv(root / ptbxl.DATABASE, index=False)
+    with pytest.raises(ValueError, match="column ecg_id of .* must hold whole numbers only"):
         load()
 
 

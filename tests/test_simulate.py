@@ -202,7 +202,8 @@ def _contents(root):
 
 
 def test_a_release_says_that_it_is_simulated_in_one_file_only(release):
-    assert json.loads((release / "SIMULATED.json").read_text()) == {"records": 200, "seed": 1, "version": 1}
+    mark = json.loads((release / "SIMULATED.json").read_text())
+    assert {"records": 200, "seed": 1, "version": 1}.items() <= mark.items()
     names = {path.name for path in release.iterdir()}
     assert names == {"SIMULATED.json", "ptbxl_database.csv", "scp_statements.csv", "records100", "records500"}
     assert not list(release.rglob("*.part"))

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 import tiny_sets
@@ -21,9 +19,7 @@ def runs(monkeypatch):
 
     def write(root, records, seed):
         asked.append((records, seed))
-        (root / "SIMULATED.json").write_text(
-            json.dumps({"records": records, "seed": seed, "version": simulate.files.VERSION})
-        )
+        simulate.files.finish(root, records, seed)
 
     monkeypatch.setitem(sources.SIMULATORS, "ptb-xl", write)
     return asked
@@ -112,8 +108,7 @@ def test_a_set_whose_recordings_are_not_there_is_simulated_with_its_own_options(
 
     def write(root, records, seed, **options):
         asked.append(options)
-        mark = {"records": records, "seed": seed, "version": simulate.files.VERSION} | options
-        (root / "SIMULATED.json").write_text(json.dumps(mark))
+        simulate.files.finish(root, records, seed, **options)
 
     monkeypatch.setitem(sources.SIMULATORS, "chb-mit", write)
     for minutes in (2, 2, 3):

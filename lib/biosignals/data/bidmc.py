@@ -58,21 +58,22 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the records to try, and what is left out from the start."""
     root = Path(request.root)
     files = signal_store.requested_rows(_find(root), request.records, root / FOLDER)
-    subjects, excluded = {}, []
-    for record, file in files.items():
+    texts = [f"{file.removesuffix('_Signals')}_Fix.txt" for file in files]
+    subjects, lengths, excluded = {}, {}, []
+    for (record, file), text in zip(files.items(), texts):
         try:
-            subjects[record] = _read_subject(root / f"{file.removesuffix('_Signals')}_Fix.txt")
+            subjects[record] = _read_subject(root / text)
+            lengths[record] = _count_rows(root / f"{file}.csv")
         except Unreadable as error:
             excluded.append((record, file, str(error)))
-    files = files[list(subjects)]
-    lengths = {file: _count_rows(root / f"{file}.csv") for file in files}
+    files = files[list(lengths)]
     usual = max(Counter(lengths.values()).items(), key=lambda item: item[::-1], default=(0, 0))[0]
     return signal_store.Plan(
         table=pd.DataFrame({"subject": [subjects[record] for record in files.index], "file": files}),
         samples=min(max(lengths.values(), default=0), LONGEST),
         read=partial(read, channels=request.channels, shortest=usual),
         extensions=(".csv",),
-        tables=tuple(f"{file.removesuffix('_Signals')}_Fix.txt" for file in files),
+        tables=tuple(texts),
         excluded=excluded,
     )
 
@@ -94,50 +95,39 @@ def _find(root: Path | str) -> pd.Series:
 
 def _read_subject(path: Path) -> str:
     """The MIMIC II subject that bidmc_NN_Fix.txt names; Unreadable when it names none."""
-    try:
+    with waveforms.reading(path):
         match = SUBJECT.search(path.read_text("latin-1"))
-    except OSError as error:
-        raise Unreadable(f"{path.name} cannot be read ({error.strerror}): {AGAIN}") from error
     if not match:
         raise Unreadable(f"{path.name} names no MIMIC II subject, so it cannot be split by subject: {AGAIN}")
     return match[1]
 
 
 def _count_rows(path: Path) -> int:
-    """The whole lines after the first of a text file; 0 when it cannot be opened."""
-    try:
-        with open(path, "rb") as file:
-            return max(sum(chunk.count(b"\n") for chunk in iter(partial(file.read, 1 << 20), b"")) - 1, 0)
-    except OSError:
-        return 0
+    """The lines of a text file after the first, but for empty ones. Raises as `waveforms.reading`."""
+    with waveforms.reading(path), open(path, encoding="latin-1") as file:
+        return max(sum(not line.isspace() for line in file) - 1, 0)
 
 
 def read(stem: str, channels: tuple[str, ...], shortest: int) -> np.ndarray:
     """Columns `channels` of the file `stem`.csv as int16 (channels, samples), 1000 counts per unit.
 
-    shortest: rows that a whole file has. Raises Unreadable when it has fewer, is damaged or sampled at
-    another rate, waveforms.MissingLeads when it lacks a channel.
+    shortest: rows that a whole file has. Raises Unreadable when it has fewer, is damaged, was sampled at
+    another rate or with gaps, waveforms.MissingLeads when it lacks a channel; StorageError as
+    `waveforms.reading`.
     """
     path = Path(f"{stem}.csv")
-    try:
+    with waveforms.reading(path):
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
         time, *leads = header.iloc[0].str.strip()
         if time != TIME:
             raise Unreadable(f"{path.name} has {time!r} in its first column, expected {TIME}: {AGAIN}")
         columns = [0, *(1 + position for position in waveforms.lead_positions(tuple(leads), channels))]
         table = pd.read_csv(path, header=None, skiprows=1, usecols=columns, dtype=float, nrows=LONGEST + 1)
-    except Unreadable:
-        raise
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"{path.name} cannot be read ({error}): {AGAIN}") from error
-    if not max(shortest, 2) <= len(table) <= LONGEST:
-        raise Unreadable(
-            f"{path.name} has {len(table)} samples, expected {shortest}, as most records have: {AGAIN}"
-        )
-    values = table[columns].to_numpy().T
-    rate = 1 / np.median(np.diff(values[0]))
-    if not 0.99 * SAMPLING_RATE < rate < 1.01 * SAMPLING_RATE:
-        found = f"is sampled at {rate:g} Hz by its Time"
-        raise Unreadable(f"{path.name} {found}, expected {SAMPLING_RATE} Hz: leave it out")
-    values = np.where(np.isfinite(values[1:]), values[1:], np.nan)
-    return waveforms.as_counts(values * waveforms.COUNTS_PER_MILLIVOLT)
+        if not max(shortest, 2) <= len(table) <= LONGEST:
+            raise Unreadable(
+                f"{path.name} has {len(table)} samples, expected {shortest}, as most records have: {AGAIN}"
+            )
+        times, *values = table[columns].to_numpy().T
+        waveforms.check_times(times, SAMPLING_RATE)
+        millivolts = np.where(np.isfinite(values), values, np.nan)
+        return waveforms.as_counts(millivolts * waveforms.COUNTS_PER_MILLIVOLT)

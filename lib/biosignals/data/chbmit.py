@@ -16,7 +16,7 @@ import pandas as pd
 
 from biosignals.data import eeg
 from biosignals.data.recordings import Recordings
-from biosignals.data.waveforms import Unreadable
+from biosignals.data.waveforms import Unreadable, reading
 
 CHANNELS = (
     "FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4", "F4-C4",
@@ -61,7 +61,9 @@ def read_summary(path: Path | str) -> dict[str, Listed]:
         raise FileNotFoundError(f"{path} does not exist: {GET_IT}")
     if path.stat().st_size > LARGEST_SUMMARY:
         raise ValueError(f"{path} is too large to be a summary: {GET_IT} again")
-    head, *parts = re.split(r"^File Name:", path.read_text("latin-1"), flags=re.MULTILINE)
+    with reading(path, f"{GET_IT} again"):
+        text = path.read_text("latin-1")
+    head, *parts = re.split(r"^File Name:", text, flags=re.MULTILINE)
     rate = re.search(r"Data Sampling Rate:\s*(\d{1,6})\s*Hz", head)
     if rate is None or not parts:
         raise ValueError(f"{path} is no summary with a sampling rate and file names: {GET_IT} again")
@@ -117,7 +119,7 @@ def _find_case(root: Path, case: str) -> tuple[list[eeg.EegRecording], list[tupl
     files = {path.name: path for path in (root / case).glob("*.edf")}
     try:
         listed = read_summary(root / case / f"{case}-summary.txt")
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         return [], [(Path(name).stem, f"{case}/{name}", str(error)) for name in sorted(files)]
     for name in sorted(files.keys() | listed.keys()):
         try:

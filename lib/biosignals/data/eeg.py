@@ -7,8 +7,8 @@ windows.
 
 from __future__ import annotations
 
+import io
 import os
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,13 +22,14 @@ from tqdm import tqdm
 
 from biosignals.data import signal_store, waveforms
 from biosignals.data.recordings import Recordings
-from biosignals.data.waveforms import AGAIN, Unreadable
+from biosignals.data.waveforms import AGAIN, StorageError, Unreadable, reading
 from biosignals.signals import windows as signal_windows
 
 SCALE = 0.2  # uV per count of a collected window: below the step of CHB-MIT's EDFs (0.4), and holds 6.5 mV
 MICROVOLTS = {**waveforms.MICROVOLTS, "\u00b5V": 1.0}
 BATCH = 64  # windows read at a time
 MOST_SIGNALS = 512  # of an EDF; a header that says more is damaged
+HIGHEST = 1e9  # uV; a header whose limits lie beyond is damaged, too
 
 Seizures = tuple[tuple[float, float], ...]  # start and end of each, seconds
 
@@ -40,6 +41,7 @@ class EegRecording:
     subject: whose it is. name: unique in its set ("chb01_03"). path: of the EDF file.
     channels: the names wanted, in order; a name the file repeats is told apart by "-1" ("T8-P8", "T8-P8-1").
     sampling_rate: Hz. samples: per channel. seizures: (start, end) of each, seconds, in order.
+    record_samples: of a channel in one data record of the file.
     """
 
     subject: str
@@ -49,6 +51,7 @@ class EegRecording:
     sampling_rate: float
     samples: int
     seizures: Seizures = ()
+    record_samples: int = 1
 
     @property
     def seconds(self) -> float:
@@ -78,6 +81,7 @@ def open_recording(
     recording = EegRecording(
         subject, name, path, channels, rate, records * signals[0].samples_per_data_record,
         tuple(sorted((float(start), float(end)) for start, end in seizures)),
+        signals[0].samples_per_data_record,
     )  # fmt: skip
     for start, end in recording.seizures:
         if not 0 <= start < end <= recording.seconds:
@@ -91,7 +95,12 @@ def open_recording(
 def usable(
     dataset: str, root: Path, recordings: list[EegRecording], excluded: list[tuple]
 ) -> tuple[list[EegRecording], pd.DataFrame]:
-    """Both as they are, `excluded` as a table. Raises ValueError when there is no recording."""
+    """Both as they are, `excluded` as a table.
+
+    Raises ValueError when there is no recording, StorageError when folder `root` has gone.
+    """
+    if not root.is_dir():
+        raise StorageError(f"{root} went away while its recordings were opened: load again when it is there")
     if not recordings:
         why = f"{excluded[0][1]} {excluded[0][2]}" if excluded else "there is none"
         raise ValueError(
@@ -100,19 +109,28 @@ def usable(
     return recordings, signal_store.exclusions(excluded)
 
 
-def _open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.EdfSignal], int]:
-    """The signals `channels` of an EDF file, in that order and not loaded, and its number of data records."""
+def _open_signals(
+    path: Path, channels: tuple[str, ...], first: int = 0, last: int = 1
+) -> tuple[list[edfio.EdfSignal], int]:
+    """The signals `channels` of an EDF file, in that order, and its number of data records.
+
+    Of these, `first` to `last` are read: by reading and not by a memory map, for where a disk fails, a map
+    ends the process.
+    """
     records = read_length(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a file cut short: told below
-            edf = edfio.read_edf(path, lazy_load_data=True, header_encoding="latin-1")
+    with reading(path), open(path, "rb") as file:
+        header = file.read(256)
+        header += file.read(int(header[184:192]) - 256)
+        length = _record_length(header)
+        whole = (os.fstat(file.fileno()).st_size - len(header)) // length
+        if whole != records:
+            found = f"{whole} data records, its header says {records}"
+            raise Unreadable(f"{path} is cut short ({found}): {AGAIN}")
+        file.seek(first * length, os.SEEK_CUR)
+        part = header[:236] + b"%-8d" % (last - first) + header[244:] + file.read((last - first) * length)
+    with reading(path):
+        edf = edfio.read_edf(io.BytesIO(part), header_encoding="latin-1")
         found = dict(zip(channel_names(edf.labels), edf.signals))
-        if edf.num_data_records != records:
-            raise Unreadable(
-                f"{path} is cut short ({edf.num_data_records} data records, "
-                f"its header says {records}): {AGAIN}"
-            )
         if edf.reserved.startswith("EDF+D"):
             raise Unreadable(f"{path} has gaps in time (EDF+D), which are not supported: leave it out")
         missing = [name for name in channels if name.casefold() not in found]
@@ -123,20 +141,22 @@ def _open_signals(path: Path, channels: tuple[str, ...]) -> tuple[list[edfio.Edf
             )
         signals = [found[name.casefold()] for name in channels]
         _refuse_bad_scales(path, signals)
-    except Unreadable:
-        raise
-    except Exception as error:  # edfio meets a damaged header with whatever fails first
-        raise Unreadable(f"{path} is damaged ({error}): {AGAIN}") from error
     return signals, records
+
+
+def _record_length(header: bytes) -> int:
+    """The bytes of a data record, by a whole header. Raises ValueError when it does not say."""
+    signals = (len(header) - 256) // 256
+    counts = [int(header[256 + 216 * signals + 8 * i :][:8]) for i in range(signals)]
+    if min(counts) < 1:
+        raise ValueError(f"{min(counts)} samples in a data record")
+    return 2 * sum(counts)
 
 
 def read_length(path: Path) -> int:
     """The number of data records by an EDF file's header. Raises Unreadable when it has no such header."""
-    try:
-        with open(path, "rb") as file:
-            header = file.read(256)
-    except OSError as error:
-        raise Unreadable(f"{path} cannot be read ({error.strerror}): {AGAIN}") from error
+    with reading(path), open(path, "rb") as file:
+        header = file.read(256)
     try:
         size, records, signals = int(header[184:192]), int(header[236:244]), int(header[252:256])
     except ValueError as error:
@@ -166,10 +186,11 @@ def _refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
         some = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise Unreadable(f"{path} has channels sampled at {some} Hz, expected one rate: leave it out")
     for signal in signals:
-        unit, span = signal.physical_dimension, np.ptp(signal.physical_range)
+        unit, limits = signal.physical_dimension, np.array(signal.physical_range)
         if unit not in MICROVOLTS:
             raise Unreadable(f"{path} gives {signal.label} in {unit!r}, expected uV, mV or V: leave it out")
-        if not 0 < abs(span) < np.inf or np.ptp(signal.digital_range) == 0:
+        far = not (np.abs(limits) * MICROVOLTS[unit] <= HIGHEST).all()  # also where one is NaN
+        if far or np.ptp(limits) == 0 or np.ptp(signal.digital_range) == 0:
             raise Unreadable(f"{path} has no usable scale for {signal.label}: {AGAIN}")
 
 
@@ -183,14 +204,15 @@ def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
         raise IndexError(
             f"samples {start} to {stop} are not in {recording.name}, which has {recording.samples}"
         )
-    # Opened each time: what a memory map has read would else stay in memory until it is closed.
-    signals, records = _open_signals(recording.path, recording.channels)
-    rate = signals[0].sampling_frequency
-    if rate != recording.sampling_rate or records * signals[0].samples_per_data_record < recording.samples:
+    length = recording.record_samples
+    first, last = start // length, -(-stop // length)
+    signals, records = _open_signals(recording.path, recording.channels, first, last)
+    found = (signals[0].sampling_frequency, signals[0].samples_per_data_record)
+    if found != (recording.sampling_rate, length) or records * length < recording.samples:
         raise Unreadable(f"{recording.path} has changed since it was opened: open it again")
     stretch = np.empty((len(signals), stop - start), dtype=np.float32)
     for row, signal in zip(stretch, signals):
-        row[:] = signal.get_data_slice(start / rate, stop / rate)
+        row[:] = signal.data[start - first * length : stop - first * length]
         row *= MICROVOLTS[signal.physical_dimension]
     return stretch
 
@@ -305,7 +327,7 @@ def _write(
 ) -> None:  # fmt: skip
     """Writes the chosen windows of `recordings` into the empty folder `place`, as `signal_store` has it."""
     files = {recording.name: os.path.relpath(recording.path.resolve(), root) for recording in recordings}
-    sources = {file: signal_store.state(f"{root}/{file}") for file in files.values()}
+    sources = signal_store.states(root, files.values())
     tables, excluded, shape = [], [], None
     bar = tqdm(recordings, desc=f"cutting {dataset}", unit=" recordings", mininterval=1)
     with open(place / "signals.bin", "wb") as file:
@@ -327,6 +349,7 @@ def _write(
                 excluded.append((recording.name, files[recording.name], str(error)))
             else:
                 tables.append(_table(recording, starts[chosen], seconds))
+    signal_store.refuse_changes(root, sources)
     signal_store.refuse_nothing(f"window of {dataset} in {root}", sum(map(len, tables)), excluded)
     table = pd.concat([table for table in tables if len(table)], ignore_index=True).assign(samples=shape[1])
     signal_store.finish(place, table, excluded, sources, [len(table), *shape])

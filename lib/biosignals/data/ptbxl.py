@@ -34,6 +34,7 @@ CODES = (  # the 71 SCP-ECG statements of scp_statements.csv, in its order
     " INJIN INJLA PMI 3AVB INJIL 2AVB ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_"
     " PRC(S) SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU"
 ).split()
+OLDEST, LARGEST_NUMBER = 120, 1e9  # years; of any column of numbers
 LONGEST_CODES = 10_000  # characters of one scp_codes field; the longest in the release has fewer than 200
 GET_IT = 'get the set with make data SETS="ptb-xl"'
 
@@ -90,7 +91,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     good = reasons == ""
     excluded = [(record, files[record], reason) for record, reason in reasons[~good].items()]
     return signal_store.Plan(
-        table=_describe(database[good], codes[good], statements).assign(file=files[good]),
+        table=_describe(_typed(database[good]), codes[good], statements).assign(file=files[good]),
         samples=SECONDS * rate,
         read=partial(waveforms.read, channels=request.channels, sampling_rate=rate, samples=SECONDS * rate),
         extensions=(".hea", ".dat"),
@@ -102,16 +103,15 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
 def read_database(root: Path | str) -> pd.DataFrame:
     """ptbxl_database.csv as it is, indexed by ecg_id: 27 columns, text as str, `scp_codes` still text.
 
-    Raises FileNotFoundError when folder or file is missing, ValueError for missing columns or repeated
-    ecg_ids.
+    Raises FileNotFoundError when folder or file is missing, ValueError for missing columns and for ecg_ids
+    that are repeated or no whole numbers.
     """
     path = Path(root) / DATABASE
     columns = ("ecg_id", *NUMBER_COLUMNS, *BOOL_COLUMNS, *TEXT_COLUMNS)
-    table = signal_store.read_csv(path, columns, GET_IT, dtype=dict.fromkeys(TEXT_COLUMNS, str))
-    for column in ("ecg_id", *NUMBER_COLUMNS, *BOOL_COLUMNS):
-        kinds, words = ("b", "True and False") if column in BOOL_COLUMNS else ("iuf", "numbers")
-        if len(table) and table[column].dtype.kind not in kinds:
-            raise ValueError(f"column {column} of {path} must hold {words} only: {GET_IT} again")
+    options = {"dtype": dict.fromkeys(TEXT_COLUMNS, str), "low_memory": False}
+    table = signal_store.read_csv(path, columns, GET_IT, **options)
+    if len(table) and table["ecg_id"].dtype.kind not in "iu":
+        raise ValueError(f"column ecg_id of {path} must hold whole numbers only: {GET_IT} again")
     if table["ecg_id"].duplicated().any():
         twice = table.loc[table["ecg_id"].duplicated(), "ecg_id"].iloc[0]
         raise ValueError(f"{path} lists ecg_id {twice} twice: {GET_IT} again")
@@ -132,6 +132,9 @@ def read_statements(root: Path | str) -> pd.DataFrame:
 def _find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, known: set[str]) -> pd.Series:
     """Why each record cannot be used, judged by its database row alone: str, empty where it can."""
     reasons = pd.Series("", index=database.index, dtype=object)
+    for column in (*NUMBER_COLUMNS, *BOOL_COLUMNS):
+        for record, value in database.loc[~_is_possible(database[column]), column].items():
+            reasons[record] = f"{column} is {value} in {DATABASE}: correct it"
     reasons[codes.isna()] = f"scp_codes is not a list of codes in {DATABASE}: {GET_IT} again"
     for record, found in codes.dropna().items():
         if not found.keys() <= known:
@@ -146,6 +149,26 @@ def _find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, kno
     outside = ~files.map(waveforms.is_inside).astype(bool)
     reasons[outside] = f"file name in {DATABASE} is missing or leads out of the folder: refused"
     return reasons
+
+
+def _is_possible(column: pd.Series) -> np.ndarray:
+    """Which cells of a column are a number that can be, or empty, or True or False: bool (n,)."""
+    if column.name in BOOL_COLUMNS:
+        return column.astype(str).isin(["True", "False"]).to_numpy()
+    numbers = pd.to_numeric(column, errors="coerce")
+    possible = column.isna() | numbers.between(0, LARGEST_NUMBER)
+    if column.name == "age":
+        possible &= numbers.isna() | (numbers <= OLDEST) | (numbers == 300)
+    if column.name == "patient_id":
+        possible &= numbers.isna() | (numbers % 1 == 0)
+    return possible.to_numpy()
+
+
+def _typed(database: pd.DataFrame) -> pd.DataFrame:
+    """The database with numbers and truth values as such: other rows may have kept a whole column as text."""
+    numbers = {column: pd.to_numeric(database[column]) for column in NUMBER_COLUMNS}
+    truths = {column: database[column].astype(str) == "True" for column in BOOL_COLUMNS}
+    return database.assign(**numbers, **truths)
 
 
 def parse_codes(text: str) -> dict[str, float] | None:

@@ -8,8 +8,9 @@ A folder of the store holds
     sources.json    every file it was made from, with size and time of change
     manifest.json   shape of the signals, sizes and checksums of the files above; written last
 
-It appears when it is complete. A folder without a manifest, cut short, or made from files that have changed
-since is not opened but made again.
+It appears when it is complete. A folder without a manifest, cut short, damaged, or made from files that have
+changed since is not opened but made again. What a fault of disk or network kept from being read, or what
+changed meanwhile, is not kept: those files would be missing for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +37,8 @@ VERSION = 1  # of the store's layout and of what the loaders make of the files: 
 LARGE = 1 << 24  # bytes
 FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time
+# What opening a folder that was cut or damaged may raise, or sources that are out of reach.
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,12 @@ def recordings(
 ) -> Recordings:
     """The recordings of `request`: kept below `folder`, or read as `plan(request)` says and then kept.
 
-    folder None: the user's own cache folder. Raises ValueError when no recording can be used, and whatever
-    `plan` raises.
+    folder None: the user's own cache folder. Raises ValueError when no recording can be used, StorageError as
+    `keep`, and whatever `plan` raises.
     """
     return keep(
         folder, f"{request.dataset}-{request.sampling_rate:g}", [asdict(request)], request.root,
-        lambda place: write(place, request, plan(request)), dtype="<i2", dataset=request.dataset,
+        lambda place: write(place, request, plan), dtype="<i2", dataset=request.dataset,
         scale=1 / waveforms.COUNTS_PER_MILLIVOLT, unit="mV", sampling_rate=request.sampling_rate,
         channels=request.channels,
     )  # fmt: skip
@@ -98,18 +102,27 @@ def keep(
     folder: where they are kept (None: the user's own cache folder, pooch.os_cache("biosignals")). name,
     parts: what tells them from others. dtype: of the signals. about: what of `Recordings` the folder does not
     hold.
+
+    Raises StorageError, and keeps nothing, when disk or network fails or the files change meanwhile.
     """
     key = hashlib.sha256(json.dumps([VERSION, *parts], default=str).encode()).hexdigest()[:16]
     place = Path(folder or pooch.os_cache("biosignals")) / f"{name}-{key}"
-    if not _is_current(place, root):
-        with caching.locked(place):
-            if not _is_current(place, root):  # another process may have made it meanwhile
-                with caching.replacing(place) as draft:
-                    write(draft)
-    shape = json.loads((place / "manifest.json").read_text())["shape"]
-    signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(shape))
-    table, excluded = read_table(place / "table.json"), read_table(place / "excluded.json")
-    return Recordings(signals=signals, table=table.set_index(table.columns[0]), excluded=excluded, **about)
+    found = _open(place, root, dtype, about)
+    if found is None:
+        try:
+            with caching.locked(place):
+                found = _open(place, root, dtype, about)  # another process may have made it meanwhile
+                if found is None:
+                    with caching.replacing(place) as draft:
+                        write(draft)
+                    found = _open(place, root, dtype, about)
+        except OSError as error:
+            if error.errno is None:  # said already
+                raise
+            raise waveforms.storage_error(error, place) from error
+    if found is None:
+        raise waveforms.StorageError(f"{place} cannot be read again, or {root} has changed: load again")
+    return found
 
 
 def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.DataFrame:
@@ -122,10 +135,8 @@ def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.D
         raise FileNotFoundError(f"folder {path.parent} does not exist: {remedy}")
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not in {path.parent}: {remedy}")
-    try:
+    with waveforms.reading(path, f"{remedy} again"):
         table = pd.read_csv(path, **options)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): {remedy} again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}: {remedy} again")
@@ -148,10 +159,13 @@ def requested_rows(
     return listed.loc[list(dict.fromkeys(records))]
 
 
-def write(place: Path, request: Request, plan: Plan) -> None:
-    """Reads the recordings of `plan` into the empty folder `place`. ValueError when none can be used."""
-    files = [file + extension for file in plan.table["file"] for extension in plan.extensions]
-    sources = {file: state(f"{request.root}/{file}") for file in [*plan.tables, *files]}
+def write(place: Path, request: Request, make_plan: Callable[[Request], Plan]) -> None:
+    """Reads the recordings of `make_plan(request)` into the empty folder `place`.
+
+    Raises ValueError when none can be used, StorageError as `keep`.
+    """
+    plan = make_plan(request)
+    sources = states(request.root, _files(plan))
     facts, problems = [], []
     buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
     bar = tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
@@ -159,17 +173,42 @@ def write(place: Path, request: Request, plan: Plan) -> None:
         for start in range(0, len(plan.table), BLOCK):
             block = plan.table["file"].iloc[start : start + BLOCK]
             signals, known, unreadable = _read_block(block, request, plan, buffer)
-            signals.tofile(file)
+            file.write(signals)
             facts.append(known)
             problems += unreadable
             bar.update(len(block))
+    refuse_changes(request.root, sources)
+    again = make_plan(request)  # what it was made from may have changed before `sources` were looked at
+    if not again.table.equals(plan.table) or not exclusions(again.excluded).equals(exclusions(plan.excluded)):
+        raise _changed(request.root)
     _refuse_missing_leads(request, len(plan.table), problems)
     excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
     usable = len(plan.table) - len(problems)
     refuse_nothing(f"recording of {request.dataset} in {request.root}", usable, excluded)
     facts = {name: np.concatenate([known[name] for known in facts]) for name in facts[0]}
     table = plan.table.drop(columns="file").loc[facts.pop("record")].assign(**facts).reset_index()
-    finish(place, table, excluded, sources, [len(table), len(request.channels), plan.samples])
+    shape = [len(table), len(request.channels), plan.samples]
+    finish(place, table, excluded, sources, shape)
+
+
+def _files(plan: Plan) -> list[str]:
+    """All files that a plan and the recordings depend on, also of those that are left out."""
+    stems = [*plan.table["file"], *(file for _, file, _ in plan.excluded if waveforms.is_inside(file))]
+    return [*plan.tables, *(stem + extension for stem in stems for extension in plan.extensions)]
+
+
+def refuse_changes(root: str, sources: dict[str, str]) -> None:
+    """Raises StorageError when a file is not what it was; sources: file below `root` > its state before."""
+    for file, known in sources.items():
+        if state(f"{root}/{file}") != known:
+            raise _changed(f"{root}/{file}")
+
+
+def _changed(path: str) -> waveforms.StorageError:
+    return waveforms.StorageError(
+        f"{path} changed or went away while the set was read, so that nothing was kept: load again when its "
+        "folder is there and nothing writes to it"
+    )
 
 
 def finish(
@@ -201,16 +240,23 @@ def refuse_nothing(what: str, usable: int, excluded: list[tuple]) -> None:
         raise ValueError(f"no {what} can be used: {why}")
 
 
-def _is_current(place: Path, root: str) -> bool:
-    """Whether folder `place` is whole and made from the files below `root` as they are now."""
+def _open(place: Path, root: str, dtype: str, about: dict[str, Any]) -> Recordings | None:
+    """The recordings in folder `place`; None unless it is whole and its sources below `root` as they were."""
     try:
-        files = json.loads((place / "manifest.json").read_text())["files"]
-        if files != {name: describe(place / name) for name in FILES}:
-            return False
+        manifest = json.loads((place / "manifest.json").read_text())
+        if manifest["files"] != {name: describe(place / name) for name in FILES}:
+            return None
         sources = json.loads((place / "sources.json").read_text())
-        return all(state(f"{root}/{file}") == known for file, known in sources.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        if sources != states(root, sources):
+            return None
+        signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(manifest["shape"]))
+        table, excluded = read_table(place / "table.json"), read_table(place / "excluded.json")
+        found = Recordings(
+            signals=signals, table=table.set_index(table.columns[0]), excluded=excluded, **about
+        )
+        return found if signals.nbytes == manifest["files"]["signals.bin"][0] else None
+    except DAMAGE:
+        return None
 
 
 def _read_block(
@@ -224,12 +270,16 @@ def _read_block(
     read, lengths, problems = [], [], []
     for record, file in files.items():
         try:
-            counts = plan.read(f"{request.root}/{file}")
+            with waveforms.reading(file):
+                counts = plan.read(f"{request.root}/{file}")
+                if counts.shape[1] > plan.samples:
+                    length = f"{counts.shape[1]} samples long, expected {plan.samples} at most"
+                    raise waveforms.Unreadable(length)
+                buffer[len(read), :, : counts.shape[1]] = counts
+                buffer[len(read), :, counts.shape[1] :] = 0
         except waveforms.Unreadable as error:
             problems.append((record, file, error))
             continue
-        buffer[len(read), :, : counts.shape[1]] = counts
-        buffer[len(read), :, counts.shape[1] :] = 0
         read.append(record)
         lengths.append(counts.shape[1])
     signals, lengths = buffer[: len(read)], np.array(lengths, dtype=np.int64)
@@ -316,10 +366,22 @@ def describe(file: Path) -> list:
     return [size, digest.hexdigest()]
 
 
+def states(root: str, files: Iterable[str]) -> dict[str, str]:
+    """The `state` of each of `files` below `root`."""
+    return {file: state(f"{root}/{file}") for file in files}
+
+
 def state(path: str) -> str:
-    """Size and time of last change (ns) of a file, "absent" when there is none."""
+    """Size and time of last change (ns) of a file, "absent" when there is none.
+
+    Raises StorageError when that cannot be told.
+    """
     try:
         found = os.stat(path)
-    except OSError:
+    except OSError as error:
+        if error.errno in waveforms.FILE_FAULTS:
+            return "absent"
+        raise waveforms.storage_error(error, path) from error
+    except ValueError:  # no name of a file
         return "absent"
     return f"{found.st_size} {found.st_mtime_ns}"

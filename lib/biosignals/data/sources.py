@@ -43,7 +43,6 @@ LOADERS = {
     "wf-ppg": wfppg.load,
     "bidmc": bidmc.load,
 }
-MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def load(source: Source, signals: Path, **options: Any) -> Recordings:
 
 def kind_of(dataset: str, root: Path) -> str:
     """ "simulated" if so marked, "real" if the set's table lists all official recordings, else "excerpt"."""
-    if (root / MARK).exists():
+    if (root / files.MARK).exists():
         return "simulated"
     return "real" if len(LISTED[dataset](root)) >= OFFICIAL[dataset] else "excerpt"
 
@@ -109,16 +108,19 @@ def kind_of(dataset: str, root: Path) -> str:
 def simulated_root(dataset: str, folder: Path, records: int, seed: int, options: dict[str, float]) -> Path:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
     root = folder / "-".join([dataset, *(f"{value:g}" for value in (records, seed, *options.values()))])
-    with caching.locked(root):
-        if read_mark(root) != {"records": records, "seed": seed, "version": files.VERSION} | options:
-            with caching.replacing(root) as draft:
-                SIMULATORS[dataset](draft, records, seed, **options)
+    about = {"records": records, "seed": seed, "version": files.VERSION} | options
+    if not _is_whole(root, about):
+        with caching.locked(root):
+            if not _is_whole(root, about):  # another process may have written it meanwhile
+                with caching.replacing(root) as draft:
+                    SIMULATORS[dataset](draft, records, seed, **options)
     return root
 
 
-def read_mark(root: Path) -> dict | None:
-    """What a simulated set's folder says of itself; None when it is not there or was not finished."""
+def _is_whole(root: Path, about: dict[str, float]) -> bool:
+    """Whether a simulated set is there, made as `about` says, and none of its files lost or cut since."""
     try:
-        return json.loads((root / MARK).read_text())
-    except (OSError, ValueError):
-        return None
+        mark = json.loads((root / files.MARK).read_text())
+        return mark == about | files.contents(root)
+    except (OSError, ValueError, RecursionError):
+        return False

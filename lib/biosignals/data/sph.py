@@ -6,6 +6,7 @@ statements, Sci Data 9:272 (2022); on figshare. `load` reads the official layout
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import signal_store, waveforms
-from biosignals.data.ptbxl import LEADS, check_leads
+from biosignals.data.ptbxl import LEADS, OLDEST, check_leads
 from biosignals.data.recordings import Recordings
 
 SAMPLING_RATE = 500
@@ -107,6 +108,9 @@ def _find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
     reasons[~(lengths.between(1, LONGEST) & (lengths % 1 == 0))] = (
         f"N in {METADATA} is not 1 to {LONGEST} samples"
     )
+    reasons[metadata["Age"].notna() & ~metadata["Age"].between(0, OLDEST)] = (
+        f"Age in {METADATA} is not 0 to {OLDEST}: correct it"
+    )
     reasons[metadata["Patient_ID"] == ""] = f"no Patient_ID in {METADATA}: it cannot be split by patient"
     named = [re.fullmatch(r"\w[\w-]*", record, re.ASCII) is not None for record in metadata.index]
     reasons[~np.array(named, dtype=bool)] = f"ECG_ID is no file name ({METADATA}): refused"
@@ -140,17 +144,15 @@ def read(stem: str, rows: list[int], lengths: Mapping[str, int]) -> np.ndarray:
     """
     record = stem.rpartition("/")[2]
     name, expected = f"{record}.h5", (len(LEADS), lengths[record])
-    try:
-        with h5py.File(f"{stem}.h5", "r") as file:
-            data = own_dataset(file, "ecg")
-            if data is None:
-                raise waveforms.Unreadable(f"{name} has no dataset ecg of its own: {waveforms.AGAIN}")
-            if data.shape != expected or data.dtype.kind != "f":
-                found = f"{data.dtype} {data.shape}, expected float16 {expected}"
-                raise waveforms.Unreadable(f"{name} holds {found}: {waveforms.AGAIN}")
-            millivolts = data[:].astype(np.float32)[rows]  # float16 ends at 65,504 and rounds in every sum
-    except (OSError, RuntimeError, KeyError) as error:
-        raise waveforms.Unreadable(f"{name} cannot be read ({error}): {waveforms.AGAIN}") from error
+    content = io.BytesIO(waveforms.read_bytes(f"{stem}.h5"))  # HDF5 does not tell damage from a failing disk
+    with waveforms.reading(name), h5py.File(content, "r") as file:
+        data = own_dataset(file, "ecg")
+        if data is None:
+            raise waveforms.Unreadable(f"{name} has no dataset ecg of its own: {waveforms.AGAIN}")
+        if data.shape != expected or data.dtype.kind != "f":
+            found = f"{data.dtype} {data.shape}, expected float16 {expected}"
+            raise waveforms.Unreadable(f"{name} holds {found}: {waveforms.AGAIN}")
+        millivolts = data[:].astype(np.float32)[rows]  # float16 ends at 65,504 and rounds in every sum
     return waveforms.as_counts(
         np.where(np.isfinite(millivolts), millivolts, np.nan) * waveforms.COUNTS_PER_MILLIVOLT
     )

@@ -6,9 +6,12 @@ that WFDB allows is left to the `wfdb` package. Format: https://wfdb.io/spec, he
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,16 +20,29 @@ import numpy as np
 
 COUNTS_PER_MILLIVOLT = 1000
 INVALID = -32768  # the value by which format 16 marks a sample as missing
+ROWS = 25  # of a file, over whose mean what rounding adds to their times is small
 MOST_INVALID = 0.1  # share of a lead that may be missing and is then filled by straight lines
 AGAIN = "download the set again"
 LONGEST = 10_000_000  # samples; a header that says more is damaged
 LARGEST_FILE = 1 << 28  # bytes; a header that says more is damaged, too
 LARGEST_HEADER = 65536  # bytes; a 12-lead header has about 600
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0}
+FINEST, COARSEST = 1e-9, 1e4  # microvolts per count; a header that says less or more is damaged
+HIGHEST_BASELINE = 1 << 31  # counts, likewise
+FILE_FAULTS = {
+    getattr(errno, name) for name in "ENOENT ENOTDIR EISDIR ELOOP ENAMETOOLONG EINVAL EILSEQ".split()
+}
 
 
 class Unreadable(ValueError):
     """A record that cannot be used; the message says why and what to do."""
+
+
+class StorageError(OSError):
+    """A fault of disk, network or permissions, or a set that changed while it was read: no fault of a file.
+
+    Nothing is left out for it, and nothing kept. The message names the file and the remedy.
+    """
 
 
 class MissingLeads(Unreadable):
@@ -35,6 +51,33 @@ class MissingLeads(Unreadable):
     def __init__(self, message: str, present: tuple[str, ...]):
         super().__init__(message)
         self.present = present
+
+
+@contextmanager
+def reading(path: Path | str, remedy: str = AGAIN) -> Iterator[None]:
+    """Around the reading of file `path`: whatever its content makes a reader raise becomes Unreadable.
+
+    Raises StorageError for what is no fault of the file, MemoryError as it is.
+    """
+    name = os.path.basename(path)
+    try:
+        yield
+    except (Unreadable, StorageError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno is not None and error.errno not in FILE_FAULTS:
+            raise storage_error(error, path) from error
+        raise Unreadable(f"{name} cannot be read ({error.strerror or error}): {remedy}") from error
+    except Exception as error:
+        raise Unreadable(f"{name} cannot be read ({error}): {remedy}") from error
+
+
+def storage_error(error: OSError, path: Path | str) -> StorageError:
+    """What is raised in place of `error`, which names the file or folder or else happened to `path`."""
+    return StorageError(
+        f"{error.filename or path}: {error.strerror}. Nothing was kept of what was read: see to the disk, "
+        "its free space, the network and the permissions, then load again"
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +111,7 @@ def is_inside(name: object) -> bool:
 
 def read_header(path: str) -> Header:
     """The header in file `path` (.hea). Raises Unreadable when it is missing, damaged or leads elsewhere."""
-    content = _read_bytes(path, LARGEST_HEADER + 1)
+    content = read_bytes(path, LARGEST_HEADER + 1)
     if len(content) > LARGEST_HEADER:
         raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
     lines = content.decode("utf-8", "replace").splitlines()
@@ -80,16 +123,14 @@ def read_header(path: str) -> Header:
         raise Unreadable(f"header is damaged ({error}): {AGAIN}") from error
 
 
-def _read_bytes(path: str, most: int) -> bytes:
-    """The first `most` bytes of file `path`, all when it is shorter; Unreadable when it cannot be opened."""
-    try:
+def read_bytes(path: str, most: int = LARGEST_FILE) -> bytes:
+    """The first `most` bytes of file `path`, all when it is shorter. Raises as `reading`."""
+    with reading(path):
         descriptor = os.open(path, os.O_RDONLY)  # a third of the cost of open(): there are 40,000 files
         try:
             return os.read(descriptor, min(most, LARGEST_FILE))
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise Unreadable(f"{os.path.basename(path)} cannot be read ({error.strerror}): {AGAIN}") from error
 
 
 def _parse_header(lines: list[str]) -> Header:
@@ -108,6 +149,8 @@ def _parse_header(lines: list[str]) -> Header:
     files = fields[:1] if plain else [line.split()[0] for line in signals]
     if "/" in "".join(files):
         raise Unreadable(f"header names a file outside of its folder: refused; {AGAIN}")
+    if not "".join(files).isprintable():
+        raise ValueError("control characters in the name of a file")
     if not plain or "/" in record[0] or samples < 1:  # fields left out, several segments, length not said
         return Header(rate, max(samples, 0))
     layout = _parse_layout(" ".join(fields[1::9] + fields[2::9] + fields[4::9] + fields[8::9]))
@@ -134,6 +177,7 @@ def _parse_layout(described: str) -> Layout | None:
         return None
     factors = tuple(MICROVOLTS[unit] / float(gain) for unit, gain in zip(units, counts_per_unit))
     baselines = tuple(int(baseline or zero) for baseline, zero in zip(baselines, zeros))
+    _refuse_absurd(factors, baselines, (int(offset or 0),))
     return Layout(
         channels=names,
         microvolts_per_count=factors,
@@ -141,6 +185,19 @@ def _parse_layout(described: str) -> Layout | None:
         offset=int(offset or 0),
         in_microvolts=set(factors) == {1.0} and not any(baselines),
     )
+
+
+def _refuse_absurd(factors: Iterable[float], baselines: Iterable[int], offsets: Iterable[int]) -> None:
+    """ValueError for microvolts per count, baselines and first bytes that no recorder writes."""
+    for factor in map(abs, factors):
+        if not FINEST <= factor <= COARSEST:
+            raise ValueError(f"by its gain a count is {factor:g} uV")
+    for baseline in baselines:
+        if abs(baseline) > HIGHEST_BASELINE:
+            raise ValueError(f"it gives a baseline of {float(baseline):g} counts")
+    for offset in offsets:
+        if not 0 <= offset <= LARGEST_FILE:
+            raise ValueError(f"its samples start at byte {float(offset):g}")
 
 
 def read_digital(path: str, header: Header) -> np.ndarray:
@@ -151,7 +208,7 @@ def read_digital(path: str, header: Header) -> np.ndarray:
     """
     channels, offset = len(header.layout.channels), header.layout.offset
     size = offset + 2 * channels * header.samples
-    content = _read_bytes(path, size)
+    content = read_bytes(path, size)
     if len(content) < size:
         sizes = f"{len(content)} bytes, its header says {size}"
         raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
@@ -159,11 +216,15 @@ def read_digital(path: str, header: Header) -> np.ndarray:
     counts = np.ascontiguousarray(frames.T)
     # WFDB's checksum: 16 bits, overflow dropped.
     sums = tuple(np.add.reduce(counts, axis=1, dtype=np.int16).tolist())
-    if sums != header.checksums and any(
-        said and (said - found) % 65536 for said, found in zip(header.checksums, sums)
-    ):
-        raise Unreadable(f"{header.file} does not fit its header's checksums: {AGAIN}")
+    if sums != header.checksums:
+        _compare_checksums(header.file, header.checksums, sums)
     return counts
+
+
+def _compare_checksums(file: str, said: Iterable[int | None], found: Iterable[int]) -> None:
+    """Raises Unreadable unless the sums of samples are those that a header gives; 0 and None say nothing."""
+    if any(one and (one - other) % 65536 for one, other in zip(said, found)):
+        raise Unreadable(f"{file} does not fit its header's checksums: {AGAIN}")
 
 
 def read(
@@ -178,10 +239,38 @@ def read(
     header = read_header(f"{stem}.hea")
     _check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
     if header.layout is None:
-        return _read_with_wfdb(stem, channels, sampling_rate, samples)
+        with reading(f"{stem}.hea"):
+            return _read_with_wfdb(str(stem), channels, sampling_rate, samples)
     rows = lead_positions(header.layout.channels, channels)
     folder, slash, _ = str(stem).rpartition("/")
     return to_microvolts(read_digital(folder + slash + header.file, header), header.layout, rows)
+
+
+def check_times(times: np.ndarray, sampling_rate: float) -> None:
+    """Raises Unreadable unless `times` (rows,), in seconds, go on evenly at `sampling_rate`, within 2 %.
+
+    They may be rounded to about a step: 8 minutes at 125 Hz with five significant digits end as 479.98,
+    479.98, 479.99. So it is not each step that counts, nor their median, but the line through all times. Lost
+    rows show by one step that is as long as two, or where the means of many rows leave that line.
+    """
+    if len(times) < 2 or not np.isfinite(times).all():
+        raise Unreadable("it has a row without a time, or no rows: leave it out")
+    rows = np.arange(len(times)) - (len(times) - 1) / 2
+    step = (rows @ times) / (rows @ rows)
+    off = times - times.mean() - step * rows
+    steps, blocks = np.diff(times), off[: len(off) // ROWS * ROWS].reshape(-1, ROWS).mean(axis=1)
+    uneven = np.concatenate(
+        [
+            np.flatnonzero((steps < 0) | (steps >= 1.9 * step)),
+            np.flatnonzero(np.abs(blocks) > 0.45 * step) * ROWS,
+        ]
+    )
+    if len(uneven):
+        near = f"near {times[uneven[0]]:g} s"
+        raise Unreadable(f"its times do not go on evenly {near}, so that rows were lost: leave it out")
+    if not 0.98 < 1 / (step * sampling_rate) < 1.02:
+        found = f"sampled at {1 / step:g} Hz by its times"
+        raise Unreadable(f"{found}, expected {sampling_rate:g} Hz: leave it out")
 
 
 def _check_rate_and_length(found_rate: float, found_samples: int, rate: float, samples: int | None) -> None:
@@ -218,21 +307,27 @@ def to_microvolts(digital: np.ndarray, layout: Layout, rows: tuple[int, ...]) ->
 
 
 def as_counts(microvolts: np.ndarray) -> np.ndarray:
-    """Float `microvolts` as int16 in the same shape, rounded, clipped to +-32,767; NaN becomes INVALID."""
-    counts = np.clip(np.rint(microvolts), -32767, 32767)
-    return np.where(np.isnan(counts), INVALID, counts).astype(np.int16)
+    """Float `microvolts` as int16 in the same shape, rounded, clipped to +-32,767; NaN becomes INVALID.
+
+    Raises Unreadable where more than a tenth of a lead (last axis) would be clipped.
+    """
+    counts = np.rint(microvolts)
+    beyond = (np.abs(counts) > 32767).mean(axis=-1).max()
+    if beyond > MOST_INVALID:
+        raise Unreadable(
+            f"a lead lies beyond 32 mV for {beyond:.0%} of its length: its gain, baseline or unit is wrong"
+        )
+    return np.where(np.isnan(counts), INVALID, np.clip(counts, -32767, 32767)).astype(np.int16)
 
 
 def _read_with_wfdb(
-    stem: Path | str, channels: tuple[str, ...], sampling_rate: float, samples: int | None
+    stem: str, channels: tuple[str, ...], sampling_rate: float, samples: int | None
 ) -> np.ndarray:
     """`read` for whatever the direct reader does not take, by the wfdb package."""
     import wfdb
 
-    try:
-        record = wfdb.rdrecord(str(stem))
-    except Exception as error:  # whatever a damaged file makes wfdb's parsing raise
-        raise Unreadable(f"wfdb cannot read it ({error}): {AGAIN}") from error
+    _check_with_wfdb(stem)
+    record = wfdb.rdrecord(stem)
     _check_rate_and_length(record.fs, record.sig_len, sampling_rate, samples)
     names = tuple(name or "" for name in record.sig_name or ())
     rows = list(lead_positions(names, channels))
@@ -240,6 +335,25 @@ def _read_with_wfdb(
     if not set(units) <= MICROVOLTS.keys():
         raise Unreadable(f"its units are {', '.join(map(str, units))}, expected {', '.join(MICROVOLTS)}")
     return as_counts((record.p_signal[:, rows] * [MICROVOLTS[unit] for unit in units]).T)
+
+
+def _check_with_wfdb(stem: str) -> None:
+    """Raises ValueError for absurd numbers in a header, Unreadable for samples that do not fit its checksums.
+
+    A record of several segments has its checksums elsewhere.
+    """
+    import wfdb
+
+    header = wfdb.rdheader(stem)
+    if isinstance(header, wfdb.MultiRecord):
+        return
+    gains = zip(header.units, header.adc_gain)
+    factors = [MICROVOLTS[unit] / gain for unit, gain in gains if unit in MICROVOLTS]
+    _refuse_absurd(factors, header.baseline, [offset or 0 for offset in header.byte_offset])
+    if sum(header.samps_per_frame) * (header.sig_len or 0) > LARGEST_FILE:
+        raise ValueError(f"it announces {header.sig_len} samples of {header.n_sig} signals")
+    stored = wfdb.rdrecord(stem, physical=False, smooth_frames=False, ignore_skew=True)
+    _compare_checksums(header.file_name[0], header.checksum, stored.calc_checksum(expanded=True))
 
 
 def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from biosignals.data import signal_store
 from biosignals.data.recordings import Recordings
-from biosignals.data.waveforms import AGAIN, Unreadable
+from biosignals.data.waveforms import AGAIN, Unreadable, check_times, reading
 from biosignals.signals import pulses
 from biosignals.signals.pulses import SAMPLING_RATE, TYPES
 
@@ -93,23 +93,22 @@ def _read_table(path: Path) -> pd.DataFrame:
     table = _read_csv(path, COLUMNS, str)
     try:
         return table.astype(dict.fromkeys(COLUMNS[:4], "int64"))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Unreadable(f"{path.name} has a position that is no whole number ({error}): {AGAIN}") from error
 
 
 def _read_signal(path: Path, channel: str) -> np.ndarray:
-    """A column of a file of signals: float64 (samples,). Unreadable when missing or not sampled at 100 Hz."""
+    """A column of a file of signals: float64 (samples,). Unreadable unless sampled at 100 Hz without gaps."""
     table = _read_csv(path, ("Time", channel), float)
-    rate = 1 / table["Time"].diff().median()  # NaN for a file without rows
-    if not 0.98 * SAMPLING_RATE < rate < 1.02 * SAMPLING_RATE:
-        found = f"is sampled at {rate:g} Hz by its Time"
-        raise Unreadable(f"{path.name} {found}, expected {SAMPLING_RATE} Hz: leave it out")
+    if table.iloc[-1:].isna().any(axis=None):  # where a file was cut short, the rest of a row
+        table = table.iloc[:-1]
+    check_times(table["Time"].to_numpy(), SAMPLING_RATE)
     return table[channel].to_numpy()
 
 
 def _read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame:
     """The named columns of a CSV file, in that order; Unreadable when it is no such file or lacks one."""
-    try:
+    with reading(path):
         header = [name.strip() for name in pd.read_csv(path, nrows=0).columns]
         missing = [name for name in columns if name not in header]
         if missing:
@@ -126,13 +125,9 @@ def _read_csv(path: Path, columns: tuple[str, ...], dtype: type) -> pd.DataFrame
             nrows=MOST_ROWS + 1,
             skipinitialspace=True,
         )
-    except Unreadable:
-        raise
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"{path.name} cannot be read ({error}): {AGAIN}") from error
-    if len(table) > MOST_ROWS:
-        raise Unreadable(f"{path.name} has more than {MOST_ROWS} rows: {AGAIN}")
-    return table[list(columns)]
+        if len(table) > MOST_ROWS:
+            raise Unreadable(f"{path.name} has more than {MOST_ROWS} rows: {AGAIN}")
+        return table[list(columns)]
 
 
 def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | None = None) -> Recordings:
@@ -154,7 +149,7 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
     root = Path(root).resolve()
     windows = find(root)
     return signal_store.keep(
-        cache, f"wf-ppg-{channel}", [str(root), channel, [window.name for window in windows]], str(root),
+        cache, f"wf-ppg-{channel}", [str(root), channel, windows], str(root),
         lambda place: _write(place, root, windows, channel), dtype="<f4", dataset="wf-ppg", scale=1.0,
         unit="maximum", sampling_rate=float(SAMPLING_RATE), channels=(channel,),
     )  # fmt: skip
@@ -163,18 +158,20 @@ def load(root: Path | str, channel: str = "PPG_In_G_AC", cache: Path | str | Non
 def _write(place: Path, root: Path, windows: list[Window], channel: str) -> None:
     """Cuts the pulses of `windows` into the empty folder `place`, as `signal_store` lays it out, float32."""
     files = [path for window in windows for path in (window.table, window.signals) if path]
-    sources = {str(path.relative_to(root)): signal_store.state(str(path)) for path in files}
+    sources = signal_store.states(str(root), [str(path.relative_to(root)) for path in files])
     rows, parts, excluded = [], [], []
     for window in tqdm(windows, desc="cutting wf-ppg", unit=" windows", mininterval=1):
         where = str((window.signals or window.table).relative_to(root))
         try:
-            found, part, faults = _cut(window, channel)
+            with reading(where):
+                found, part, faults = _cut(window, channel)
         except Unreadable as error:
             excluded.append((window.name, where, str(error)))
             continue
         rows += found
         parts.append(part)
         excluded += [(record, where, why) for record, why in faults]
+    signal_store.refuse_changes(str(root), sources)
     signal_store.refuse_nothing(f"recording of wf-ppg in {root}", len(rows), excluded)
     signals, lengths = pulses.pad(rows)
     signals[:, None].astype("<f4").tofile(place / "signals.bin")

@@ -15,12 +15,11 @@ def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     """The threshold with the largest F1; target and probability of one class: (n,) each.
 
     A record is positive from it on. It is one of the probabilities, the highest of those that do equally
-    well. Raises ValueError for records of which none is positive, and for probabilities that are not finite.
+    well. Raises ValueError where positives or negatives are missing, and for probabilities that are not
+    finite.
     """
-    target, probability = binary_labels(target), np.asarray(probability)
+    target, probability = two_classes(target), np.asarray(probability)
     _check_probabilities(probability, len(target))
-    if not target.any():
-        raise ValueError("no record is positive: F1 is not defined, and no threshold can be chosen")
     precision, recall, thresholds = precision_recall_curve(target, probability)
     precision, recall = precision[:-1], recall[:-1]  # the last point has no threshold
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
@@ -28,7 +27,12 @@ def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
 
 
 def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the largest Youden index (1950); target and probability of one class: (n,) each."""
+    """The threshold with the largest Youden index (1950); target and probability of one class: (n,) each.
+
+    Raises ValueError as `max_f1_threshold`.
+    """
+    target, probability = two_classes(target), np.asarray(probability)
+    _check_probabilities(probability, len(target))
     false_positive, true_positive, thresholds = roc_curve(target, probability)
     return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
@@ -138,5 +142,8 @@ def two_classes(labels: np.ndarray) -> np.ndarray:
     """labels, (n,), as int (n,) of 0 and 1. Raises ValueError for others, and where one is missing."""
     labels = binary_labels(labels)
     if labels.min() == labels.max():
-        raise ValueError(f"all {len(labels)} records are of class {labels[0]}; both classes are needed")
+        raise ValueError(
+            f"all {len(labels)} records are of class {labels[0]}; both classes are needed: take more records,"
+            " or groups of folds that each hold both"
+        )
     return labels

@@ -260,7 +260,7 @@ def choose_threshold(
     counts = np.array([[score_recording(r, window, t)[:4] for r in smoothed] for t in tried]).sum(1)
     found, seizures, false, hours = counts.T
     if not seizures[0]:
-        raise ValueError("no seizure to choose a threshold by")
+        raise ValueError("no seizure to choose a threshold by: take recordings with seizures among them")
     f1 = 2 * found / (found + seizures + false)
     goal = f1
     if most_false_alarms is not None:

@@ -1,6 +1,7 @@
 """Files whole or not at all, and WFDB headers."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from biosignals.caching import writing
 
+MARK = "SIMULATED.json"  # in every simulated set's folder, written last
 VERSION = 1  # of the simulator: raise it whenever the same seed gives other recordings
 
 
@@ -34,9 +36,20 @@ def begin(root: str | Path, **options: tuple[float, float]) -> Path:
 
 
 def finish(root: Path, records: int, seed: int, **options: float) -> None:
-    """Say last, when all is written, that the release is simulated, and with which options."""
-    mark = {"records": records, "seed": seed, "version": VERSION} | options
-    write(root / "SIMULATED.json", json.dumps(mark) + "\n")
+    """Say last, when all is written, that the release is simulated, with which options, and how much it is."""
+    mark = {"records": records, "seed": seed, "version": VERSION} | options | contents(root)
+    write(root / MARK, json.dumps(mark) + "\n")
+
+
+def contents(root: Path) -> dict[str, int]:
+    """The number of files below a folder and their bytes, hidden ones and the mark apart."""
+    sizes = [
+        os.path.getsize(os.path.join(folder, name))
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name[0] != "." and name != MARK
+    ]
+    return {"files": len(sizes), "bytes": sum(sizes)}
 
 
 def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Sequence[str]) -> None:

@@ -107,13 +107,20 @@ def _suggest(trial: Trial, setting: str, kind: str, *allowed: Any) -> Any:
 def reporter(trial: Trial, score: str) -> Callable[[int, dict], None]:
     """What to call after each epoch with its number and scores; raises TrialPruned where `score` is poor.
 
-    Poor is a best score so far below the median of what earlier trials had at the same epoch.
+    Poor is a best score so far below the median of what earlier trials had at the same epoch. Raises
+    ValueError for a score that is not there or not finite, as one of validation records of one class.
     """
 
     def report(epoch: int, scores: dict) -> None:
-        trial.report(float(scores[score]), epoch)
+        value = float(scores.get(score, math.nan))
+        if not math.isfinite(value):
+            raise ValueError(
+                f"no {score} to judge trial {trial.number} by after epoch {epoch}, but {scores}: choose one of"
+                " these, and validation records of both classes"
+            )
+        trial.report(value, epoch)
         if trial.should_prune():
-            raise optuna.TrialPruned(f"{score} {scores[score]:.3f} after epoch {epoch}")
+            raise optuna.TrialPruned(f"{score} {value:.3f} after epoch {epoch}")
 
     return report
 

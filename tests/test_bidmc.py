@@ -1,3 +1,5 @@
+import errno
+import os
 import pickle
 
 import numpy as np
@@ -186,3 +188,12 @@ def test_recordings_without_pulses_are_listed(root, load):
         preparation.segment_pulses(load(records=["bidmc02"]), "PLETH")
     with pytest.raises(KeyError, match="no channel ABP"):
         preparation.segment_pulses(load(), "ABP")
+
+
+def test_a_failing_disk_aborts(load, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(bidmc.pd, "read_csv", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        load()

@@ -1,9 +1,16 @@
+import errno
+import os
+import re
+import zipfile
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biosignals.data import chbmit, eeg
+from biosignals.signals.eeg_features import ar2
 from test_eeg import noise, write_edf
 
 LABELS = [name.removesuffix("-1") for name in chbmit.CHANNELS]  # the files name T8-P8 twice
@@ -227,7 +234,7 @@ def test_windows_are_those_of_the_file(tmp_path):
 )
 def test_a_file_that_does_not_hold_windows_is_refused(tmp_path, changes, reason):
     write_windows(tmp_path, **changes)
-    with pytest.raises(ValueError, match=f"windows.npz is no file of windows .*{reason}"):
+    with pytest.raises(ValueError, match=f"windows.npz cannot be read .*{reason}"):
         chbmit.load_windows(tmp_path)
 
 
@@ -237,5 +244,98 @@ def test_a_missing_or_damaged_file_of_windows_is_named(tmp_path):
     write_windows(tmp_path)
     path = tmp_path / "excerpts/windows.npz"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="windows.npz is no file of windows"):
+    with pytest.raises(ValueError, match="windows.npz cannot be read"):
         chbmit.load_windows(tmp_path)
+
+
+def test_a_failing_disk_aborts(root, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(eeg.edfio, "read_edf", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        chbmit.find(root)
+
+
+def features(case="chb01", count=100):
+    """Features as the excerpt stores them, for two recordings of a case and one that is not certain."""
+    values = np.random.default_rng(5).normal(0, 1, (3, count, 23, 2)).astype(np.float32)
+    return dict(zip((f"{case}_03", f"{case}_21", f"{case}_03_preictal_from_9s"), values))
+
+
+def write_features(root, arrays, case="chb01"):
+    write_summary(root, case, HEAD + entry(f"{case}_03.edf") + entry(f"{case}_21.edf", [(30, 90)]))
+    (root / "features").mkdir(exist_ok=True)
+    np.savez(root / f"features/{case}_ar2.npz", **arrays)
+
+
+def test_features_are_read_with_the_seizures_of_the_summary(tmp_path):
+    arrays = features("chb21")
+    write_features(tmp_path, arrays, "chb21")
+    (first, second), excluded = chbmit.load_ar2(tmp_path)
+    np.testing.assert_array_equal(second.features, arrays["chb21_21"])
+    assert (first.name, first.subject, first.seizures) == ("chb21_03", "chb01", ())  # chb21 is chb01
+    assert (second.name, second.seizures) == ("chb21_21", ((30, 90),))
+    assert second.times[:2].tolist() == [1500 / 256, 2000 / 256] and len(second.times) == 100
+    assert excluded["record"].tolist() == ["chb21_03_preictal_from_9s"]
+    assert "no recording of chb21-summary.txt" in excluded["reason"].item()
+
+
+def test_features_are_computed_from_edf_files_where_there_is_no_file_of_them(root):
+    recordings, excluded = chbmit.load_ar2(root)
+    opened, left_out = chbmit.find(root)
+    assert [one.name for one in recordings] == [one.name for one in opened] and len(excluded) == len(left_out)
+    for found, one in zip(recordings, opened):
+        x = eeg.read(one, 0, one.samples)
+        assert (
+            found.features.shape == ((one.samples - 1000) // 500, 23, 2)
+            and found.features.dtype == np.float32
+        )
+        assert (found.seizures, found.subject) == (one.seizures, one.subject)
+        for j, end in enumerate(range(1500, one.samples + 1, 500)):
+            np.testing.assert_allclose(found.features[j], ar2(x[:, end - 501 : end]), atol=1e-6)
+
+
+def test_long_recordings_give_the_same_features_piece_by_piece(root, monkeypatch):
+    one = chbmit.find(root)[0][0]
+    whole = chbmit.compute_ar2(one).features
+    monkeypatch.setattr(eeg, "BATCH", 2)
+    np.testing.assert_array_equal(chbmit.compute_ar2(one).features, whole)
+    with pytest.raises(eeg.Unreadable, match="lasts 5.85547 s, too short"):
+        chbmit.compute_ar2(replace(one, samples=1499))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (np.zeros((9, 22, 2), np.float32), "is float32 .9, 22, 2., expected float32 .n, 23, 2."),
+        (np.zeros((9, 23, 2)), "is float64"),
+        (np.zeros((0, 23, 2), np.float32), "expected float32"),
+        (np.float32(1), "is float32 .., expected"),
+        (np.full((99, 23, 2), np.inf, np.float32), "no finite numbers"),
+        (np.array([{"a": 1}], dtype=object), "chb01_21 cannot be read .*allow_pickle"),
+        (np.zeros((9, 23, 2), np.float32), "ends at 21 s, before a seizure that lasts until 90 s"),
+    ],
+)
+def test_features_that_cannot_be_used_are_left_out_and_listed(tmp_path, changed, reason):
+    write_features(tmp_path, features() | {"chb01_21": changed})
+    (only,), excluded = chbmit.load_ar2(tmp_path)
+    assert only.name == "chb01_03"
+    text = excluded.set_index("record").loc["chb01_21", "reason"]
+    assert re.search(reason, text), text
+
+
+def test_a_file_that_holds_no_features_is_refused(tmp_path):
+    write_features(tmp_path, features())
+    path = tmp_path / "features/chb01_ar2.npz"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="chb01_ar2.npz cannot be read"):
+        chbmit.load_ar2(tmp_path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("chb01_03.npy", bytes(9))
+        archive.infolist()[0].file_size = chbmit.LARGEST_FEATURES + 1
+    with pytest.raises(ValueError, match="cannot be read"):
+        chbmit.load_ar2(tmp_path)
+    (tmp_path / "chb01/chb01-summary.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="chb01-summary.txt does not exist"):
+        chbmit.load_ar2(tmp_path)

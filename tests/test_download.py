@@ -242,7 +242,7 @@ def test_physionet_set_with_files_from_mirror_and_origin(web, tmp_path, capsys):
     assert set(found) == {*files, "SHA256SUMS.txt", download.MARKER}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["set"]
     out = capsys.readouterr().out
-    assert "licence CC0 1.0" in out and "about 0.0 GB" in out
+    assert "licence CC0 1.0" in out and "about 1 MB" in out
 
 
 def test_a_complete_set_is_not_downloaded_again(web, tmp_path):

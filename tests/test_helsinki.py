@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,3 +173,12 @@ def test_the_average_reference_drops_what_all_channels_share():
     x = noise(19, 2)[None]
     x -= x.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(helsinki.average_reference(x + np.sin(np.arange(64))), x, atol=1e-9)
+
+
+def test_a_failing_disk_aborts(root, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(eeg.edfio, "read_edf", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        helsinki.find(root)

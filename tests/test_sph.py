@@ -1,3 +1,6 @@
+import errno
+import os
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -200,3 +203,12 @@ def test_a_record_listed_twice_is_refused(root, load):
     edit(root, "A00002", "A00001")
     with pytest.raises(ValueError, match="lists record A00001 twice"):
         load()
+
+
+def test_a_failing_disk_aborts(root, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(sph.h5py, "File", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        sph.load(root, cache=tmp_path / "cache")

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 import wfdb
@@ -241,3 +244,37 @@ def test_saturated_means_resting_at_a_far_extreme(level, start, length, expected
 def test_very_short_recordings_are_neither_flat_nor_saturated():
     counts = np.full((2, 3), 5000, dtype=np.int16)
     assert not waveforms.flat(counts, 100).any() and not waveforms.saturated(counts, 100).any()
+
+
+@pytest.mark.parametrize("fmt", ["16", "212"])  # the direct reader's, and one that is left to wfdb
+@pytest.mark.parametrize("gain", ["1e999", "1e300", "1e-300", "1e-9"])
+def test_gains_that_no_recorder_has_are_refused(tmp_path, fmt, gain):
+    tiny_sets.write_record(
+        tmp_path / "r", tiny_sets.noise(0, 2, 100), 100, ("I", "II"), gain=[200.0, 2000.0], fmt=fmt
+    )
+    change_header(tmp_path / "r.hea", "2000", gain)
+    with pytest.raises(waveforms.Unreadable, match="by its gain a count is|cannot be read"):
+        waveforms.read(tmp_path / "r", ("I", "II"), 100)
+
+
+def test_comments_are_given_without_their_mark(tmp_path):
+    tiny_sets.write_record(tmp_path / "r", tiny_sets.noise(0, 1, 10), 100, ("I",))
+    assert waveforms.read_header(f"{tmp_path}/r.hea").comments == ()
+    with open(tmp_path / "r.hea", "a") as header:
+        header.write("# persistent atrial fibrillation\n#age: 51\n")
+    assert waveforms.read_header(f"{tmp_path}/r.hea").comments == (
+        "persistent atrial fibrillation",
+        "age: 51",
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE])
+def test_a_fault_of_the_system_is_no_fault_of_a_record(tmp_path, monkeypatch, number):
+    tiny_sets.write_record(tmp_path / "r", tiny_sets.noise(0, 1, 10), 100, ("I",))
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(waveforms.os, "open", fail)
+    with pytest.raises(waveforms.StorageError, match=f"r.hea: {os.strerror(number)}.*load again"):
+        waveforms.read(tmp_path / "r", ("I",), 100)

@@ -1,3 +1,5 @@
+import errno
+import os
 import pickle
 
 import numpy as np
@@ -211,3 +213,12 @@ def test_any_table_gives_usable_pulses_or_reasons(tmp_path_factory, places):
     assert len(recordings) + len(recordings.excluded) == len(places)
     assert (recordings.signals.max(axis=-1) == 1).all()
     assert recordings.table["samples"].between(pulses.FEWEST, pulses.LONGEST).all()
+
+
+def test_a_failing_disk_aborts(load, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(wfppg.pd, "read_csv", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        load()

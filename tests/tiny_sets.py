@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from biosignals.data import ptbxl
+from biosignals.data import ludb, ptbxl
 
 SCP_CODES = [
     "{'NORM': 100.0, 'SR': 0.0}",
@@ -103,3 +103,90 @@ def write_cinc2017(root: Path, lengths=(3000, 2700, 4000, 3000), labels="NAO~") 
     reference = "".join(f"{name},{label}\n" for name, label in zip(names, labels, strict=True))
     (root / "training2017" / "REFERENCE.csv").write_text(reference)
     return names
+
+
+def write_annotations(path: Path, samples, symbols, notes=None, sampling_rate: float | None = None) -> None:
+    """A WFDB annotation file; wfdb writes none whose extension holds a number, as LUDB's "v1" does."""
+    wfdb.wrann(
+        path.stem,
+        "letters",
+        np.asarray(samples),
+        list(symbols),
+        aux_note=notes and list(notes),
+        fs=sampling_rate,
+        write_dir=str(path.parent),
+    )
+    path.with_suffix(".letters").rename(path)
+
+
+LUDB_LEADS = "i ii iii avr avl avf v1 v2 v3 v4 v5 v6".split()
+LUDB_ROWS = {  # record > sex, age, rhythms, hypertrophies, as ludb.csv has them
+    "1": ("F\n", "51\n", "Sinus bradycardia", "Left ventricular overload\nLeft ventricular hypertrophy"),
+    "2": ("M\n", ">89\n", "Atrial fibrillation\nAberrant conduction", ""),
+    "3": ("M\n", "53\n", "Atrial flutter, typical", ""),
+}
+LUDB_MARKS = ([100, 120, 140, 160, 180, 210, 300, 350, 400, 4999], "(p)(N)(t)N")
+
+
+def write_ludb(root: Path) -> None:
+    """A LUDB folder of three whole records: record i holds noise(i), its marks are LUDB_MARKS in each lead."""
+    (root / "data").mkdir(parents=True)
+    table = pd.DataFrame("", index=LUDB_ROWS, columns=ludb.COLUMNS[1:]).rename_axis("ID")
+    for record, (sex, age, rhythms, hypertrophies) in LUDB_ROWS.items():
+        table.loc[record, ["Sex", "Age", "Rhythms", "Hypertrophies"]] = sex, age, rhythms, hypertrophies
+        counts = noise(int(record), 12, 5000)
+        write_record(root / "data" / record, counts, 500, LUDB_LEADS, np.ptp(counts.astype(float), 0), 6)
+        for lead in LUDB_LEADS:
+            write_annotations(root / f"data/{record}.{lead}", *LUDB_MARKS, sampling_rate=500)
+    table.to_csv(root / "ludb.csv")
+
+
+def write_cpsc2021(folder: Path, name: str, samples: int, changes=(), diagnosis="non") -> None:
+    """One CPSC 2021 record of noise: a beat each 150 samples from 30 on; changes: sample > note."""
+    folder.mkdir(parents=True, exist_ok=True)
+    gain, baseline = 30383.487698624056, -3411
+    write_record(folder / name, noise(samples, 2, samples), 200, ("I", "II"), gain, baseline)
+    with open(folder / f"{name}.hea", "a") as header:
+        header.write(f"# {diagnosis} atrial fibrillation\n")
+    marks = [(sample, "N", "") for sample in range(30, samples, 150)]
+    marks += [(sample, "+", note) for sample, note in dict(changes).items()]
+    write_annotations(folder / f"{name}.atr", *zip(*sorted(marks)))
+
+
+def write_afdb(root: Path, name: str, beats, changes) -> None:
+    """One AFDB record without signals; beats: samples; changes: sample > note."""
+    root.mkdir(parents=True, exist_ok=True)
+    write_annotations(root / f"{name}.qrs", beats, "N" * len(beats), sampling_rate=250)
+    write_annotations(root / f"{name}.atr", list(changes), "+" * len(changes), list(changes.values()), 250)
+
+
+PPGBP_ROW = {  # of a healthy subject, in the release's columns
+    "Sex(M/F)": "Female", "Age(year)": 45, "Height(cm)": 152, "Weight(kg)": 63,
+    "Systolic Blood Pressure(mmHg)": 118, "Diastolic Blood Pressure(mmHg)": 76, "Heart Rate(b/m)": 97,
+    "BMI(kg/m^2)": 27.268005540166204, "Hypertension": "Normal", "Diabetes": None,
+    "cerebral infarction": None, "cerebrovascular disease": None,
+}  # fmt: skip
+
+
+def write_ppgbp(root: Path, subjects: dict[int, dict], samples: int = 2100) -> None:
+    """A PPG-BP folder: of each subject three segments of noise, and a row that differs from PPGBP_ROW."""
+    (root / "0_subject").mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"Num.": i, "subject_ID": subject} | PPGBP_ROW | own
+        for i, (subject, own) in enumerate(subjects.items(), 1)
+    ]
+    with pd.ExcelWriter(root / "PPG-BP dataset.xlsx", engine="openpyxl") as book:
+        pd.DataFrame(rows).to_excel(book, index=False, startrow=1)
+    for subject in subjects:
+        for segment in (1, 2, 3):
+            write_segment(root, f"{subject}_{segment}", ppgbp_counts(subject, segment, samples))
+
+
+def ppgbp_counts(subject: int, segment: int, samples: int = 2100) -> np.ndarray:
+    """The counts that write_ppgbp gives a segment, int64 (samples,)."""
+    return np.random.default_rng([subject, segment]).integers(1500, 2500, samples)
+
+
+def write_segment(root: Path, name: str, counts) -> None:
+    """One segment in PPG-BP's text format."""
+    (root / "0_subject" / f"{name}.txt").write_text("".join(f"{count:.1f}\t" for count in counts))

@@ -7,16 +7,18 @@ Case chb21 is the patient of chb01, a year and a half later: both are one subjec
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from biosignals.data import eeg
+from biosignals.data import eeg, signal_store
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable, reading
+from biosignals.signals.eeg_features import ar2
 
 CHANNELS = (
     "FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4", "F4-C4",
@@ -29,6 +31,9 @@ CHANNELS = (
 BEHIND_THE_EAR = ("T7-P7", "T8-P8")
 SAMPLING_RATE = 256
 PATIENT = {"chb21": "chb01"}  # case > the case that is the same patient
+# The AR(2) features of a recording: each of the samples before AR2_FIRST, AR2_FIRST + AR2_STEP, ...
+AR2_SAMPLES, AR2_STEP, AR2_FIRST = 501, 500, 1500
+LARGEST_FEATURES = 1 << 28  # bytes unpacked; 33 hours take 12 MB
 GET_IT = 'get the set with make data SETS="chb-mit"'
 LARGEST_SUMMARY = 1 << 20  # bytes; the longest of the set has 10 KB
 TIME = re.compile(r"File (Start|End) Time:\s*([\d:]+)")
@@ -176,7 +181,7 @@ def load_windows(root: Path | str) -> Recordings:
     path = Path(root) / "excerpts/windows.npz"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: only the excerpt has it")
-    try:
+    with reading(path, "take the excerpt again"):
         with np.load(path, allow_pickle=False) as file:
             signals, seizure = file["X"], file["seizure"].astype(bool)
             subjects, names, rate = file["subject"].astype(str), file["record"].astype(str), float(file["fs"])
@@ -188,11 +193,114 @@ def load_windows(root: Path | str) -> Recordings:
         table = pd.DataFrame({"subject": subjects, "recording": names, "seizure": seizure})
         if len(table) != len(signals):
             raise ValueError(f"{len(table)} labels for {len(signals)} windows")
-    except Exception as error:  # numpy meets a damaged file with whatever fails first
-        raise ValueError(f"{path} is no file of windows ({error}): take the excerpt again") from error
     table["subject"] = table["subject"].replace(PATIENT)
     table["recording"] += np.where(table.duplicated(["recording", "seizure"]), "+", "")
     kind = np.where(seizure, "seizure", "background")
     table.index = pd.Index(table["recording"] + "@" + kind, name="window")
     table["samples"] = signals.shape[-1]
     return Recordings("chb-mit", signals, 1.0, "uV", float(SAMPLING_RATE), CHANNELS, table)
+
+
+@dataclass(frozen=True)
+class Ar2Recording:
+    """One recording as AR(2) features: a vector each 1.953 s.
+
+    subject, name, seizures: as of an `eeg.EegRecording`. features: float32 (n, 23, 2), for each of CHANNELS
+    a2 and a1 of `eeg_features.ar2`, in microvolts without a filter.
+    """
+
+    subject: str
+    name: str
+    features: np.ndarray
+    seizures: eeg.Seizures = ()
+
+    @property
+    def times(self) -> np.ndarray:
+        """When each vector is known, (n,), in seconds: where the 501 samples that it is made of end."""
+        return (AR2_FIRST + AR2_STEP * np.arange(len(self.features))) / SAMPLING_RATE
+
+
+def load_ar2(root: Path | str) -> tuple[list[Ar2Recording], pd.DataFrame]:
+    """AR(2) features of recordings, and what is left out and why (columns record, file, reason).
+
+    They are read from features/chbNN_ar2.npz where the folder holds such files, as the excerpt does, with the
+    seizures of the case's summary; else they are computed from the EDF files. Raises FileNotFoundError and
+    ValueError as `find`, also for a file of features that is none.
+    """
+    root = Path(root)
+    paths = sorted((root / "features").glob("chb[0-9][0-9]_ar2.npz"))
+    if not paths:
+        recordings, left_out = find(root)
+        found, excluded = [], list(left_out.itertuples(index=False, name=None))
+        for recording in recordings:
+            try:
+                found.append(compute_ar2(recording))
+            except Unreadable as error:
+                excluded.append((recording.name, f"{recording.name}.edf", str(error)))
+    else:
+        parts = [_read_ar2(path, root) for path in paths]
+        found = [recording for some, _ in parts for recording in some]
+        excluded = [fault for _, faults in parts for fault in faults]
+    signal_store.refuse_nothing(f"features of chb-mit in {root}", len(found), excluded)
+    return found, signal_store.exclusions(excluded)
+
+
+def compute_ar2(recording: eeg.EegRecording) -> Ar2Recording:
+    """The AR(2) features of a recording of CHANNELS at 256 Hz, read a few minutes at a time.
+
+    Raises Unreadable for one that is shorter than the first stretch, and what `eeg.read` raises.
+    """
+    ends = np.arange(AR2_FIRST, recording.samples + 1, AR2_STEP)
+    if not len(ends):
+        raise Unreadable(f"{recording.path} lasts {recording.seconds:g} s, too short for AR(2) features")
+    features = []
+    for some in np.array_split(ends, -(-len(ends) // eeg.BATCH)):
+        start = some[0] - AR2_SAMPLES
+        stretch = eeg.read(recording, int(start), int(some[-1]))
+        cut = np.lib.stride_tricks.sliding_window_view(stretch, AR2_SAMPLES, axis=-1)[:, ::AR2_STEP]
+        features.append(ar2(cut).swapaxes(0, 1).astype(np.float32))
+    return Ar2Recording(recording.subject, recording.name, np.concatenate(features), recording.seizures)
+
+
+def _read_ar2(path: Path, root: Path) -> tuple[list[Ar2Recording], list[tuple]]:
+    """The recordings in one file of features, and (record, file, reason) of those left out."""
+    case = path.name[:5]
+    listed = read_summary(root / case / f"{case}-summary.txt")
+    found, excluded = [], []
+    with reading(path, "take the excerpt again"):
+        with zipfile.ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > LARGEST_FEATURES:
+                raise ValueError(f"it has more than {LARGEST_FEATURES >> 20} MiB when unpacked")
+        with np.load(path, allow_pickle=False) as file:
+            for name in sorted(file.files):
+                try:
+                    found.append(_check_ar2(name, file, listed.get(f"{name}.edf"), case))
+                except Unreadable as error:
+                    excluded.append((name, f"features/{path.name}", str(error)))
+    return found, excluded
+
+
+def _check_ar2(name: str, file: np.lib.npyio.NpzFile, listed: Listed | None, case: str) -> Ar2Recording:
+    """The features `name` of `file`, as far as the case's summary says what recording they are of."""
+    if listed is None:
+        raise Unreadable(
+            f"{name} is no recording of {case}-summary.txt, so its seizures are unknown: leave it out"
+        )
+    if listed.fault:
+        raise Unreadable(f"{name} {listed.fault} in {case}-summary.txt: {GET_IT} again")
+    with reading(name):
+        features = file[name]
+    fits = features.ndim == 3 and features.shape[1:] == (len(CHANNELS), 2) and features.size
+    if features.dtype != np.float32 or not fits:
+        raise Unreadable(
+            f"{name} is {features.dtype} {features.shape}, expected float32 (n, {len(CHANNELS)}, 2)"
+        )
+    if not np.isfinite(features).all():
+        raise Unreadable(f"{name} has features that are no finite numbers")
+    recording = Ar2Recording(PATIENT.get(case, case), name, features, listed.seizures)
+    late = [end for _, end in recording.seizures if end > recording.times[-1]]
+    if late:
+        raise Unreadable(
+            f"{name} ends at {recording.times[-1]:.0f} s, before a seizure that lasts until {late[0]:g} s"
+        )
+    return recording

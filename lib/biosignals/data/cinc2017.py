@@ -18,7 +18,8 @@ from biosignals.data.recordings import Recordings
 LABELS = {"N": "normal", "A": "atrial fibrillation", "O": "other rhythm", "~": "noisy"}
 SAMPLING_RATE = 300
 LONGEST = 300 * 120  # samples; the longest of the set has 61 s
-FOLDER, REFERENCE = "training2017", "REFERENCE.csv"
+FOLDER = "training2017"
+REFERENCES = ("REFERENCE-v3.csv", f"{FOLDER}/REFERENCE.csv")  # the final labels, and the older ones
 SET_ASIDE = "never-read.txt"  # records that a reader keeps for one final test
 GET_IT = 'get the set with make data SETS="cinc2017"'
 
@@ -28,15 +29,17 @@ def load(
 ) -> Recordings:
     """The recordings of a CinC 2017 folder: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
 
-    root: holds training2017/. records: the names wanted ("A00001"; None: all in REFERENCE.csv but those that
-    a file never-read.txt beside it sets aside). cache: folder of the memory maps (None: the user's own).
+    root: holds training2017/ and REFERENCE-v3.csv, the final labels; without these, the older ones of
+    training2017/REFERENCE.csv are taken. records: the names wanted ("A00001"; None: all that have a label but
+    those that a file never-read.txt in `root` sets aside). cache: folder of the memory maps (None: the user's
+    own).
 
-    The table, indexed by record, has `label` (a key of LABELS), bool `AFIB`, `subject` (all NA: unknown),
-    `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and
-    `saturated_leads` (at rest at an extreme beyond 2 mV).
+    The table, indexed by record, has `label` (a key of LABELS), `label_file` (where it is from), bool `AFIB`,
+    `subject` (all NA: unknown), `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no
+    change for a second) and `saturated_leads` (at rest at an extreme beyond 2 mV).
 
     A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
-    missing folder or REFERENCE.csv; ValueError when it is no list of labels or lacks a wanted record.
+    missing folder or list of labels; ValueError when it is none or lacks a wanted record.
     """
     root = Path(root)
     records = None if records is None else tuple(map(str, records))
@@ -47,17 +50,19 @@ def load(
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
+    file = _reference(root)
     labels = read_reference(root)
     if request.records is None:
         labels = labels.drop(_read_set_aside(root), errors="ignore")
-    labels = signal_store.requested_rows(labels, request.records, root / FOLDER / REFERENCE)
-    reasons, lengths = _find_faults(root, labels)
+    labels = signal_store.requested_rows(labels, request.records, root / file)
+    reasons, lengths = _find_faults(root, labels, Path(file).name)
     labels = labels[reasons == ""]
     return signal_store.Plan(
         table=pd.DataFrame(
             {
                 "subject": pd.array([pd.NA] * len(labels), dtype="Int64"),
                 "label": labels,
+                "label_file": Path(file).name,
                 "AFIB": labels == "A",
                 "file": [f"{FOLDER}/{record}" for record in labels.index],
             }
@@ -65,18 +70,24 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=int(lengths[reasons == ""].max()) if len(labels) else 0,
         read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
         extensions=(".hea", ".mat"),
-        tables=(f"{FOLDER}/{REFERENCE}", SET_ASIDE),
+        tables=(*REFERENCES, SET_ASIDE),
         excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
     )
 
 
+def _reference(root: Path | str) -> str:
+    """The list of labels to read: the final one, or the older one where that is missing."""
+    final, older = REFERENCES
+    return final if (Path(root) / final).is_file() else older
+
+
 def read_reference(root: Path | str) -> pd.Series:
-    """REFERENCE.csv: the label of each recording, indexed by record.
+    """The label of each recording, the final one where REFERENCE-v3.csv is there; indexed by record.
 
     Raises FileNotFoundError when folder or file is missing, ValueError when it is no list of records with
     labels.
     """
-    path = Path(root) / FOLDER / REFERENCE
+    path = Path(root) / _reference(root)
     columns = ["record", "label"]
     options = {"header": None, "names": columns, "dtype": str, "keep_default_na": False}
     table = signal_store.read_csv(path, columns, GET_IT, **options)
@@ -91,17 +102,15 @@ def _read_set_aside(root: Path | str) -> list[str]:
     return path.read_text().split() if path.is_file() else []
 
 
-def _find_faults(root: Path, labels: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Why each record cannot be used, judged by label and header (empty where it can), and its samples."""
+def _find_faults(root: Path, labels: pd.Series, file: str) -> tuple[pd.Series, pd.Series]:
+    """Why each record cannot be used (empty where it can) and its samples; file: where labels are from."""
     reasons, lengths = pd.Series("", index=labels.index, dtype=object), pd.Series(0, index=labels.index)
     for record, label in labels.items():
         try:
             if label not in LABELS:
-                raise waveforms.Unreadable(
-                    f"unknown label {label!r} in {REFERENCE}: expected {' '.join(LABELS)}"
-                )
+                raise waveforms.Unreadable(f"unknown label {label!r} in {file}: expected {' '.join(LABELS)}")
             if not waveforms.is_inside(record) or "/" in record:
-                raise waveforms.Unreadable(f"record name is no file name ({REFERENCE}): refused")
+                raise waveforms.Unreadable(f"record name is no file name ({file}): refused")
             lengths[record] = waveforms.read_header(f"{root}/{FOLDER}/{record}.hea").samples
             if not 1 <= lengths[record] <= LONGEST:
                 raise waveforms.Unreadable(f"{lengths[record]} samples long, expected 1 to {LONGEST}")

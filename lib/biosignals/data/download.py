@@ -60,9 +60,14 @@ class RemoteFile:
 def _describe(name: str, release: Release) -> str:
     """Two lines about a set: what it is, size, licence and page."""
     size = "size told when the download starts"
-    if release.size:
-        size = f"about {release.size / 1e9:.1f} GB to download, {release.disk / 1e9:.1f} GB on disk"
+    if release.size and release.disk:
+        size = f"about {_bytes(release.size)} to download, {_bytes(release.disk)} on disk"
     return f"{name:9} {release.title}\n          {size}; licence {release.licence}; {release.page}"
+
+
+def _bytes(size: float) -> str:
+    """A number of bytes in words."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
 def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:

@@ -33,7 +33,7 @@ from biosignals import caching
 from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings, as_slice
 
-VERSION = 1  # of the store's layout and of what the loaders make of the files: raise it when either changes
+VERSION = 2  # of the store's layout and of what the loaders make of the files: raise it when either changes
 LARGE = 1 << 24  # bytes
 FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time

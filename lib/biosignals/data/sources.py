@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from biosignals import caching, simulate
-from biosignals.data import bidmc, cinc2017, helsinki, ptbxl, sph, wfppg
+from biosignals.data import bidmc, cinc2017, cpsc2021, helsinki, ludb, ppgbp, ptbxl, sph, wfppg
 from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
 OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
     "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162,
-    "bidmc": 53,
+    "bidmc": 53, "ludb": 200, "cpsc2021": 1_436, "afdb": 25, "ppg-bp": 657,
 }  # fmt: skip
 LISTED = {  # what of it is there
     "ptb-xl": ptbxl.read_database,
@@ -25,6 +25,10 @@ LISTED = {  # what of it is there
     "helsinki": lambda root: list(root.glob("eeg*.edf")),
     "wf-ppg": wfppg.complete,
     "bidmc": lambda root: list(root.glob("bidmc_csv/bidmc_[0-9][0-9]_Signals.csv")),
+    "ludb": lambda root: list(root.glob("data/*.hea")),
+    "cpsc2021": lambda root: list(root.rglob("data_*_*.hea")),
+    "afdb": lambda root: list(root.glob("*.qrs")),
+    "ppg-bp": lambda root: list(root.rglob("0_subject/[0-9]*_[0-9].txt")),
 }
 SIMULATORS = {
     "ptb-xl": simulate.ptbxl.write,
@@ -34,6 +38,10 @@ SIMULATORS = {
     "helsinki": simulate.helsinki.write,
     "wf-ppg": simulate.wfppg.write,
     "bidmc": simulate.bidmc.write,
+    "ludb": simulate.ludb.write,
+    "cpsc2021": simulate.cpsc2021.write,
+    "afdb": simulate.afdb.write,
+    "ppg-bp": simulate.ppgbp.write,
 }
 LOADERS = {
     "ptb-xl": ptbxl.load,
@@ -42,6 +50,9 @@ LOADERS = {
     "helsinki": helsinki.load,
     "wf-ppg": wfppg.load,
     "bidmc": bidmc.load,
+    "ludb": ludb.load,
+    "cpsc2021": cpsc2021.load,
+    "ppg-bp": ppgbp.load,
 }
 
 
@@ -88,8 +99,8 @@ def load(source: Source, signals: Path, **options: Any) -> Recordings:
     """The recordings of a source, of its kind; signals: folder of the memory maps; options: of the set's own
     loader.
 
-    Raises ValueError for a set that is loaded by windows of a chapter's choice (`chbmit`), else as the set's
-    loader does.
+    Raises ValueError for a set that is loaded by windows of a chapter's choice (`chbmit`) or without signals
+    (`afdb`), else as the set's loader does.
     """
     if source.dataset not in LOADERS:
         raise ValueError(f"{source.dataset} has no loader of whole recordings; there is {', '.join(LOADERS)}")

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -93,13 +93,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class Header:
-    """What a WFDB header says. samples: 0 when not said. layout: None when only wfdb can read the record."""
+    """What a WFDB header says. samples: 0 when not said. layout: None when only wfdb can read the record.
+
+    comments: its lines that begin with "#", without it.
+    """
 
     sampling_rate: float
     samples: int
     layout: Layout | None = None
     file: str = ""
     checksums: tuple[int, ...] = ()
+    comments: tuple[str, ...] = ()
 
 
 def is_inside(name: object) -> bool:
@@ -116,7 +120,9 @@ def read_header(path: str) -> Header:
         raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
     lines = content.decode("utf-8", "replace").splitlines()
     try:
-        return _parse_header([line for line in lines if line and line[0] != "#"])
+        header = _parse_header([line for line in lines if line and line[0] != "#"])
+        comments = tuple(line[1:].strip() for line in lines if line.startswith("#"))
+        return replace(header, comments=comments) if comments else header
     except Unreadable:
         raise
     except (IndexError, ValueError, OverflowError) as error:

@@ -22,7 +22,8 @@ from biosignals.training.recipe import Recipe, read_recipes
 
 TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
-    "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC",
+    "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC", "ludb": "LUDB",
+    "cpsc2021": "CPSC 2021", "afdb": "MIT-BIH AFDB", "ppg-bp": "PPG-BP",
 }  # fmt: skip
 
 

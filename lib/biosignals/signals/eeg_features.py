@@ -1,4 +1,4 @@
-"""What an EEG window looks like in two dozen numbers."""
+"""What an EEG window looks like in two dozen numbers, or in two for each channel."""
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,24 @@ def eeg_features(x: np.ndarray, sampling_rate: float) -> pd.DataFrame:
         for summary, function in summaries.items()
     }
     return pd.DataFrame(table | {"correlation": correlation})
+
+
+def ar2(x: np.ndarray) -> np.ndarray:
+    """Least-squares fit of x[t] = a2 x[t-2] + a1 x[t-1] to each signal (Yule 1927): a2, a1, float64 (..., 2).
+
+    x: (..., samples), three samples or more, in any unit, its mean left in. Both are 0 for a signal that does
+    not change, which has no single fit.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    now, one, two = x[..., 2:], x[..., 1:-1], x[..., :-2]
+    squares = np.square(one).sum(-1), np.square(two).sum(-1)
+    mixed, to_one, to_two = ((a * b).sum(-1) for a, b in ((one, two), (now, one), (now, two)))
+    product = squares[0] * squares[1]
+    determinant = product - mixed**2
+    solvable = determinant > 1e-12 * product
+    numerators = [to_two * squares[0] - to_one * mixed, to_one * squares[1] - to_two * mixed]
+    divisor = np.where(solvable, determinant, 1.0)
+    return np.stack([np.where(solvable, numerator / divisor, 0.0) for numerator in numerators], axis=-1)
 
 
 def _describe(x: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,29 @@
 """Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones."""
 
-from biosignals.simulate import bidmc, chbmit, cinc2017, helsinki, ptbxl, sph, wfppg
+from biosignals.simulate import (
+    afdb,
+    bidmc,
+    chbmit,
+    cinc2017,
+    cpsc2021,
+    helsinki,
+    ludb,
+    ppgbp,
+    ptbxl,
+    sph,
+    wfppg,
+)
 
-__all__ = ["bidmc", "chbmit", "cinc2017", "helsinki", "ptbxl", "sph", "wfppg"]
+__all__ = [
+    "afdb",
+    "bidmc",
+    "chbmit",
+    "cinc2017",
+    "cpsc2021",
+    "helsinki",
+    "ludb",
+    "ppgbp",
+    "ptbxl",
+    "sph",
+    "wfppg",
+]

@@ -1,4 +1,4 @@
-"""Files whole or not at all, and WFDB headers."""
+"""Files whole or not at all, WFDB headers and annotations."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def begin(root: str | Path, **options: tuple[float, float]) -> Path:
 
 
 def finish(root: Path, records: int, seed: int, **options: float) -> None:
-    """Say last, when all is written, that the release is simulated, with which options, and how much it is."""
+    """Say last, when all is written, that the release is simulated, with which options and of what size."""
     mark = {"records": records, "seed": seed, "version": VERSION} | options | contents(root)
     write(root / MARK, json.dumps(mark) + "\n")
 
@@ -63,6 +63,20 @@ def write_wfdb(path: Path, millivolts: np.ndarray, sampling_rate: int, leads: Se
     write(path.with_name(path.name + ".dat"), counts.tobytes())
     header = f"{path.name} {len(leads)} {sampling_rate} {len(counts)}\n"
     write(path.with_name(path.name + ".hea"), header + "".join(signals))
+
+
+def write_annotations(
+    path: Path, sampling_rate: int, samples: np.ndarray, symbols: Sequence[str], notes: Sequence[str] = ()
+) -> None:
+    """Write a WFDB annotation file; its extension names the annotator. samples: (n,), in any order."""
+    import wfdb
+
+    order = np.argsort(samples, kind="stable")
+    wfdb.wrann(  # whose extensions are letters only: "v1" is none
+        path.stem, "unfinished", np.asarray(samples)[order], [symbols[i] for i in order],
+        aux_note=[notes[i] for i in order] if notes else None, fs=sampling_rate, write_dir=str(path.parent),
+    )  # fmt: skip
+    os.replace(path.with_suffix(".unfinished"), path)
 
 
 def to_counts(millivolts: np.ndarray) -> np.ndarray:

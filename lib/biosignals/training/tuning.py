@@ -115,8 +115,8 @@ def reporter(trial: Trial, score: str) -> Callable[[int, dict], None]:
         value = float(scores.get(score, math.nan))
         if not math.isfinite(value):
             raise ValueError(
-                f"no {score} to judge trial {trial.number} by after epoch {epoch}, but {scores}: choose one of"
-                " these, and validation records of both classes"
+                f"no {score} to judge trial {trial.number} by after epoch {epoch}, but {scores}: choose one "
+                "of these, and validation records of both classes"
             )
         trial.report(value, epoch)
         if trial.should_prune():

@@ -197,3 +197,30 @@ def test_a_failing_disk_aborts(load, monkeypatch):
     monkeypatch.setattr(bidmc.pd, "read_csv", fail)
     with pytest.raises(OSError, match="Input/output error"):
         load()
+
+
+def write_times(root, samples, form, lost=slice(0, 0)):
+    """Record 1 with times as `form` writes them, less the rows `lost`."""
+    write_record(root, 1, samples)
+    path = root / "bidmc_csv/bidmc_01_Signals.csv"
+    head, *rows = path.read_text().splitlines()
+    texts = [form % (k / 125) + row[row.index(",") :] for k, row in enumerate(rows)]
+    del texts[lost]
+    path.write_text("\n".join([head, *texts]) + "\n")
+
+
+def test_a_record_as_released_has_60001_rows_and_rounded_times(tmp_path):
+    write_times(tmp_path / "official", 60_001, "%.5g")
+    recordings = bidmc.load(tmp_path / "official", cache=tmp_path / "cache")
+    assert recordings.signals.shape == (1, 2, 60_001) and recordings.excluded.empty
+    np.testing.assert_allclose(
+        recordings.physical([0])[0], [values(1, 60_001)["II"], values(1, 60_001)["PLETH"]], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("form", ["%.5g", "%.3f"])
+@pytest.mark.parametrize("rows", [2, 33, 500])
+def test_lost_rows_are_not_passed_over(tmp_path, form, rows):
+    write_times(tmp_path / "gap", 60_001, form, slice(40_000, 40_000 + rows))
+    with pytest.raises(ValueError, match="times do not go on evenly near (319|320).*rows were lost"):
+        bidmc.load(tmp_path / "gap", cache=tmp_path / "cache")

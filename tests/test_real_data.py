@@ -7,14 +7,41 @@ import numpy as np
 import pytest
 import wfdb
 
-from biosignals.data import bidmc, chbmit, cinc2017, eeg, helsinki, preparation, ptbxl, sources, splits, wfppg
+from biosignals.data import (
+    afdb,
+    bidmc,
+    chbmit,
+    cinc2017,
+    cpsc2021,
+    eeg,
+    helsinki,
+    ludb,
+    ppgbp,
+    preparation,
+    ptbxl,
+    rhythms,
+    sources,
+    splits,
+    wfppg,
+)  # fmt: skip
 from biosignals.signals.pulses import pulse_types
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
 needs = {
     name: pytest.mark.skipif(not (FOLDER / name).is_dir(), reason=f"no {name} in BIOSIGNALS_DATA")
-    for name in ("ptb-xl", "cinc2017", "chb-mit", "helsinki", "wf-ppg", "bidmc")
+    for name in (
+        "ptb-xl",
+        "cinc2017",
+        "chb-mit",
+        "helsinki",
+        "wf-ppg",
+        "bidmc",
+        "ludb",
+        "cpsc2021",
+        "afdb",
+        "ppg-bp",
+    )
 }
 
 
@@ -168,3 +195,60 @@ def test_the_rule_gives_the_released_types(cache):
         recordings = wfppg.load(FOLDER / "wf-ppg", channel, cache)
         found = pulse_types(recordings.signals[:, 0], recordings.table["samples"].to_numpy())
         assert np.mean(found == recordings.table["type"]) > 0.99
+
+
+@needs["ludb"]
+def test_ludbs_digital_values_and_wave_marks_are_wfdbs(cache):
+    recordings = ludb.load(FOLDER / "ludb", cache=cache)
+    assert recordings.excluded.empty and len(recordings) == recordings.table["subject"].nunique() == 200
+    for place in (0, 99, 199):
+        stem = str(FOLDER / "ludb/data" / str(recordings.table.index[place]))
+        digital = wfdb.rdrecord(stem, physical=False).d_signal
+        np.testing.assert_array_equal(recordings.signals[place], digital.T)  # microvolts
+        marks = wfdb.rdann(stem, "ii")
+        waves, _ = ludb.waves(FOLDER / "ludb", records=[str(recordings.table.index[place])])
+        own = waves[(waves.record.astype(str) == str(recordings.table.index[place])) & (waves.lead == "II")]
+        peaks = marks.sample[np.isin(marks.symbol, ["p", "N", "t"])]
+        np.testing.assert_array_equal(np.sort(own.peak), peaks)
+
+
+@needs["cpsc2021"]
+def test_cpsc2021s_windows_are_wfdbs_samples_of_its_patients(cache):
+    recordings = cpsc2021.load(FOLDER / "cpsc2021", cache=cache)
+    assert recordings.excluded.empty
+    assert {str(one) for one in recordings.table["subject"]} == {
+        path.name.split("_")[1] for path in (FOLDER / "cpsc2021").glob("*.hea")
+    }
+    row = recordings.table.iloc[-1]
+    record = wfdb.rdrecord(str(FOLDER / "cpsc2021" / row["recording"]))
+    start = int(row["start"] * 200)
+    np.testing.assert_allclose(
+        recordings.physical([-1])[0, 0], record.p_signal[start : start + 2000, 0], atol=6e-4
+    )
+
+
+@needs["afdb"]
+def test_249_hours_of_afdb_have_the_beats_that_wfdb_reads():
+    found, excluded = afdb.find(FOLDER / "afdb")
+    assert len(found) == 25 and excluded.empty
+    assert sum(one.seconds for one in found) / 3600 == pytest.approx(249, abs=1)
+    table, _ = rhythms.windows(found)
+    assert table["subject"].nunique() == 25 and 0.3 < table["AFIB"].mean() < 0.45
+    marks = wfdb.rdann(str(FOLDER / "afdb" / found[0].name), "qrs")
+    assert len(found[0].beats) == np.isin(marks.symbol, list(rhythms.BEATS)).sum()
+
+
+@needs["ppg-bp"]
+def test_ppg_bp_has_219_subjects_and_a_repeated_segment(cache):
+    recordings = ppgbp.load(FOLDER / "ppg-bp", cache=cache)
+    assert recordings.table["subject"].nunique() == 219
+    assert recordings.excluded["record"].tolist() == ["23_3", "24_1"]
+    first = np.loadtxt(FOLDER / "ppg-bp" / "0_subject" / f"{recordings.table.index[0]}.txt")
+    np.testing.assert_array_equal(recordings.signals[0, 0, : len(first)], first)
+
+
+@needs["chb-mit"]
+def test_33_hours_of_ar2_features_agree_with_the_window_cut_from_them():
+    found, _ = chbmit.load_ar2(FOLDER / "chb-mit")
+    assert 33 < sum(len(one.features) for one in found) * 500 / 256 / 3600 < 34
+    assert sum(len(one.seizures) for one in found) == 1

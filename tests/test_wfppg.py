@@ -222,3 +222,13 @@ def test_a_failing_disk_aborts(load, monkeypatch):
     monkeypatch.setattr(wfppg.pd, "read_csv", fail)
     with pytest.raises(OSError, match="Input/output error"):
         load()
+
+
+@pytest.mark.parametrize("rows", [2, 33])
+def test_a_window_that_lost_rows_is_left_out(root, load, rows):
+    path = root / "0_preprocessed_1000.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:300] + lines[300 + rows :]))
+    found = load()
+    assert set(found.table["subject"].astype(str)) == {"1031"}
+    assert "rows were lost" in found.excluded["reason"].iloc[0]

@@ -32,6 +32,8 @@ CREATE = $(or $(PYTHON),$(error No Python 3.11 or 3.12 with venv was found. Inst
 	make env PYTHON=/path/to/python3.12)) -m venv .venv && .venv/bin/python -m pip install --requirement requirements.lock
 endif
 BIN := $(ENV)/bin
+# A copied, moved or linked project runs its own library, wherever its environment was built.
+export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 READY := $(ENV)/complete
 
 .PHONY: help env data run-all book lab style check test-fast test bench publish clean FORCE
@@ -51,18 +53,18 @@ run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=
 book: $(READY)  ## render the newest run, or else the reference run, without executing anything
 	rm -rf book/_build book/chapters
 	$(BIN)/python notebooks/assemble.py $(SHOWN) book/chapters
-	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
+	$(BIN)/python -c "from jupyter_book.cli.main import main; main()" build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
 
 lab: $(READY)  ## open the chapters in Jupyter Lab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/python -m jupyterlab notebooks
 
 style: $(READY)  ## look for faults of style and spelling, in a second or two
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/codespell
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m codespell_lib
 
 check: style  ## these, and types, the order of imports and docstrings, in under a minute
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docstrings.py
 
 test-fast: $(READY)  ## run the tests that are not slow, in under two minutes
@@ -104,7 +106,8 @@ $(SCOREBOARD): $(filter-out $(SCOREBOARD),$(CHAPTERS:notebooks/%=$(RUN)/%)) $(wi
 # The folder that the run reads: a file that changes only when DATA does.
 $(RUN)/data.txt: FORCE | notebooks/profiles/$(PROFILE).yml
 	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "DATA=$(DATA): there is no such folder" >&2; exit 1; }
-	@mkdir -p $(RUN) && { echo "$(DATA)" | cmp -s - $@ || echo "$(DATA)" > $@; }
+	@mkdir -p $(RUN) && place=$$(test -z "$(DATA)" || { cd "$(DATA)" && pwd -P; }) && \
+	{ echo "$$place" | cmp -s - $@ || echo "$$place" > $@; }
 
 notebooks/profiles/%.yml:
 	@echo "PROFILE=$*: there is no such profile; choose one of" $(basename $(notdir $(wildcard notebooks/profiles/*.yml))) >&2; exit 1

@@ -10,11 +10,14 @@ import io
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import papermill
 import yaml
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -34,7 +37,14 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
     try:
         execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
-    except (PapermillExecutionError, DeadKernelError) as error:
+    except KeyboardInterrupt:
+        unfinished.unlink(missing_ok=True)
+        print(
+            f"\n{arguments.chapter}: interrupted; the next run begins it again",
+            file=sys.stderr,
+        )
+        os._exit(1)  # at once: what was awaited would be reported at length
+    except (PapermillExecutionError, RuntimeError, TimeoutError) as error:
         os.replace(unfinished, failed)
         reason = explain(arguments.chapter, error)
         sys.exit(f"{reason}\nLook at the partly executed notebook: {failed}")
@@ -73,6 +83,15 @@ def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
     )
 
 
+class OwnKernel(AsyncKernelManager):
+    """Starts the Python that runs this file, whatever kernels are installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        command = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=[sys.executable, *command], language="python")
+
+
 class SparingEngine(NBClientEngine):
     """Papermill's engine, but that it does not write the notebook twice a cell: with
     many pictures that took longer than cells.
@@ -106,14 +125,15 @@ def execute(chapter: str, output: Path, values: dict) -> None:
         values,
         kernel_name="python3",
         engine_name="sparing",
+        kernel_manager_class=OwnKernel,
         cwd=ROOT,
         start_timeout=300,
         progress_bar={"desc": f"{chapter} ({values['profile']})"},
         stdout_file=sys.stdout,
         stderr_file=sys.stderr,
         coalesce_streams=True,  # of a progress bar, the notebook keeps the last state
-        # Errors only: no advice about encryption inside of one machine.
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        # No advice about encryption inside of one machine, nothing of an interruption.
+        extra_arguments=["--IPKernelApp.log_level=50"],
     )
 
 
@@ -123,7 +143,12 @@ def explain(chapter: str, error: Exception) -> str:
         trace = "\n".join(error.traceback)
         failed = f"{chapter}: cell [{error.exec_count}] failed: {error.ename}"
         return f"{trace}\n\n{failed}: {error.evalue}"
-    return f"{chapter}: the kernel died, perhaps for want of memory: {error}"
+    if isinstance(error, DeadKernelError):
+        return f"{chapter}: the kernel died, perhaps for want of memory: {error}"
+    return (
+        f"{chapter}: the kernel could not start ({error}): is ipykernel whole in "
+        f"{sys.prefix}? Remove that folder and build it again with `make env`"
+    )
 
 
 def tidy(
@@ -177,25 +202,32 @@ def readable(node, paths: dict[str, str]):
     if not isinstance(node, str):
         return node
     for path, name in paths.items():
-        node = node.replace(path, name)
-    if "/ipykernel_" not in node:  # a figure of megabytes is one word, and slow to search
+        # A whole path only: no part of a word, of a longer name or of an HTML tag.
+        whole = rf"(?<![\w./~<-]){re.escape(path)}(?:(/)(?=[\w.])|(?![\w-]))"
+        node = re.sub(whole, partial(replacement, name), node)
+    if "/ipykernel_" not in node:  # a figure of megabytes is slow to search
         return node
     return re.sub(r"[^\s\"'<>]{0,200}/ipykernel_\d+/\d+\.py", "cell", node)
 
 
-def private_paths(data: str, folder: str) -> dict[str, str]:
-    """Paths that say where things lie on this machine, longest first, and what to write
-    instead.
+def replacement(name: str, match: re.Match) -> str:
+    """What stands for a private path: its name, nothing before what lies below the
+    project, a full stop for the project itself.
     """
-    named = {
-        f"{ROOT}/": "",
-        str(ROOT): ".",
-        sys.prefix: "environment",
-        str(Path.home()): "~",
-    }
+    return f"{name}/" if name and match[1] else name or ("" if match[1] else ".")
+
+
+def private_paths(data: str, folder: str) -> dict[str, str]:
+    """Absolute paths that say where things lie on this machine, longest first, and what
+    to write instead.
+    """
+    named = {str(ROOT): "", sys.prefix: "environment", str(Path.home()): "~"}
     for path in filter(None, (data, folder)):
-        named |= {str(Path(path).resolve()): Path(path).name}
-        named |= {path: Path(path).name} if path != Path(path).name else {}
+        place = Path(path).resolve()
+        if place != ROOT and place not in ROOT.parents:
+            typed = path if ".." in path else os.path.abspath(path)
+            named |= {str(place): place.name, typed.rstrip("/"): place.name}
+    named = {path: name for path, name in named.items() if len(Path(path).parts) > 1}
     return dict(sorted(named.items(), key=lambda item: -len(item[0])))
 
 

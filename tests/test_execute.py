@@ -1,10 +1,12 @@
 """notebooks/execute.py on small chapters made here, and the Makefile's rules around it."""
 
 import base64
+import importlib.util
 import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -126,6 +128,80 @@ def test_pictures_get_smaller_and_look_the_same(project):
     assert np.abs(pixels[0] - pixels[1]).max() < 16
 
 
+@pytest.fixture
+def tidy(project, monkeypatch):
+    """What is left of an output's text after a run with DATA=data, HOME=home, from the project's folder."""
+    spec = importlib.util.spec_from_file_location("execute", project / "notebooks/execute.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(project)
+
+    def tidied(text: str, data: str = "", home: str = "/home/me") -> str:
+        monkeypatch.setenv("HOME", home)
+        output = nbformat.v4.new_output("display_data", data={"text/html": text})
+        cell = nbformat.v4.new_code_cell("1", outputs=[output])
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        return module.tidy(notebook, module.private_paths(data, "")).cells[0].outputs[0].data["text/html"]
+
+    return tidied
+
+
+@pytest.mark.parametrize("data", ["", "data", "data/", "./data", ".", "./", "..", "/"])
+@pytest.mark.parametrize("home", ["/home/me", "/", "/a", "/td"])
+def test_outputs_come_out_as_they_were_whatever_the_folders_are_called(tidy, data, home):
+    text = "<td>0.912</td> <a href='../book/data/x.md'>data/ptb-xl</a> and/a, metadata/b. 3/4"
+    assert tidy(text, data, home) == text
+
+
+def test_whole_paths_of_this_machine_are_replaced(tidy, project):
+    outside = project.parent / "sets"
+    text = f"{project}/lib/x.py, in {project}. {project}er {outside}/ptb-xl {outside}2 /home/me/x /home/me2"
+    expected = f"lib/x.py, in .. {project}er sets/ptb-xl {outside}2 ~/x /home/me2"
+    assert tidy(text, str(outside)) == expected
+    assert tidy(f"'{project}/real/a.dat'", "real/") == "'real/a.dat'"
+
+
+@pytest.mark.slow
+def test_the_kernel_is_the_python_that_executes_whatever_kernels_are_installed(
+    project, tmp_path, monkeypatch
+):
+    other = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Other", "language": "python"}
+    write(tmp_path / "jupyter/kernels/python3/kernel.json", json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    add_chapter(project, "01_first", "import sys\nprint('kernel', sys.prefix)")
+    result = execute(project, "01_first")
+    assert result.returncode == 0, result.stderr
+    assert "kernel environment" in printed(project / "runs/quick/01_first.ipynb")
+
+
+@pytest.mark.slow
+def test_a_kernel_that_cannot_start_is_told_in_a_line(project, tmp_path, monkeypatch):
+    write(tmp_path / "broken/ipykernel_launcher.py", "raise SystemExit('broken')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    result = execute(project, "01_first")
+    assert result.returncode == 1
+    told = [line for line in result.stderr.splitlines() if line.startswith("01_first: the kernel could")]
+    assert len(told) == 1 and "make env" in told[0]
+    assert not list((project / "runs/quick").glob("*.part.ipynb"))
+    assert (project / "runs/quick/01_first.failed.ipynb").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_chapter_says_so_in_few_lines_and_leaves_nothing(project):
+    add_chapter(project, "01_first", "import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    command = [sys.executable, "-u", project / "notebooks/execute.py", "01_first"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert any("begun" in line for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    lines = [line for line in errors.splitlines() if line.strip() and "cell" not in line]
+    assert len(lines) <= 5 and "01_first: interrupted" in lines[-1], errors
+    assert not list((project / "runs/quick").glob("*.ipynb"))
+
+
 @pytest.mark.slow
 def test_a_failing_cell_is_named_and_the_notebook_left_to_look_at(project):
     add_chapter(project, "02_second", "print('so far so good')", "raise ValueError('no such lead: V9')")
@@ -222,6 +298,19 @@ def test_a_wrong_profile_or_folder_is_named(fake, argument, message):
     result = make(fake, "run-all", argument)
     assert result.returncode != 0
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("same", ["real/", "./real", "real"])
+def test_a_folder_written_another_way_is_the_same_folder(fake, same):
+    assert executed(fake, "DATA=real")
+    assert executed(fake, f"DATA={same}") == []
+
+
+def test_a_copy_runs_its_own_library(fake):
+    script = FAKE_PYTHON.replace("*execute.py*) ", '*execute.py*) echo "$PYTHONPATH" >> paths; ')
+    write(fake / "fake/python", script, mode=0o755)
+    assert executed(fake)
+    assert {path.split(":")[0] for path in (fake / "paths").read_text().split()} == {str(fake / "lib")}
 
 
 def test_an_installation_cut_short_is_started_again(fake):

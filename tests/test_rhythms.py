@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tiny_sets
-from biosignals.data import rhythms
+from biosignals.data import rhythms, waveforms
 from biosignals.data.annotation_files import Annotations
 from biosignals.data.rhythms import RhythmRecording
 
@@ -109,3 +109,18 @@ def test_a_changed_annotation_file_makes_the_windows_again(tmp_path):
     (tmp_path / "b.atr").write_bytes(b"\x01\x04\0\0")
     other = recording(path=tmp_path / "b", name="b", episodes=((0.0, 20.0, "N"),))
     assert not rhythms.collect("x", [other], 10, 10, ("I",), tmp_path / "cache").table["AFIB"].any()
+
+
+def test_nothing_is_kept_of_a_set_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    tiny_sets.write_record(tmp_path / "b", tiny_sets.noise(1, 1, 2000), 100, ("I",))
+    (tmp_path / "b.atr").write_bytes(b"\0\0")
+    cut = rhythms._cut
+
+    def cut_and_change(*arguments):
+        (tmp_path / "b.atr").write_bytes(b"\x01\x04\0\0")
+        return cut(*arguments)
+
+    monkeypatch.setattr(rhythms, "_cut", cut_and_change)
+    with pytest.raises(waveforms.StorageError, match="b.atr changed or went away while the set was read"):
+        rhythms.collect("x", [recording(path=tmp_path / "b", name="b")], 10, 10, ("I",), tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("x-windows-*"))

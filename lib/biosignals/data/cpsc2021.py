@@ -1,7 +1,7 @@
 """CPSC 2021: Holter ECGs of people with and without atrial fibrillation, leads I and II, 200 Hz.
 
-1,436 records of 105 patients, eight seconds to hours long, with every beat and every onset and end of
-fibrillation or flutter. Wang et al., Paroxysmal atrial fibrillation events detection from dynamic ECG
+1,436 records of 105 patients, of various lengths, with every beat and every onset and end of fibrillation
+or flutter. Wang et al., Paroxysmal atrial fibrillation events detection from dynamic ECG
 recordings: the 4th China Physiological Signal Challenge 2021, PhysioNet (2021). The patient is the first
 number of a record's name, data_P_N.
 """
@@ -74,7 +74,7 @@ def find(root: Path | str) -> tuple[list[RhythmRecording], pd.DataFrame]:
     if not stems:
         raise FileNotFoundError(f"no records data_0_1, ... in {root} or below: {GET_IT}")
     found, excluded = {}, []
-    for stem in sorted(stems, key=lambda stem: [int(part) for part in stem.name.split("_")[1:]]):
+    for stem in sorted(stems, key=lambda stem: (*map(int, stem.name.split("_")[1:]), stem)):
         if stem.name in found:
             why = "a record of this name is in another folder, too: keep one of them"
             excluded.append((stem.name, str(stem.relative_to(root)), why))

@@ -206,7 +206,7 @@ def _write(
     """Writes the windows of `recordings` into the empty folder `place`, as `signal_store` lays it out."""
     stems = {recording.name: os.path.relpath(recording.path.resolve(), root) for recording in recordings}
     files = [stem + extension for stem in stems.values() for extension in (".hea", ".dat", ".atr", ".qrs")]
-    sources = {file: signal_store.state(f"{root}/{file}") for file in files}
+    sources = signal_store.states(root, files)
     tables, excluded, length = [], [], round(seconds * recordings[0].sampling_rate)
     bar = tqdm(recordings, desc=f"cutting {dataset}", unit=" recordings", mininterval=1)
     with open(place / "signals.bin", "wb") as file:
@@ -217,7 +217,7 @@ def _write(
             except Unreadable as error:
                 excluded.append((recording.name, stems[recording.name], str(error)))
                 continue
-            counts.tofile(file)
+            file.write(counts)
             tables.append(
                 _describe(recording, starts, seconds).assign(
                     diagnosis=recording.diagnosis,
@@ -225,6 +225,7 @@ def _write(
                     flat_leads=waveforms.flat(counts, recording.sampling_rate).sum(axis=1),
                 )
             )
+    signal_store.refuse_changes(root, sources)
     signal_store.refuse_nothing(f"recording of {dataset} in {root}", len(tables), excluded)
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "window", table["recording"] + "@" + table["start"].map("{:.10g}".format))

@@ -112,3 +112,34 @@ def test_records_set_aside_are_only_read_when_named(tmp_path):
     assert list(cinc2017.load(tmp_path, records=[names[1]], cache=tmp_path / "cache").table.index) == [
         names[1]
     ]
+
+
+FINAL = "A00001,A\nA00002,~\nA00003,O\nA00004,N\n"
+
+
+def test_the_final_labels_win_over_the_older_ones_and_the_table_says_which(root, load):
+    older = load().table
+    assert older["label"].tolist() == list("NAO~") and set(older["label_file"]) == {"REFERENCE.csv"}
+    (root / "REFERENCE-v3.csv").write_text(FINAL)
+    final = load().table  # what was kept of the older labels is made again
+    assert final["label"].tolist() == list("A~ON") and set(final["label_file"]) == {"REFERENCE-v3.csv"}
+    assert final["AFIB"].tolist() == [True, False, False, False]
+    assert cinc2017.read_reference(root).to_dict() == dict(zip(final.index, "A~ON"))
+
+
+def test_final_labels_that_are_none_are_refused_not_passed_over(root, load):
+    (root / "REFERENCE-v3.csv").write_text("A00001\nA00002\n")
+    with pytest.raises(ValueError, match="REFERENCE-v3.csv is not a list"):
+        load()
+    (root / "REFERENCE-v3.csv").write_text(FINAL.replace("A00002,~", "A00002,B"))
+    recordings = load()
+    assert recordings.excluded["reason"].tolist() == [
+        "unknown label 'B' in REFERENCE-v3.csv: expected N A O ~"
+    ]
+    with pytest.raises(ValueError, match="REFERENCE-v3.csv lacks 1 records asked for: A99999"):
+        load(records=["A99999"])
+
+
+def test_the_older_list_need_not_be_there(root, load):
+    (root / "training2017/REFERENCE.csv").rename(root / "REFERENCE-v3.csv")
+    assert load().table["label"].tolist() == list("NAO~")

@@ -127,6 +127,10 @@ def test_a_set_whose_recordings_are_not_there_is_simulated_with_its_own_options(
         ("chb-mit", {"minutes": 2, "files_per_subject": 1}),
         ("wf-ppg", {"minutes": 0.5}),
         ("bidmc", {"minutes": 0.5}),
+        ("ludb", {}),
+        ("cpsc2021", {"minutes": 0.5}),
+        ("afdb", {"hours": 0.1}),
+        ("ppg-bp", {}),
     ],
 )
 def test_each_simulator_marks_its_set_so_that_it_is_written_once(dataset, options, tmp_path):
@@ -146,3 +150,31 @@ def test_tables_of_pulses_without_signals_are_no_set(data, tmp_path):
     (data / "wf-ppg" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
     found = sources.locate("wf-ppg", data, tmp_path, 1, minutes=0.5)
     assert (found.root, found.kind) == (data / "wf-ppg", "excerpt")
+
+
+def write_new_sets(folder):
+    tiny_sets.write_ludb(folder / "ludb")
+    tiny_sets.write_cpsc2021(folder / "cpsc2021/Training_set_I", "data_0_1", 2000)
+    tiny_sets.write_afdb(folder / "afdb", "04015", [100, 300, 500], {90: "(N"})
+    tiny_sets.write_ppgbp(folder / "ppg-bp/Data File", {2: {}})
+
+
+def test_kinds_of_the_sets_with_files_in_several_folders(tmp_path, monkeypatch):
+    write_new_sets(tmp_path / "data")
+    counts = {"ludb": 3, "cpsc2021": 1, "afdb": 1, "ppg-bp": 3}
+    for dataset in counts:
+        source = sources.locate(dataset, tmp_path / "data", tmp_path, 1)
+        assert (source.root, source.kind) == (tmp_path / "data" / dataset, "excerpt")
+    monkeypatch.setattr(sources, "OFFICIAL", counts)
+    for dataset in counts:
+        assert sources.locate(dataset, tmp_path / "data", tmp_path, 1).kind == "real"
+
+
+def test_recordings_of_the_new_sets_come_with_their_kind(tmp_path):
+    write_new_sets(tmp_path / "data")
+    for dataset, count in {"ludb": 3, "cpsc2021": 1, "ppg-bp": 3}.items():
+        source = sources.locate(dataset, tmp_path / "data", tmp_path, 1)
+        recordings = sources.load(source, tmp_path / "cache")
+        assert (recordings.dataset, recordings.kind, len(recordings)) == (dataset, "excerpt", count)
+    with pytest.raises(ValueError, match="afdb has no loader of whole recordings"):
+        sources.load(sources.locate("afdb", tmp_path / "data", tmp_path, 1), tmp_path / "cache")

@@ -23,25 +23,16 @@ from biosignals.data import (
     sources,
     splits,
     wfppg,
-)  # fmt: skip
+)
+from biosignals.signals.eeg_features import ar2
 from biosignals.signals.pulses import pulse_types
+from biosignals.signals.quality import einthoven_error
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
 needs = {
     name: pytest.mark.skipif(not (FOLDER / name).is_dir(), reason=f"no {name} in BIOSIGNALS_DATA")
-    for name in (
-        "ptb-xl",
-        "cinc2017",
-        "chb-mit",
-        "helsinki",
-        "wf-ppg",
-        "bidmc",
-        "ludb",
-        "cpsc2021",
-        "afdb",
-        "ppg-bp",
-    )
+    for name in sources.OFFICIAL
 }
 
 
@@ -126,6 +117,21 @@ def test_records_set_aside_are_only_read_when_named(cache):
     assert not set(recordings.table.index) & set(aside)
 
 
+@needs["cinc2017"]
+def test_cincs_final_labels_are_read_where_they_are(cache):
+    final, older = FOLDER / "cinc2017/REFERENCE-v3.csv", FOLDER / "cinc2017/training2017/REFERENCE.csv"
+    if not final.is_file():
+        pytest.skip("no final labels")
+    expected = dict(line.split(",") for line in final.read_text().split())
+    recordings = cinc2017.load(FOLDER / "cinc2017", cache=cache)
+    table = recordings.table
+    assert table["label"].to_dict() == {record: expected[record] for record in table.index}
+    assert set(table["label_file"]) == {final.name}
+    before = dict(line.split(",") for line in older.read_text().split())
+    changed = sum(expected[record] != before[record] for record in table.index)
+    assert changed == 56 or len(expected) != 7_528  # of the 3,411 that the excerpt does not set aside
+
+
 @needs["chb-mit"]
 def test_all_real_summaries_parse_and_hold_198_seizures():
     listed = [
@@ -197,58 +203,138 @@ def test_the_rule_gives_the_released_types(cache):
         assert np.mean(found == recordings.table["type"]) > 0.99
 
 
-@needs["ludb"]
-def test_ludbs_digital_values_and_wave_marks_are_wfdbs(cache):
-    recordings = ludb.load(FOLDER / "ludb", cache=cache)
-    assert recordings.excluded.empty and len(recordings) == recordings.table["subject"].nunique() == 200
-    for place in (0, 99, 199):
-        stem = str(FOLDER / "ludb/data" / str(recordings.table.index[place]))
-        digital = wfdb.rdrecord(stem, physical=False).d_signal
-        np.testing.assert_array_equal(recordings.signals[place], digital.T)  # microvolts
-        marks = wfdb.rdann(stem, "ii")
-        waves, _ = ludb.waves(FOLDER / "ludb", records=[str(recordings.table.index[place])])
-        own = waves[(waves.record.astype(str) == str(recordings.table.index[place])) & (waves.lead == "II")]
-        peaks = marks.sample[np.isin(marks.symbol, ["p", "N", "t"])]
-        np.testing.assert_array_equal(np.sort(own.peak), peaks)
-
-
-@needs["cpsc2021"]
-def test_cpsc2021s_windows_are_wfdbs_samples_of_its_patients(cache):
-    recordings = cpsc2021.load(FOLDER / "cpsc2021", cache=cache)
-    assert recordings.excluded.empty
-    assert {str(one) for one in recordings.table["subject"]} == {
-        path.name.split("_")[1] for path in (FOLDER / "cpsc2021").glob("*.hea")
-    }
-    row = recordings.table.iloc[-1]
-    record = wfdb.rdrecord(str(FOLDER / "cpsc2021" / row["recording"]))
-    start = int(row["start"] * 200)
-    np.testing.assert_allclose(
-        recordings.physical([-1])[0, 0], record.p_signal[start : start + 2000, 0], atol=6e-4
-    )
-
-
-@needs["afdb"]
-def test_249_hours_of_afdb_have_the_beats_that_wfdb_reads():
-    found, excluded = afdb.find(FOLDER / "afdb")
-    assert len(found) == 25 and excluded.empty
-    assert sum(one.seconds for one in found) / 3600 == pytest.approx(249, abs=1)
-    table, _ = rhythms.windows(found)
-    assert table["subject"].nunique() == 25 and 0.3 < table["AFIB"].mean() < 0.45
-    marks = wfdb.rdann(str(FOLDER / "afdb" / found[0].name), "qrs")
-    assert len(found[0].beats) == np.isin(marks.symbol, list(rhythms.BEATS)).sum()
-
-
-@needs["ppg-bp"]
-def test_ppg_bp_has_219_subjects_and_a_repeated_segment(cache):
-    recordings = ppgbp.load(FOLDER / "ppg-bp", cache=cache)
-    assert recordings.table["subject"].nunique() == 219
-    assert recordings.excluded["record"].tolist() == ["23_3", "24_1"]
-    first = np.loadtxt(FOLDER / "ppg-bp" / "0_subject" / f"{recordings.table.index[0]}.txt")
-    np.testing.assert_array_equal(recordings.signals[0, 0, : len(first)], first)
+@needs["chb-mit"]
+@pytest.mark.skipif(not (FOLDER / "chb-mit/features").is_dir(), reason="no features")
+def test_features_equal_those_computed_from_the_windows_of_chb01_21():
+    recordings, excluded = chbmit.load_ar2(FOLDER / "chb-mit")
+    assert len(recordings) == 35 and excluded["record"].str.contains("preictal").sum() == len(excluded) == 6
+    assert [(one.name, one.seizures) for one in recordings if one.seizures] == [("chb01_21", ((327, 420),))]
+    assert round(sum(len(one.features) for one in recordings) * 500 / 256 / 3600, 1) == 33.3
+    stored = next(one for one in recordings if one.name == "chb01_21")
+    windows = chbmit.load_windows(FOLDER / "chb-mit")
+    compared = 0
+    for kind, start in (("seizure", 337), ("background", 317)):  # seconds into the recording
+        x = windows.physical([windows.table.index.get_loc(f"chb01_21@{kind}")])[0]
+        ends = np.rint(stored.times * 256).astype(int) - start * 256
+        for row in np.flatnonzero((ends >= 501) & (ends <= 2560)):
+            found = ar2(x[:, ends[row] - 501 : ends[row]])
+            assert np.abs(found - stored.features[row]).max() < 1e-5
+            compared += 1
+    assert compared == 8
 
 
 @needs["chb-mit"]
-def test_33_hours_of_ar2_features_agree_with_the_window_cut_from_them():
-    found, _ = chbmit.load_ar2(FOLDER / "chb-mit")
-    assert 33 < sum(len(one.features) for one in found) * 500 / 256 / 3600 < 34
-    assert sum(len(one.seizures) for one in found) == 1
+@pytest.mark.skipif(not (FOLDER / "chb-mit/excerpts").is_dir(), reason="no excerpts")
+def test_features_of_whole_seizures_are_computed():
+    seizures, _ = chbmit.find_seizure_excerpts(FOLDER / "chb-mit")
+    for one in map(chbmit.compute_ar2, seizures):
+        assert len(one.features) > 9 and np.isfinite(one.features).all()
+
+
+@needs["ludb"]
+def test_every_ludb_record_loads_with_its_stored_integers(cache):
+    recordings = ludb.load(FOLDER / "ludb", cache=cache)
+    there = sources.LISTED["ludb"](FOLDER / "ludb")
+    assert len(recordings) == len(there) and recordings.excluded.empty
+    assert (recordings.table["AFIB"].sum(), recordings.table["AFLT"].sum()) == (15, 3) or len(there) < 200
+    for record, signals in zip(recordings.table.index, recordings.signals):
+        stored = wfdb.rdrecord(str(FOLDER / "ludb/data" / record), physical=False)
+        assert np.array_equal(signals, stored.d_signal.T)
+    assert einthoven_error(recordings.physical()).max() <= 0.0011  # so the integers are microvolts
+
+
+@needs["ludb"]
+@pytest.mark.parametrize("lead", ludb.LEADS)
+def test_every_wave_of_ludb_is_where_wfdb_reads_its_marks(lead):
+    waves, excluded = ludb.waves(FOLDER / "ludb", leads=(lead,))
+    assert excluded.empty
+    marked = dict.fromkeys(("(", ")", *ludb.WAVES), 0)
+    for record, own in waves.groupby("record"):
+        marks = wfdb.rdann(str(FOLDER / "ludb/data" / record), lead.lower())
+        peaks = [
+            (s, ludb.WAVES[symbol]) for s, symbol in zip(marks.sample, marks.symbol) if symbol in ludb.WAVES
+        ]
+        assert list(zip(own["peak"], own["wave"])) == peaks
+        assert set(own["onset"].dropna()) <= set(marks.sample[np.array(marks.symbol) == "("])
+        assert set(own["end"].dropna()) <= set(marks.sample[np.array(marks.symbol) == ")"])
+        for symbol in marked:
+            marked[symbol] += marks.symbol.count(symbol)
+    assert waves["wave"].value_counts().to_dict() == {
+        name: marked[symbol] for symbol, name in ludb.WAVES.items()
+    }
+    assert waves["onset"].notna().sum() >= marked["("] - 30 and waves["end"].notna().sum() >= marked[")"] - 30
+
+
+@needs["cpsc2021"]
+def test_every_cpsc_record_loads_with_wfdbs_signals_and_beats(cache):
+    recordings, excluded = cpsc2021.find(FOLDER / "cpsc2021")
+    there = sources.LISTED["cpsc2021"](FOLDER / "cpsc2021")
+    assert len(recordings) == len(there) and excluded.empty
+    windows = cpsc2021.load(FOLDER / "cpsc2021", leads=("I", "II"), cache=cache)
+    assert windows.excluded.empty and not windows.table["AFIB"].isna().any()
+    for one in recordings[:: max(len(recordings) // 25, 1)]:
+        marks = wfdb.rdann(str(one.path), "atr")
+        symbols = np.array(marks.symbol)
+        assert np.array_equal(one.beats, marks.sample[symbols != "+"]) and list(one.types) == list(
+            symbols[symbols != "+"]
+        )
+        expected, _ = wfdb.rdsamp(str(one.path))
+        rows = np.flatnonzero(windows.table["recording"] == one.name)
+        found = np.concatenate(windows.physical(rows), axis=-1)
+        assert np.abs(found - expected.T[:, : found.shape[1]]).max() < 5.1e-4
+    if len(there) == 22:
+        minutes = sum(one.seconds for one in recordings) / 60
+        fibrillating = (
+            sum(e - s for one in recordings for s, e, name in one.episodes if name in ("AFIB", "AFL")) / 60
+        )
+        assert (round(minutes), round(fibrillating), windows.table["subject"].nunique()) == (85, 32, 9)
+
+
+@pytest.fixture(scope="module")
+def af():
+    return afdb.find(FOLDER / "afdb")
+
+
+@needs["afdb"]
+def test_every_afdb_record_has_wfdbs_beats_and_rhythms(af):
+    recordings, excluded = af
+    assert len(recordings) == len(sources.LISTED["afdb"](FOLDER / "afdb")) and excluded.empty
+    for one in recordings:
+        marks = wfdb.rdann(str(one.path), "atr")
+        assert [round(start * 250) for start, _, name in one.episodes if name] == marks.sample.tolist()
+        notes = [note.strip("\0") for note in marks.aux_note]
+        assert [f"({name}" for _, _, name in one.episodes if name] == notes
+    beats = wfdb.rdann(str(recordings[0].path), "qrs")
+    assert np.array_equal(recordings[0].beats, beats.sample)
+
+
+@needs["afdb"]
+def test_afdb_holds_93_hours_of_fibrillation_and_a_few_gaps(af):
+    recordings, _ = af
+    if len(recordings) != 25:
+        pytest.skip("figures of the whole set")
+    spans = [end - start for one in recordings for start, end, name in one.episodes if name == "AFIB"]
+    assert len(spans) == 299 and round(sum(spans) / 3600) == 93
+    table = rhythms.beats(recordings)
+    assert len(table) == 1_221_559 and table["rr"].isna().sum() == 25 + 13  # the first of each, and gaps
+    gaps = table[table["rr"].isna() & (table["recording"].shift() == table["recording"])]
+    assert set(gaps["recording"]) == {"04048", "05091", "07879", "07910"}
+
+
+@needs["ppg-bp"]
+def test_every_ppgbp_segment_loads_or_is_of_two_subjects(cache):
+    recordings = ppgbp.load(FOLDER / "ppg-bp", cache=cache)
+    there = sources.LISTED["ppg-bp"](FOLDER / "ppg-bp")
+    assert len(recordings) + len(recordings.excluded) == len(there)
+    assert recordings.excluded["reason"].str.contains("the same for subjects").all()
+    folder = {path.stem: path for path in there}
+    for record, signals, samples in zip(
+        recordings.table.index, recordings.signals, recordings.table["samples"]
+    ):
+        assert np.array_equal(
+            signals[0, :samples], np.loadtxt(folder[record], delimiter="\t", usecols=range(samples))
+        )
+    if len(there) == 657:
+        assert recordings.excluded["record"].tolist() == ["23_3", "24_1"]
+        assert recordings.table["subject"].nunique() == 219
+        assert recordings.table.index[recordings.table["samples"] == 4200].tolist() == ["231_1", "231_2"]

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -41,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_error(416)
         self.send_response(206 if requested and web.ranges else 200)
         self.send_header("Content-Length", str(len(content) - start))
+        if kind := self.server.web.kinds.get(Path(path).name):
+            self.send_header("Content-Type", kind)
         self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
         if requested and web.ranges:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -56,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def web(monkeypatch):
     monkeypatch.setattr(download, "BACKOFF", 0.001)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web = SimpleNamespace(files={}, ranges=True, breaks=[], failures=[], requests=[])
+    web = SimpleNamespace(files={}, ranges=True, breaks=[], failures=[], requests=[], kinds={})
     web.url = f"http://127.0.0.1:{server.server_address[1]}"
     web.servers = {
         "physionet": f"{web.url}/files",
@@ -265,6 +268,72 @@ def test_a_set_that_lost_or_changed_a_file_is_repaired(web, tmp_path):
     fetch_set(web, tmp_path)
     assert contents(target) == whole
     assert not any(path.endswith("/a") for path, _ in web.requests)
+
+
+@pytest.mark.parametrize("archives", [False, True])
+def test_files_that_are_not_the_sets_own_change_nothing_and_stay(web, tmp_path, archives):
+    files = {"records.zip": make_zip({"records/A1.mat": CONTENT, "records/A2.mat": b"two"})}
+    kind = release(archives=True) if archives else release()
+    publish_physionet(web, files if archives else {"records/A1.mat": CONTENT, "records/A2.mat": b"two"})
+    target = fetch_set(web, tmp_path, kind)
+    own = {".DS_Store": b"x", "._A1.mat": b"x", "records/my_labels.csv": b"A1,AF\n", "notes/a.txt": b"a"}
+    for path, content in own.items():
+        (target / path).parent.mkdir(exist_ok=True)
+        (target / path).write_bytes(content)
+    web.requests.clear()
+    fetch_set(web, tmp_path, kind)
+    assert web.requests == [] and own.items() <= contents(target).items()
+
+    (target / "records/A2.mat").unlink()  # repaired around them
+    fetch_set(web, tmp_path, kind)
+    assert own.items() <= contents(target).items() and contents(target)["records/A2.mat"] == b"two"
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+
+
+def test_a_set_stays_where_it_is_while_the_publisher_cannot_be_reached(web, tmp_path):
+    publish_physionet(web, {"a": CONTENT, "b": b"small"})
+    target = fetch_set(web, tmp_path)
+    (target / "b").unlink()
+    web.files.clear()
+    with pytest.raises(DownloadError):
+        fetch_set(web, tmp_path)
+    assert contents(target)["a"] == CONTENT
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"files": 3}', "nonsense"])
+def test_a_damaged_marker_is_made_again(web, tmp_path, damage):
+    publish_physionet(web, {"a": CONTENT})
+    target = fetch_set(web, tmp_path)
+    whole = contents(target)
+    (target / download.MARKER).write_text(damage)
+    fetch_set(web, tmp_path)
+    assert contents(target) == whole
+
+
+def test_a_page_in_place_of_an_archive_is_an_error_and_fetched_anew(web, tmp_path):
+    good, page = make_zip({"a/A1.mat": CONTENT}), b"<!doctype html><html>Please log in</html>"
+    kind = release(only=("a.zip",), archives=True)
+    publish_physionet(web, {"a.zip": page}, at="mirror", listed=False)
+    with pytest.raises(DownloadError, match="a.zip is no archive, perhaps a page.*Run again"):
+        fetch_set(web, tmp_path, kind)
+    assert not (tmp_path / "set").exists()
+    publish_physionet(web, {"a.zip": good}, at="mirror", listed=False)
+    assert contents(fetch_set(web, tmp_path, kind))["a/A1.mat"] == CONTENT
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a.zip"])
+def test_what_is_sent_as_a_page_is_no_file(web, tmp_path, path):
+    publish_physionet(web, {path: b"<p>Log in</p>"}, at="mirror", listed=False)
+    web.kinds[path] = "text/html; charset=utf-8"
+    with pytest.raises(DownloadError, match="sends a page, not the file"):
+        fetch_set(web, tmp_path, release(only=(path,)))
+
+
+def test_a_page_in_place_of_the_list_of_checksums_is_an_error(web, tmp_path):
+    publish_physionet(web, {"a": CONTENT})
+    web.files["/files/set/1.0/SHA256SUMS.txt"] = b"<html lang=en>\n<body>Log in\n"
+    with pytest.raises(DownloadError, match="cannot read the publisher's list"):
+        fetch_set(web, tmp_path)
 
 
 def test_a_failure_leaves_no_set_and_the_next_run_goes_on(web, tmp_path):

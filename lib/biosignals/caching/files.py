@@ -71,11 +71,19 @@ def replacing(place: Path) -> Iterator[Path]:
 def locked(place: Path) -> Iterator[None]:
     """One process at a time makes `place` while others wait; removes what a killed one left half-made."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.with_name(f".{place.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
-        for half_made in place.parent.glob(f".{glob.escape(place.name)}-{'[0-9a-f]' * 8}"):
-            shutil.rmtree(half_made, ignore_errors=True)
-        yield
+    path = place.with_name(f".{place.name}.lock")
+    while True:
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
+            if not _lies_at(path, lock):  # whoever held it has removed it
+                continue
+            try:
+                for half_made in place.parent.glob(f".{glob.escape(place.name)}-{'[0-9a-f]' * 8}"):
+                    shutil.rmtree(half_made, ignore_errors=True)
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def release(array: np.ndarray) -> None:

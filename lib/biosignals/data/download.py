@@ -1,13 +1,15 @@
 """Downloads official releases of public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
 
 A set is put together in `FOLDER/NAME.incomplete`. Only when every file is there and verified does that folder
-get its final name, so `FOLDER/NAME` is always whole. An interrupted download goes on
+get its final name, or do its files take the place of those of a set that lost some: `FOLDER/NAME` stays where
+it is until something better is whole, and a reader's own files stay in it. An interrupted download goes on
 where it stopped, which neither pooch nor `caching.writing` offers: both begin anew.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -22,10 +24,12 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from biosignals import caching
 from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
 from biosignals.data.catalogue import CATALOGUE, SERVERS, Release
 
-MARKER = "DOWNLOADED.json"
+MARKER = "DOWNLOADED.json"  # in a set's folder, written last: what is of it, and how large
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 ATTEMPTS = 5  # without a byte of progress, before a file is given up
 BACKOFF = 2.0  # seconds before the second attempt, doubled for each further one
 WORKERS = 4  # files at a time: PTB-XL is 87,000 small ones
@@ -73,9 +77,10 @@ def _bytes(size: float) -> str:
 def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
     """Downloads, verifies and unpacks sets into folder/name and returns these folders.
 
-    A set that is already whole is skipped, one that lost or changed files is repaired, and a folder that this
-    function did not make is left alone. Raises ValueError for an unknown name, DownloadError for what keeps a
-    set from being whole, ArchiveError for an archive or a file name that is not safe.
+    A set that is already whole is skipped, one that lost or changed files is repaired, files that are not its
+    own stay as they are, and a folder that this function did not make is left alone. Raises ValueError for an
+    unknown name, DownloadError for what keeps a set from being whole, ArchiveError for an archive or a file
+    name that is not safe.
     """
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if name not in CATALOGUE]:
@@ -83,7 +88,11 @@ def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
     for name in names:
         print(_describe(name, CATALOGUE[name]))
     with requests.Session() as session:
-        return [_fetch_set(name, CATALOGUE[name], Path(folder), session) for name in names]
+        found = []
+        for name in names:
+            with caching.locked(Path(folder) / name):  # one process at a time
+                found.append(_fetch_set(name, CATALOGUE[name], Path(folder), session))
+        return found
 
 
 def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
@@ -92,10 +101,12 @@ def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
         if _is_whole(target):
             print(f"{target}: already complete")
             return target
-        _reopen(target, incoming)
+        print(f"{target}: files changed since the download; checking each and getting what is missing")
     incoming.mkdir(parents=True, exist_ok=True)
 
     files = _list_files(release, incoming, session)
+    for file in files:
+        _take_over(target, incoming, file)
     done = {file for file in tqdm(files, f"{name}: what is here") if _is_there(incoming, file)}
     _require_space(incoming, max(release.disk or 0, sum(file.size or 0 for file in files)))
     _fetch_files(name, release, files, done, incoming, session)
@@ -105,11 +116,14 @@ def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
     if release.archives:
         _unpack_all([incoming / file.path for file in files], incoming)
 
-    count, size = _contents(incoming)
     about = {"title": release.title, "page": release.page, "licence": release.licence}
-    marker = about | {"files": count, "bytes": size, "without_checksum": unverified}
-    (incoming / MARKER).write_text(json.dumps(marker, indent=1))
-    os.replace(incoming, target)
+    marker = about | {"without_checksum": unverified, "files": _sizes(incoming)}
+    if target.exists():
+        _move_into(target, incoming)
+    else:
+        os.replace(incoming, target)
+    with caching.writing(target / MARKER) as unfinished:
+        unfinished.write_text(json.dumps(marker, indent=1))
     return target
 
 
@@ -159,6 +173,8 @@ def _physionet(release: Release, incoming: Path, session) -> list[RemoteFile]:
         text = _read_list(f"{SERVERS['physionet']}/{project}/SHA256SUMS.txt", incoming, session)
         for line in text.splitlines():
             digest, path = line.split(maxsplit=1)
+            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+                raise ValueError(f"{digest[:80]!r} is no SHA-256")
             checksums[path] = f"sha256:{digest}"
         (incoming / "SHA256SUMS.txt").write_text(text)
     except Missing:
@@ -224,7 +240,8 @@ def download(
         try:
             return _download_from(url, path, checksum, session, progress or (lambda count: None))
         except DownloadError as failed:
-            error = failed
+            if error is None or not isinstance(failed, Missing):
+                error = failed
     raise error
 
 
@@ -276,6 +293,11 @@ def _transfer(url: str, part: Path, session) -> Iterator[int]:
         if status not in (200, 206, 416):
             missing = Missing if status in (403, 404, 410) else DownloadError
             raise missing(f"{url}: the server answers {status} {response.reason}. Was the file moved?")
+        kind = response.headers.get("Content-Type", "") if status in (200, 206) else ""
+        if kind.startswith("text/html") and not url.endswith((".html", ".htm")):
+            raise DownloadError(
+                f"{url}: the server sends a page, not the file. Does it want a login? Run again later."
+            )
         resumed = status == 206
         length = response.headers.get("Content-Length")
         size = (have if resumed else 0) + int(length) if length else None
@@ -328,15 +350,36 @@ def _is_whole(target: Path) -> bool:
         raise DownloadError(
             f"{target} is not from this command and is left alone. Move it away or choose another folder."
         )
-    marker = json.loads((target / MARKER).read_text())
-    return (marker["files"], marker["bytes"]) == _contents(target)
+    try:
+        files = json.loads((target / MARKER).read_text())["files"]
+        return all(_size(target / path) == size for path, size in files.items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # a marker that was damaged
+        return False
 
 
-def _reopen(target: Path, incoming: Path) -> None:
-    print(f"{target}: files changed since the download; checking each and getting what is missing")
-    shutil.rmtree(incoming, ignore_errors=True)
-    (target / MARKER).unlink()
-    os.replace(target, incoming)
+def _take_over(target: Path, incoming: Path, file: RemoteFile) -> None:
+    """Puts a file that the set has whole beside those that are downloaded, without a copy where that can be."""
+    there, here = safe_path(target, file.path), safe_path(incoming, file.path)
+    if file.checksum and there.is_file() and not here.exists() and _matches(there, file.checksum):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(there, here)
+        except OSError:  # a file system without links
+            shutil.copyfile(there, here)
+
+
+def _move_into(target: Path, incoming: Path) -> None:
+    """Puts each file of the whole set `incoming` into its place in `target`, where other files stay."""
+    for path in _sizes(incoming):
+        place = target / path
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(incoming / path, place)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise DownloadError(
+                f"{place} of the set is in the way of another: move {error.filename}"
+            ) from error
+    shutil.rmtree(incoming)
 
 
 def _is_there(incoming: Path, file: RemoteFile) -> bool:
@@ -354,6 +397,12 @@ def _unpack_all(paths: list[Path], incoming: Path) -> None:
         if path.is_file() and is_archive(path):
             unpack(path, _unpacked(path))
             path.unlink()
+        elif path.is_file() and path.suffix in ARCHIVES:
+            path.unlink()
+            raise DownloadError(
+                f"{path.name} is no archive, perhaps a page that was sent in its place: it was not kept. "
+                "Run again later."
+            )
     for unpacked in filter(Path.is_dir, map(_unpacked, paths)):
         for entry in unpacked.iterdir():
             place = incoming / entry.name
@@ -367,19 +416,15 @@ def _unpacked(archive: Path) -> Path:
     return archive.with_name(archive.name + ".unpacked")
 
 
-def _contents(folder: Path) -> tuple[int, int]:
-    """Number of files below a folder and their bytes, the marker apart."""
-    sizes = [
-        os.path.getsize(os.path.join(place, name))
-        for place, _, names in os.walk(folder)
-        for name in names
-        if os.path.join(place, name) != str(folder / MARKER)
-    ]
-    return len(sizes), sum(sizes)
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each file below a folder, by its path there, the marker apart."""
+    paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    return {path: size for path, size in sorted(sizes.items()) if path != MARKER}
 
 
 def _require_space(incoming: Path, needed: float) -> None:
-    missing = needed - _contents(incoming)[1] - shutil.disk_usage(incoming).free
+    missing = needed - sum(_sizes(incoming).values()) - shutil.disk_usage(incoming).free
     if missing > 0:
         raise DownloadError(
             f"{incoming}: {missing / 1e9:.1f} GB more of free disk space are needed. "

@@ -240,8 +240,8 @@ def download(
         try:
             return _download_from(url, path, checksum, session, progress or (lambda count: None))
         except DownloadError as failed:
-            if error is None or not isinstance(failed, Missing):
-                error = failed
+            if not isinstance(failed, Missing) or error is None or isinstance(error, Missing):
+                error = failed  # what was wrong elsewhere says more than what is missing here
     raise error
 
 
@@ -358,7 +358,7 @@ def _is_whole(target: Path) -> bool:
 
 
 def _take_over(target: Path, incoming: Path, file: RemoteFile) -> None:
-    """Puts a file that the set has whole beside those that are downloaded, without a copy where that can be."""
+    """Puts a file that the set has whole beside those that are downloaded, as a link where that can be."""
     there, here = safe_path(target, file.path), safe_path(incoming, file.path)
     if file.checksum and there.is_file() and not here.exists() and _matches(there, file.checksum):
         here.parent.mkdir(parents=True, exist_ok=True)

@@ -1,21 +1,42 @@
 """Copy the executed chapters of a run to where they are rendered, RUN to FOLDER.
 
 A chapter whose code has changed since it was executed says so, with the commit that it
-was executed with.
+was executed with. Beside them come what pages take from the records of the reference
+run, and the library that draws interactive pictures.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import nbformat
+import plotly
+import yaml
 
-NOTEBOOKS = Path(__file__).resolve().parent
+from biosignals.reporting import findings, records
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+REFERENCE = ROOT / "book/reference/results.json"
 
 
 def main() -> None:
     run, folder = map(Path, sys.argv[1:])
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "static").mkdir(parents=True, exist_ok=True)
+    copy_chapters(run, folder)
+    library = Path(plotly.__file__).parent / "package_data/plotly.min.js"
+    shutil.copy(library, folder / "static")
+    found, sentences = records.read(REFERENCE), ROOT / "book/findings.yml"
+    headlines = findings.headlines_in_markdown(sentences, found)
+    (folder / "headlines.md").write_text(headlines)
+    answers = findings.chapters_in_markdown(sentences, found)
+    (folder / "answers.md").write_text(answers)
+
+
+def copy_chapters(run: Path, folder: Path) -> None:
+    """The executed chapters with notes and links below their titles."""
+    where = links(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"])
     for stored in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         if not (run / stored.name).is_file():
             sys.exit(
@@ -25,7 +46,29 @@ def main() -> None:
         if code(executed) != code(nbformat.read(stored, as_version=4)):
             note = older(commits(run).get(stored.stem))
             executed.cells.insert(1, nbformat.v4.new_markdown_cell(note))
+        if where:
+            line = where.format(file=stored.name)
+            executed.cells.insert(1, nbformat.v4.new_markdown_cell(line))
         nbformat.write(executed, folder / stored.name)
+
+
+def links(repository: dict) -> str:
+    """Where a chapter can be opened, for `.format(file=)`; empty without a repository.
+
+    repository: the section of _config.yml, with url and branch.
+    """
+    address, branch = repository.get("url", ""), repository.get("branch", "main")
+    if not address:
+        return ""
+    name = address.removeprefix("https://github.com/").strip("/")
+    place = f"{name}/blob/{branch}/notebooks/{{file}}"
+    binder = f"https://mybinder.org/v2/gh/{name}/{branch}?labpath=notebooks/{{file}}"
+    raw = f"https://raw.githubusercontent.com/{name}/{branch}/notebooks/{{file}}"
+    return (
+        f"[Open in Colab](https://colab.research.google.com/github/{place}) · "
+        f"[Open in Binder]({binder}) · [Download]({raw}) · "
+        f"[Source](https://github.com/{place})"
+    )
 
 
 def code(notebook: nbformat.NotebookNode) -> list[str]:

@@ -1,6 +1,7 @@
 """What several test files share: one run of every chapter on the tiny profile."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,25 @@ def tiny_run(tmp_path_factory) -> Run:
     errors[scoreboard] = execute(scoreboard, folder)
     subprocess.run([sys.executable, "-m", "biosignals.reporting.scoreboard", folder], check=True)
     return Run(folder, errors)
+
+
+def render(project: Path, run: Path | None = None) -> Path:
+    """The folder of the pages that `make book` renders in the folder `project`, from a run or else from the
+    reference run; warnings are errors.
+    """
+    for name in ("Makefile", "_config.yml", "requirements.lock", "environment.yml"):
+        shutil.copy(ROOT / name, project)
+    shutil.copytree(ROOT / "book", project / "book", ignore=shutil.ignore_patterns("_build", "chapters"))
+    shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    (project / "lib/biosignals").mkdir(parents=True)
+    (project / "runs").mkdir()
+    if run is not None:
+        (project / "runs/latest").write_text(f"{run}\n")
+    (project / "ready").touch()
+    command = ["make", "book", f"BIN={Path(sys.executable).parent}", "READY=ready"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
+    return project / "book/_build/html"
 
 
 def execute(chapter: str, folder: Path) -> str:

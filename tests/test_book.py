@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,25 +22,13 @@ from biosignals.deployment import predict
 from biosignals.reporting import records as results
 from biosignals.reporting import scoreboard
 from biosignals.simulate import ptbxl
-from conftest import CHAPTERS, ROOT
+from conftest import CHAPTERS, ROOT, render
 
 
 @pytest.fixture(scope="session")
 def pages(tiny_run, tmp_path_factory) -> Path:
-    """The folder of the pages that `make book` renders from the tiny run; warnings are errors."""
-    project = tmp_path_factory.mktemp("project")
-    for name in ("Makefile", "_config.yml", "requirements.lock", "environment.yml"):
-        shutil.copy(ROOT / name, project)
-    shutil.copytree(ROOT / "book", project / "book", ignore=shutil.ignore_patterns("_build", "chapters"))
-    shutil.copytree(ROOT / "notebooks", project / "notebooks")
-    (project / "lib/biosignals").mkdir(parents=True)
-    (project / "runs").mkdir()
-    (project / "runs/latest").write_text(f"{tiny_run.folder}\n")
-    (project / "ready").touch()
-    command = ["make", "book", f"BIN={Path(sys.executable).parent}", "READY=ready"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
-    return project / "book/_build/html"
+    """The folder of the pages that `make book` renders from the tiny run."""
+    return render(tmp_path_factory.mktemp("project"), tiny_run.folder)
 
 
 class Links(HTMLParser):

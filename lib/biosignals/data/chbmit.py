@@ -149,7 +149,7 @@ def _open_listed(case: str, name: str, path: Path | None, listed: Listed | None)
 
 
 def find_seizure_excerpts(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
-    """Whole seizures in excerpts/*_seizure.edf, each a recording that is one seizure from start to end.
+    """Whole seizures in `excerpts/*_seizure.edf`, each a recording that is one seizure from start to end.
 
     Second value as that of `find`. Raises FileNotFoundError without such files, ValueError when none can be
     used.

@@ -17,17 +17,17 @@ def no_exclusions() -> pd.DataFrame:
 class Recordings:
     """Recordings of one set, with the same channels and sampling rate.
 
-    dataset: name of the set, "ptb-xl" or "cinc2017".
-    signals: (N, channels, samples), int16 (usually a memory map) or float32; a shorter recording is padded
-        with zeros at its end, `table.samples` says how many samples are its own.
-    scale: unit per count (0.001 for int16 at 1000 counts per mV), 1.0 for float32.
-    unit: "mV", "uV", "maximum" for pulses divided by theirs, "SD" where the standard deviation is 1, "count"
-        for a sensor's values without a unit.
-    sampling_rate: in Hz.
-    channels: names, in the order of the second axis of `signals`.
-    table: a row per recording, indexed by record id; always `subject` (NA where unknown) and `samples`.
-    excluded: what was left out and why: columns record, file, reason.
-    kind: "real" (a whole public set), "excerpt", "derived" or "simulated"; "" where nobody said.
+    - dataset: name of the set, "ptb-xl" or "cinc2017".
+    - signals: (N, channels, samples), int16 (usually a memory map) or float32; a shorter recording is padded
+      with zeros at its end, `table.samples` says how many samples are its own.
+    - scale: unit per count (0.001 for int16 at 1000 counts per mV), 1.0 for float32.
+    - unit: "mV", "uV", "maximum" for pulses divided by theirs, "SD" where the standard deviation is 1, "count"
+      for a sensor's values without a unit.
+    - sampling_rate: in Hz.
+    - channels: names, in the order of the second axis of `signals`.
+    - table: a row per recording, indexed by record id; always `subject` (NA where unknown) and `samples`.
+    - excluded: what was left out and why: columns record, file, reason.
+    - kind: "real" (a whole public set), "excerpt", "derived" or "simulated"; "" where nobody said.
 
     Raises ValueError for signals that do not match table and channels.
     """

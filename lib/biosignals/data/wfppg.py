@@ -2,11 +2,12 @@
 
 Ho et al., WF-PPG: a wrist-finger dual-channel dataset for studying the impact of contact pressure on PPG
 morphology, Sci Data 12:200 (2025); on figshare. The layout was read from the authors' preprocessing code, so
-files are looked for in any folder below the root and columns are taken by name:
+files are looked for in any folder below the root and columns are taken by name::
 
-    0_preprocessed_1000.csv   window 0 of subject 1000, 100 Hz: columns `Time` (s), `PPG_In_G_AC`, ...
-    0_indices_1000.csv        its pulses: first sample and the one after its last, at the finger (`ref_s`,
-                              `ref_e`) and at the wrist (`in_s`, `in_e`), and their types (`ref_t`, `in_t`)
+    0_preprocessed_1000.csv   window 0 of subject 1000, 100 Hz: Time (s), PPG_In_G_AC, ...
+    0_indices_1000.csv        its pulses: first sample and the one after the last, at the
+                              finger (ref_s, ref_e) and the wrist (in_s, in_e), and their
+                              types (ref_t, in_t)
 
 The types come from a rule (signals.pulses), not from a physician.
 """

@@ -1,27 +1,47 @@
-"""The style of every picture in the book, and the pictures that several chapters draw. All return axes."""
+"""The style of every picture and table in the book, and the pictures that several chapters draw, which return
+axes.
+
+`show` puts a figure on the page as a drawing whose text and axes take the colour of the page's text, light or
+dark; marks have colours of `PALETTE`, which hold on both.
+"""
 
 import html
+import io
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
+from itertools import cycle
 from string import Template
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from IPython.display import HTML
+from IPython.display import HTML, display
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
+from pandas.io.formats.style import Styler
 from scipy import stats
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from biosignals.data.ptbxl import SUPERCLASSES
+from biosignals.reporting.records import label_of
+from biosignals.reporting.scoreboard import interval_text
 
-COLOURS = dict(
-    zip(SUPERCLASSES, sns.color_palette("colorblind"))
-)  # one colour a class, the same in every chapter
-PAPER, THIN, THICK, INK = "#fffafa", "#f8dcdc", "#eeb0b0", "#202030"  # an ECG page
+# Marks have a contrast of 3:1 and more against white and against the dark page, and can be told apart without
+# red or green cones.
+PALETTE = ("#0c6ca8", "#e86a00", "#2b9f98", "#a84730", "#715cfc", "#d22d69", "#1e96f0", "#808080")
+GREY = PALETTE[-1]  # for what stands back: chance, error bars
+TEXT = "#212121"  # text and axes, for which `show` puts the colour of the page's text
+COLOURS = dict(zip(SUPERCLASSES, PALETTE))  # one colour a class, the same in every chapter
+PAPER, THIN, THICK, INK = "#fffafa", "#f8dcdc", "#eeb0b0", "#202030"  # an ECG page, light on a dark page too
+MOST_POINTS = 4000  # of a line or a cloud; more of them are drawn as an image
+FEWEST_WORDS = 4  # of an alt text
 
 MM_PER_SECOND, MM_PER_MV = 25, 10
 PAGE = (("I", "AVR", "V1", "V4"), ("II", "AVL", "V2", "V5"), ("III", "AVF", "V3", "V6"))
@@ -32,11 +52,16 @@ ROW = 30  # mm from one row of leads to the next
 SORTABLE = Template("""<style>
 .sortable { margin: 0; font-size: 0.75rem; line-height: 1.3; }
 .sortable div { max-height: 38rem; overflow: auto; }
-.sortable table { margin: 0; font-size: inherit; }
+.sortable table { margin: 0; font-size: inherit; color: inherit; }
 .sortable table th, .sortable table td { text-align: left; max-width: 16rem; }
 .sortable table th.number, .sortable table td.number { text-align: right; white-space: nowrap; }
 .sortable table td.prose { min-width: 11rem; }
-.sortable thead th { position: sticky; top: 0; background: var(--pst-color-background, white); }
+.sortable thead th { position: sticky; top: 0; z-index: 1; }
+.sortable tr > :first-child { position: sticky; left: 0; }
+.sortable thead tr > :first-child { z-index: 2; }
+.sortable thead th, .sortable tr > :first-child {
+  background: var(--pst-color-background, Canvas); color: inherit;
+}
 .sortable thead button { all: unset; cursor: pointer; }
 .sortable thead button:focus-visible { outline: 1px solid; }
 .sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
@@ -52,7 +77,7 @@ $rows
   const table = document.getElementById("$name"), body = table.tBodies[0], rows = [...body.rows];
   const headings = [...table.tHead.rows[0].cells];
   const field = document.createElement("input");
-  Object.assign(field, {type: "search", placeholder: "words that a row must have", size: 40});
+  Object.assign(field, {type: "search", placeholder: "Filter rows", ariaLabel: "Filter rows"});
   field.oninput = () => {
     const words = field.value.toLowerCase().split(/\\s+/);
     for (const row of rows) {
@@ -86,14 +111,67 @@ $rows
 
 
 def use_style() -> None:
-    """Set the look of all figures that follow: seaborn, colours that colour-blind readers can tell apart, 110
-    dpi.
+    """Set the look of all figures that follow: no background, colours that hold on light and dark pages and
+    for colour-blind readers, letters that can be read at the width of a phone.
     """
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
-    plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (8, 4), "figure.constrained_layout.use": True,
-                         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium",
-                         "axes.titlelocation": "left", "lines.linewidth": 1.3,
-                         "legend.frameon": False})  # fmt: skip
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (6.4, 3.6),
+                         "figure.constrained_layout.use": True,
+                         "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
+                         "text.color": TEXT, "axes.labelcolor": TEXT, "axes.edgecolor": TEXT,
+                         "xtick.color": TEXT, "ytick.color": TEXT, "grid.color": TEXT, "grid.alpha": 0.15,
+                         "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
+                         "axes.titlesize": "medium", "axes.titlelocation": "left", "lines.linewidth": 1.5,
+                         "legend.frameon": False, "svg.fonttype": "none"})  # fmt: skip
+
+
+def show(figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None) -> None:
+    """Put a figure on the page, as a drawing in the page's own text colour, and close it.
+
+    figure: the figure, one of its axes, or an array of them, (rows, columns). alt: what the picture shows, in
+    a sentence, for readers who cannot see it. note: the line below that says what data it shows, "PTB-XL,
+    excerpt, n = 2,630". Raises ValueError for an alt that is no sentence.
+    """
+    display(HTML(figure_html(figure, alt, note)))
+
+
+def figure_html(figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None) -> str:
+    """The HTML that `show` puts on the page: figure, alt, note and errors as `show`."""
+    if len(re.findall(r"[^\W\d_]{2,}", alt)) < FEWEST_WORDS:
+        raise ValueError(f"alt says in a sentence what the picture shows, not {alt!r}")
+    one = figure.flat[0] if isinstance(figure, np.ndarray) else figure
+    drawing = _svg(one.get_figure(root=True), alt)
+    caption = f"<figcaption>{html.escape(note)}</figcaption>" if note else ""
+    return f'<figure class="plot">{drawing}{caption}</figure>'
+
+
+def _svg(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element that shrinks with its column, in the page's font; the figure is closed."""
+    for artist in figure.findobj(lambda artist: _points(artist) > MOST_POINTS):
+        artist.set_rasterized(True)
+    file = io.StringIO()
+    salt = {"svg.hashsalt": alt, "svg.fonttype": "none"}  # the same figure always gives the same text
+    with plt.rc_context(salt):
+        figure.savefig(file, format="svg", dpi=200, facecolor="none", bbox_inches="tight", pad_inches=0.05,
+                       metadata={"Date": None})  # fmt: skip
+    plt.close(figure)
+    text = file.getvalue()
+    box = re.search(r'viewBox="([^"]*)"', text)[1]
+    drawing = re.sub(
+        r"^.*?<svg [^>]*>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
+    )
+    drawing = re.sub(r' id="[^"#]*_\d+"|font-family: [^;"]*;? ?', "", drawing)
+    width = round(float(box.split()[2]) * 96 / 72)
+    style = f"--width: {width}px; width: {width}px; max-width: 100%; height: auto; stroke-linejoin: round"
+    about = f'role="img" aria-label="{html.escape(alt)}" style="{style}"'
+    return f'<svg viewBox="{box}" {about}>{drawing.replace(TEXT, "currentColor").strip()}'
+
+
+def _points(artist: Artist) -> int:
+    """How many points a line or a collection draws."""
+    if isinstance(artist, Line2D):
+        return len(artist.get_xdata())
+    return len(artist.get_offsets()) if isinstance(artist, Collection) else 0
 
 
 def note(ax: Axes, text: str) -> Axes:
@@ -104,28 +182,54 @@ def note(ax: Axes, text: str) -> Axes:
     return ax
 
 
-def table(frame: pd.DataFrame, caption: str, digits: int = 2):
-    """A table for the page, its caption saying what data it shows; numbers with `digits` decimals, thousands
-    apart.
+def table(frame: pd.DataFrame, caption: str, digits: int = 2) -> Styler:
+    """A table for the page, its caption saying what data it shows; see `printable`.
 
-    Columns that count something, in thousands and more, have no decimals.
+    Numbers have `digits` decimals and stand to the right, thousands apart; counts are whole.
     """
-    numbers = frame.select_dtypes("number")
-    counts = [name for name, column in numbers.items() if _is_whole(column) and column.abs().max() >= 1000]
+    frame = printable(frame, digits)
+    numbers = [name for name, column in frame.items() if pd.api.types.is_numeric_dtype(column)]
+    counts = [name for name in numbers if _is_count(frame[name])]
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
     style = style.format("{:,.0f}", subset=counts, na_rep="")
+    style = style.set_properties(subset=numbers, **{"text-align": "right"})
     return style.set_caption(caption).set_table_styles(
         [{"selector": "caption", "props": "caption-side: bottom"}]
     )
 
 
-def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
-    """A long table in a box that scrolls; a click on a heading sorts it, a field above it filters its rows.
+def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """A table as readers read it: a score and its interval in one column, ".915 [.905-.924]", and keys of
+    records and names of metrics in words.
 
-    Columns of numbers are sorted as numbers, those of whole numbers printed with thousands apart, others with
-    `digits` decimals; what is missing is empty and comes last. All text is escaped, and nothing is fetched
-    from elsewhere.
+    The columns value, low, high become one, and so do delta, delta_low, delta_high; `digits`: theirs. Where
+    the rows say how many are positive, an AUPRC has its prevalence beside it.
     """
+    frame = frame.copy()
+    for value, ends in {"value": ("low", "high"), "delta": ("delta_low", "delta_high")}.items():
+        if frame.columns.nlevels == 1 and {value, *ends} <= set(frame):
+            rows = frame[[value, *ends]].set_axis(["value", "low", "high"], axis=1)
+            texts = [interval_text(row, digits) for _, row in rows.iterrows()]
+            frame[value] = [text if pd.notna(score) else "" for text, score in zip(texts, rows.value)]
+            frame = frame.drop(columns=list(ends)).rename(columns={value: f"{label_of(value)} [95 %]"})
+    if {"positives", "n_test"} <= set(frame):
+        frame["prevalence"] = frame.pop("positives") / frame["n_test"]
+    if "metric" in frame.index.names:
+        frame = frame.rename(index=label_of, level="metric")
+    if "metric" in frame:
+        frame["metric"] = frame["metric"].map(label_of)
+    return frame.rename(columns=label_of).rename_axis(index=label_of, columns=label_of)
+
+
+def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
+    """A long table in a box that scrolls, in the words of `printable`; a click on a heading sorts it, a field
+    above it filters its rows.
+
+    Columns of numbers are sorted as numbers, and texts that begin with one by it; counts are whole, thousands
+    apart, others have `digits` decimals; what is missing is empty and comes last. All text is escaped, and
+    nothing is fetched from elsewhere.
+    """
+    frame = printable(frame, digits)
     texts = [_printed(column, digits) for _, column in frame.items()]
     marks = [_mark(column, cells) for (_, column), cells in zip(frame.items(), texts)]
     headings = "".join(f"<th{mark}>{html.escape(str(name))}</th>" for name, mark in zip(frame, marks))
@@ -148,12 +252,14 @@ def _printed(column: pd.Series, digits: int) -> list[str]:
     """A column's cells as text, what is missing as an empty one."""
     if not pd.api.types.is_numeric_dtype(column):
         return [str(cell) if pd.notna(cell) else "" for cell in column]
-    digits = 0 if _is_whole(column) else digits
+    digits = 0 if _is_count(column) else digits
     return [f"{cell:,.{digits}f}" if pd.notna(cell) else "" for cell in column]
 
 
-def _is_whole(column: pd.Series) -> bool:
-    return (column.dropna() % 1 == 0).all()
+def _is_count(column: pd.Series) -> bool:
+    """Whether numbers are whole, and not just a score's noughts and ones."""
+    whole = (column.dropna() % 1 == 0).all()
+    return whole and (pd.api.types.is_integer_dtype(column) or column.abs().max() > 1)
 
 
 def lead_label(name: str) -> str:
@@ -248,7 +354,7 @@ def label(ax: Axes, text: str, start: float, middle: float) -> None:
     """Name a lead above the beginning of its trace."""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
     ax.text(
-        MM_PER_SECOND * start + 1.5, middle + 11.5, text, fontsize=9, fontweight="bold", color=INK, bbox=box
+        MM_PER_SECOND * start + 1.5, middle + 11.5, text, fontsize=12, fontweight="bold", color=INK, bbox=box
     )
 
 
@@ -350,7 +456,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
     axes, (2,).
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
-    for colour, (name, history) in zip(sns.color_palette("husl", len(histories)), histories.items()):
+    for colour, (name, history) in zip(cycle(PALETTE), histories.items()):
         best = history.validation_auroc.idxmax()
         axes[0].plot(history.index, history.training_loss, "--", color=colour)
         axes[0].plot(history.index, history.validation_loss, color=colour)
@@ -379,7 +485,7 @@ def roc_and_precision_recall(
         axes[0].plot(false_positive, sensitivity, color=colour, label=name)
         axes[1].plot(recall, precision, color=colour)
         axes[1].axhline(targets[:, i].mean(), color=colour, linestyle=":", linewidth=1)
-    axes[0].plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
+    axes[0].plot([0, 1], [0, 1], ":", color=GREY, linewidth=1)
     axes[0].set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC; chance dotted", aspect="equal")
     axes[1].set(xlabel="recall (sensitivity)", ylabel="precision",
                 title="precision-recall; prevalence dotted",
@@ -398,7 +504,7 @@ def reliability(
             targets[:, i], probabilities[:, i], n_bins=bins, strategy="quantile"
         )
         ax.plot(predicted, observed, "o-", color=COLOURS.get(name), markersize=4, label=name)
-    ax.plot([0, 1], [0, 1], ":", color="0.5", linewidth=1)
+    ax.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1)
     ax.set(xlabel="predicted probability", ylabel="observed share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
@@ -429,7 +535,7 @@ def dots(
         _, ax = plt.subplots(figsize=(8, 0.8 + 0.24 * len(scores)))
     height = np.arange(len(scores))
     errors = [scores.value - scores.low, scores.high - scores.value]
-    ax.errorbar(scores.value, height, xerr=errors, fmt="none", ecolor="0.6", elinewidth=1.2)
+    ax.errorbar(scores.value, height, xerr=errors, fmt="none", ecolor=GREY, elinewidth=1.2)
     sns.scatterplot(x=scores.value, y=height, hue=scores[hue], palette=palette, s=40, zorder=3, ax=ax)
     ax.set(yticks=height, yticklabels=scores[label], ylim=(len(scores) - 0.5, -0.5), ylabel="")
     ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -446,9 +552,9 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 4.5))
     errors = [scores.value - scores.low, scores.high - scores.value]
-    ax.errorbar(scores[cost], scores.value, yerr=errors, fmt="none", ecolor="0.75", elinewidth=1)
+    ax.errorbar(scores[cost], scores.value, yerr=errors, fmt="none", ecolor=GREY, elinewidth=1)
     sns.scatterplot(x=scores[cost], y=scores.value, hue=scores[hue], palette=palette, s=40, zorder=3, ax=ax)
-    ax.step(front[cost], front.value, "--", where="post", color="0.3", linewidth=1)
+    ax.step(front[cost], front.value, "--", where="post", color=GREY, linewidth=1)
     for _, row in front.iterrows():
         ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="left",
                     rotation=65, va="bottom", rotation_mode="anchor", fontsize="x-small")  # fmt: skip

@@ -34,6 +34,26 @@ CONDITIONS = """ablation age augmentation channels channels-pruned checkpoint cl
     subjects targets teacher threshold train training versus window windows""".split()
 """What may differ beside the model."""
 
+LABELS = {
+    "value": "score", "delta": "difference", "n_test": "n", "n_train": "n in training",
+    "params": "parameters", "macs": "MACs", "latency_ms": "latency, ms", "p95_ms": "95th percentile, ms",
+    "seconds": "training, s",
+    "macro_auroc": "macro AUROC", "auroc": "AUROC", "auprc": "AUPRC", "macro_f1": "macro F1", "f1": "F1",
+    "event_f1": "event F1", "false_alarms_per_day": "false alarms per 24 h", "delay_s": "delay, s",
+    "eer": "equal error rate", "brier": "Brier score", "ece": "calibration error",
+    "mae": "mean absolute error", "rmse": "root mean square error", "timing_error_ms": "timing error, ms",
+}  # fmt: skip
+"""Keys of a record and metrics as they are printed, where that is more than a blank for an underscore."""
+
+
+def label_of(name: Any) -> Any:
+    """A key of a record or a metric as it is printed: `balanced_accuracy` is balanced accuracy; anything else
+    unchanged.
+    """
+    if not isinstance(name, str) or name not in (*KEYS, *VOCABULARY["metric"], "delta_low", "delta_high"):
+        return name
+    return LABELS.get(name, name.replace("_", " "))
+
 
 def record(**values: Any) -> dict:
     """One result with all `KEYS`, those not given null; `condition` is empty for the plain case.
@@ -104,14 +124,14 @@ def read(*paths: Path) -> pd.DataFrame:
 
 
 def merge(run: Path) -> Path:
-    """Collect the records of all chapters of a run, RUN/results/*.json, in RUN/results.json."""
+    """Collect the records of all chapters of a run, `RUN/results/*.json`, in `RUN/results.json`."""
     rows = [row for path in sorted(Path(run).glob("results/*.json")) for row in json.loads(path.read_text())]
     write(Path(run) / "results.json", [record(**row) for row in rows])
     return Path(run) / "results.json"
 
 
 def read_run(run: Path) -> pd.DataFrame:
-    """The records that the chapters of a run have written so far, RUN/results/*.json, in the order of the
+    """The records that the chapters of a run have written so far, `RUN/results/*.json`, in the order of the
     chapters.
 
     Raises FileNotFoundError, naming the remedy, for a run without any.

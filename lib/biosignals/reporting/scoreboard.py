@@ -175,7 +175,8 @@ def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     groups = mean_over_seeds(records, keys).groupby(keys, sort=False)
     figures = groups[["value", "low", "high", "delta", "delta_low", "delta_high"]].mean()
     figures.loc[groups.size() > 1, ["low", "high", "delta_low", "delta_high"]] = None
-    figures[["kind", "n_test", "versus"]] = groups[["kind", "n_test", "versus"]].first()
+    about = ["kind", "n_test", "positives", "versus", "params", "bytes"]
+    figures[about] = groups[about].first()
     figures["records"], figures["seeds"] = groups.size(), groups.seed.nunique()
     found = cases.fillna("").merge(figures.reset_index(), on=keys)
     unclear = found[(found.records > 1) & (found.records != found.seeds)]
@@ -184,17 +185,21 @@ def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     return found.drop(columns=["records", "seeds"])
 
 
-def interval_text(row: pd.Series) -> str:
-    """A score as ".915 [.905-.924]"; without an interval just the score."""
+def interval_text(row: pd.Series, digits: int = 3) -> str:
+    """A score as ".915 [.905-.924]", a difference as "-.012 [-.020 to .001]"; the number alone where
+    there is no interval.
+    """
     if pd.isna(row.low):
-        return short(row.value)
-    return f"{short(row.value)} [{short(row.low)}-{short(row.high)}]"
+        return short(row.value, digits)
+    value, low, high = (short(number, digits) for number in (row.value, row.low, row.high))
+    return f"{value} [{low}{' to ' if '-' in low + high else '-'}{high}]"
 
 
 def short(value: float, digits: int = 3) -> str:
     """A share without its leading zero, .915; numbers above 1, which count something, with one decimal."""
     if abs(value) > 1:
         return f"{value:.1f}"
+    value = round(float(value), digits) + 0.0  # no negative zero
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 

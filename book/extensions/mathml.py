@@ -1,0 +1,42 @@
+"""Equations as MathML, which browsers draw by themselves: no script, nothing fetched from elsewhere."""
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html import HTMLTranslator
+
+logger = logging.getLogger(__name__)
+
+
+def inline(translator: HTMLTranslator, node: nodes.math) -> None:
+    translator.body.append(mathml(node, block=False))
+    raise nodes.SkipNode
+
+
+def displayed(translator: HTMLTranslator, node: nodes.math_block) -> None:
+    """An equation on a line of its own, its number and the link to it at the right."""
+    translator.body.append(translator.starttag(node, "div", CLASS="math"))
+    translator.body.append(mathml(node, block=True))
+    if node["number"]:
+        translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def mathml(node: nodes.Element, block: bool) -> str:
+    """An equation's LaTeX as MathML; what cannot be read is shown as it is, with a warning."""
+    try:
+        return tex2mathml(node.astext(), as_block=block)
+    except MathError as error:
+        logger.warning("equation %r: %s", node.astext(), error, location=node)
+        return f"<code>{nodes.literal(text=node.astext()).astext()}</code>"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

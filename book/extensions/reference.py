@@ -1,0 +1,44 @@
+"""The reference of the library: defaults that can be read and, where the repository's address is configured,
+links to each function's source there.
+"""
+
+import importlib
+import inspect
+from functools import partial
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    options = config.html_theme_options
+    if options.get("repository_url"):
+        folder = f"{options['repository_url']}/blob/{options.get('repository_branch', 'main')}"
+        app.setup_extension("sphinx.ext.linkcode")
+        config.linkcode_resolve = partial(address, folder)
+
+
+def readable(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str, returned: str
+):
+    """A dataclass's signature without what Python prints for a default that is made anew."""
+    return (signature or "").replace("<factory>", "..."), returned
+
+
+def address(folder: str, domain: str, described: dict[str, str]) -> str | None:
+    """Where the lines of a function or class stand in the repository's folder."""
+    thing = importlib.import_module(described["module"])
+    for name in described["fullname"].split("."):
+        thing = inspect.unwrap(getattr(thing, name, None))
+    if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+        return None
+    lines, first = inspect.getsourcelines(thing)
+    file = Path(inspect.getsourcefile(thing)).as_posix().partition("/lib/biosignals/")[2]
+    return f"{folder}/lib/biosignals/{file}#L{first}-L{first + len(lines) - 1}"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", configure)
+    app.connect("autodoc-process-signature", readable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,113 @@
+"""The rendered pages in a real browser: on a desk and on a phone, light and dark, without a network."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import CHAPTERS, ROOT, render
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed; the extra `test` brings it")
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with a chromedriver is installed"),
+]
+
+WIDTHS = {"desk": 1280, "phone": 390}
+# Chapters whose pictures have no alt text yet; each leaves the list when it is written in the pattern of 1 and 2.
+WITHOUT_ALT = CHAPTERS[2:]
+
+
+def listed() -> list[str]:
+    """Every page of the table of contents."""
+    toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory) -> Iterator[str]:
+    """Where the book of the reference run is served on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    folder = render(tmp_path_factory.mktemp("book"))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": FAULTS})
+    yield driver
+    driver.quit()
+
+
+FAULTS = (Path(__file__).parent / "page_faults.js").read_text()
+
+
+def open_page(browser: webdriver.Chrome, address: str, width: str = "desk") -> None:
+    metrics = {"width": WIDTHS[width], "height": 900, "deviceScaleFactor": 1, "mobile": width == "phone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(address)
+
+
+def requests(browser: webdriver.Chrome) -> list[str]:
+    """The addresses that pages have asked for since this was last called."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+    return [one["request"]["url"] for one in sent]
+
+
+@pytest.mark.parametrize("page", listed())
+def test_a_page_is_whole_readable_and_stands_alone(page, browser, address):
+    requests(browser), browser.get_log("browser")
+    found = {}
+    for width in WIDTHS:
+        open_page(browser, f"{address}/{page}.html", width)
+        for theme in ("light", "dark"):
+            faults = browser.execute_script(
+                "return pageFaults(arguments[0], arguments[1])", theme, width == "desk"
+            )
+            if Path(page).name in WITHOUT_ALT:
+                faults.pop("alt", None)
+            found |= {f"{width}, {theme}: {kind}": list_[:5] for kind, list_ in faults.items() if list_}
+    assert not found
+    assert not [url for url in requests(browser) if not url.startswith((address, "data:", "blob:"))]
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+@pytest.mark.parametrize("words", ["focal loss", "QRS", "int8", "심방세동"])
+def test_search_finds(words, browser, address):
+    open_page(browser, f"{address}/search.html?q={words}")
+    results = WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, "ul.search li a"))
+    assert results

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import plotly
 import yaml
 
-from biosignals.reporting import findings, records
+from biosignals.reporting import findings, interactive, plots, records, scoreboard
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -32,6 +33,27 @@ def main() -> None:
     (folder / "headlines.md").write_text(headlines)
     answers = findings.chapters_in_markdown(sentences, found)
     (folder / "answers.md").write_text(answers)
+    (folder / "scores.html").write_text(draw_scores(found))
+
+
+def draw_scores(found: pd.DataFrame) -> str:
+    """Every net's score against its size, as a drawing and to look closer at."""
+    plots.use_style()
+    nets = scoreboard.contenders(found, cost="params")
+    nets = nets.assign(chapter="chapter " + nets.chapter.str[:2].str.lstrip("0"))
+    nets = nets.rename(columns={"params": "parameters"}).sort_values("chapter")
+    front = scoreboard.pareto_front(nets, "parameters", "value")
+    names = list(dict.fromkeys(nets.chapter))
+    palette = dict(zip(names, plots.PALETTE))
+    ax = plots.trade_off(nets, front, "parameters", "chapter", palette)
+    ax.set_ylabel("macro AUROC")
+    alt = (
+        f"Macro AUROC of {len(nets)} nets against their number of parameters; a dashed "
+        f"line joins the {len(front)} that no smaller net beats."
+    )
+    note = f"PTB-XL, excerpt, out of fold, n = {nets.n_test.max():,}; bars: 95 %"
+    closer = interactive.trade_off(nets, "parameters", "chapter")
+    return plots.figure_html(ax, alt, note, closer)
 
 
 def copy_chapters(run: Path, folder: Path) -> None:

@@ -42,6 +42,12 @@ function pageFaults(theme, desk) {
     !element.closest("tr:nth-child(n + 4)") && !element.closest("svg, math, .headerlink, .copybtn, button.plotly") &&
     [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
 
+  // The height of letters in a drawing, in pixels of the screen.
+  const size = text => {
+    const {a, b} = text.getScreenCTM();
+    return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b);
+  };
+
   const tables = all("table").filter(table => !table.closest("table table"));
   const sticks = table => {
     const cell = table.querySelector("tr > :first-child");
@@ -60,6 +66,6 @@ function pageFaults(theme, desk) {
       return cut && (desk || !around || !sticks(table));
     }).map(name),
     contrast: texts.filter(element => contrast(element) < 4.5).map(element => `${contrast(element).toFixed(1)} ${name(element)}`),
-    letters: all("figure.plot text").filter(text => text.getBoundingClientRect().height < 8).map(name),
+    letters: all("figure.plot > svg text").filter(text => size(text) < 7.5).map(name),
   };
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import MultilabelAUROC
@@ -408,3 +409,16 @@ if __name__ == "__main__":
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     weights, scores = map(float, result.stdout.split())
     assert weights < 1e-4 and scores < 1e-3
+
+
+def test_a_logger_of_lightning_follows_the_epochs_and_leaves_the_key_alone(tmp_path):
+    found, targets = recordings()
+    data = training.TrainingData(found, targets, np.arange(40), np.arange(40, 60))
+    recipe, cache = Recipe(epochs=2, batch_size=10, crop=100), Cache(tmp_path / "cache")
+    logger = CSVLogger(tmp_path / "logs")
+    logged = training.fit("student-4k", data, recipe, cache=cache, trainer={"logger": logger})
+    assert logged.key == training.Fit("student-4k", data, recipe, cache=cache).key
+    (file,) = (tmp_path / "logs").rglob("metrics.csv")
+    columns = pd.read_csv(file)
+    for name in ("training_loss", "validation_loss", "validation_auroc"):
+        np.testing.assert_allclose(columns[name].dropna(), logged.history[name], rtol=1e-4)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from itertools import cycle
 from string import Template
+from typing import Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -110,12 +111,19 @@ $rows
 </script>""")
 
 
+class Interactive(Protocol):
+    """What `interactive` makes: a figure that can be written as JSON."""
+
+    def to_json(self) -> str:
+        """The figure for Plotly's JavaScript."""
+
+
 def use_style() -> None:
     """Set the look of all figures that follow: no background, colours that hold on light and dark pages and
     for colour-blind readers, letters that can be read at the width of a phone.
     """
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
-    plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (6.4, 3.6),
+    plt.rcParams.update({"figure.dpi": 110, "figure.figsize": (6, 3.5),
                          "figure.constrained_layout.use": True,
                          "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
                          "text.color": TEXT, "axes.labelcolor": TEXT, "axes.edgecolor": TEXT,
@@ -125,24 +133,33 @@ def use_style() -> None:
                          "legend.frameon": False, "svg.fonttype": "none"})  # fmt: skip
 
 
-def show(figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None) -> None:
+def show(
+    figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None, closer: Interactive | None = None
+) -> None:
     """Put a figure on the page, as a drawing in the page's own text colour, and close it.
 
     figure: the figure, one of its axes, or an array of them, (rows, columns). alt: what the picture shows, in
     a sentence, for readers who cannot see it. note: the line below that says what data it shows, "PTB-XL,
-    excerpt, n = 2,630". Raises ValueError for an alt that is no sentence.
+    excerpt, n = 2,630". closer: a figure of Plotly's (`interactive`) that the rendered page draws instead
+    when a reader asks for it. Raises ValueError for an alt that is no sentence.
     """
-    display(HTML(figure_html(figure, alt, note)))
+    display(HTML(figure_html(figure, alt, note, closer)))
 
 
-def figure_html(figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None) -> str:
-    """The HTML that `show` puts on the page: figure, alt, note and errors as `show`."""
+def figure_html(
+    figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None, closer: Interactive | None = None
+) -> str:
+    """The HTML that `show` puts on the page: figure, alt, note, closer and errors as `show`."""
     if len(re.findall(r"[^\W\d_]{2,}", alt)) < FEWEST_WORDS:
         raise ValueError(f"alt says in a sentence what the picture shows, not {alt!r}")
     one = figure.flat[0] if isinstance(figure, np.ndarray) else figure
-    drawing = _svg(one.get_figure(root=True), alt)
-    caption = f"<figcaption>{html.escape(note)}</figcaption>" if note else ""
-    return f'<figure class="plot">{drawing}{caption}</figure>'
+    parts = [_svg(one.get_figure(root=True), alt)]
+    if note:
+        parts.append(f"<figcaption>{html.escape(note)}</figcaption>")
+    if closer is not None:
+        data = closer.to_json().replace("</", "<\\/")
+        parts.append(f'<script type="application/json" class="plotly">{data}</script>')
+    return f'<figure class="plot">{"".join(parts)}</figure>'
 
 
 def _svg(figure: Figure, alt: str) -> str:
@@ -520,7 +537,7 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
     for _, row in ordered.iterrows():
         ax.annotate(row[label], (row[size], row[high]), xytext=(0, 4), textcoords="offset points",
                     ha="center",
-                    fontsize="x-small", rotation=30)  # fmt: skip
+                    fontsize="small", rotation=30)  # fmt: skip
     ax.set(xscale="log", xlabel="parameters", ylabel="macro AUROC")
     return ax
 
@@ -557,7 +574,7 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
     ax.step(front[cost], front.value, "--", where="post", color=GREY, linewidth=1)
     for _, row in front.iterrows():
         ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="left",
-                    rotation=65, va="bottom", rotation_mode="anchor", fontsize="x-small")  # fmt: skip
+                    rotation=65, va="bottom", rotation_mode="anchor", fontsize="small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(

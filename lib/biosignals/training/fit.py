@@ -205,7 +205,8 @@ class Fit:
             None if data.features is None else [data.features[rows].astype(np.float32) for rows in both]
         )
         about = (recordings.scale, recordings.sampling_rate, recordings.channels, data.scored)
-        code = Local((TrainingModule, _run, crop_probabilities, precision(), self.trainer))
+        trainer = {name: option for name, option in self.trainer.items() if name != "logger"}
+        code = Local((TrainingModule, _run, crop_probabilities, precision(), trainer))
         return NUMBERS, self._untrained, self.recipe, self.seed, about, examples, features, teacher, code
 
 
@@ -224,8 +225,9 @@ def fit(
     A net in place of its name is trained further: a copy of it, from its own weights. A fit that is in
     `cache` is loaded instead of trained; None: no cache. `report` is called after each epoch with its number
     and scores; what it raises ends the training. trainer: options of Lightning's Trainer, as {"devices": 2,
-    "strategy": "ddp_spawn"}. Raises ValueError as `TrainingData`, and for a net that cannot be built or
-    trained on such recordings.
+    "strategy": "ddp_spawn"} or {"logger": CSVLogger("logs")}; a logger is no part of the key, and a fit that
+    is found in the cache is not logged again. Raises ValueError as `TrainingData`, and for a net that cannot
+    be built or trained on such recordings.
     """
     fitted = Fit(model, data, recipe, seed, cache, report, trainer)
     _ = fitted.about
@@ -329,9 +331,10 @@ def _run(module: TrainingModule, progress: Progress, folder: str, options: dict[
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = lightning.Trainer(
-            max_epochs=recipe.epochs, callbacks=callbacks, precision=precision(), logger=False,
+            max_epochs=recipe.epochs, callbacks=callbacks, precision=precision(),
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            default_root_dir=folder, use_distributed_sampler=False, **{"devices": 1} | options,
+            default_root_dir=folder, use_distributed_sampler=False,
+            **{"devices": 1, "logger": False} | options,
         )  # fmt: skip
         trainer.fit(module)
     return best.best_model_path
@@ -523,6 +526,8 @@ class Progress(Callback):
         module.losses.clear()
         if not trainer.is_global_zero:
             return
+        for logger in trainer.loggers:  # which Lightning has given the validation's scores
+            logger.log_metrics({"training_loss": loss}, step=trainer.global_step)
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append({"training_loss": loss} | scores)
         index = pd.RangeIndex(1, len(self.epochs) + 1, name="epoch")

@@ -1,3 +1,5 @@
+import base64
+import json
 import re
 from html.parser import HTMLParser
 
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 from biosignals.data.ptbxl import LEADS
-from biosignals.reporting import plots
+from biosignals.reporting import interactive, plots
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +81,7 @@ def test_a_sortable_table_shows_every_cell_and_says_which_columns_are_numbers():
     frame = pd.DataFrame({"model": ["s4", None], "value": [0.91234, np.nan], "n": [12345.0, np.nan]})
     page = Cells(plots.sortable(frame, "PTB-XL, excerpt").data)
     assert page.rows == [
-        [("model", None), ("value", "number"), ("n", "number")],
+        [("model", None), ("score", "number"), ("n", "number")],
         [("s4", None), ("0.912", "number"), ("12,345", "number")],
         [("", None), ("", "number"), ("", "number")],
     ]
@@ -146,6 +148,168 @@ def test_a_table_prints_counts_whole_and_scores_with_decimals():
     )
     cells = plots.table(frame, "PTB-XL, simulated", digits=2).to_string().split("\n")
     assert [line.strip() for line in cells[1:3]] == ["s4 534,005 1,000.50 1.00", "vit  2,000.00 0.00"]
+
+
+def test_a_score_and_its_interval_stand_in_one_column_with_names_that_readers_know():
+    row = {"metric": "auprc", "value": 0.9147, "low": 0.9, "high": 0.93, "delta": -0.01, "delta_low": -0.02,
+           "delta_high": 0.001, "n_test": 400, "positives": 25, "params": 5e5}  # fmt: skip
+    frame = plots.printable(pd.DataFrame([row, row | {"value": None, "low": None, "high": None}]), digits=3)
+    assert frame.to_dict("records")[0] == {
+        "metric": "AUPRC", "score [95 %]": ".915 [.900-.930]", "difference [95 %]": "-.010 [-.020 to .001]",
+        "n": 400, "parameters": 5e5, "prevalence": 0.0625,
+    }  # fmt: skip
+    assert frame["score [95 %]"].tolist()[1] == ""
+    by_metric = plots.printable(pd.DataFrame({"brier": [0.1]}, index=pd.Index(["macro_f1"], name="metric")))
+    assert list(by_metric.index) == ["macro F1"] and list(by_metric) == ["Brier score"]
+    assert list(plots.printable(pd.DataFrame({"STD_": [1]}))) == ["STD_"]  # no key of a record
+
+
+def test_counts_are_whole_however_small_they_are():
+    html = plots.table(
+        pd.DataFrame({"alarms": [96.0, 3.0], "share": [1.0, 0.0]}), "CHB-MIT, simulated"
+    ).to_html()
+    assert ">96<" in html and ">1.00<" in html
+
+
+def test_a_sortable_table_sorts_scores_with_intervals_as_numbers():
+    frame = pd.DataFrame({"value": [0.9, 0.8], "low": [0.8, 0.7], "high": [0.95, 0.9]})
+    page = Cells(plots.sortable(frame, "PTB-XL, excerpt").data)
+    assert page.rows[1] == [(".900 [.800-.950]", "number")]
+
+
+ALT = "A line that rises from nought to one"
+
+
+def test_a_figure_is_shown_with_its_alt_text_and_note_and_is_closed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", shown.append)
+    _, axes = plt.subplots(1, 2)
+    axes[0].plot([0, 1], [0, 1], label="a & b")
+    axes[0].legend()
+    plots.show(axes, ALT, "PTB-XL, simulated, n = 2 < 3")
+    text = shown[0].data
+    assert f'role="img" aria-label="{ALT}"' in text
+    assert "<figcaption>PTB-XL, simulated, n = 2 &lt; 3</figcaption>" in text
+    assert "a &amp; b" in text  # letters stay letters
+    assert not plt.get_fignums()
+
+
+def test_a_figures_text_takes_the_pages_colour_and_nothing_hides_the_page():
+    _, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1])
+    ax.set_title("title")
+    text = plots.figure_html(ax, ALT)
+    colours = set(re.findall(r"(?:fill|stroke): (#\w+|currentColor)", text))
+    assert colours == {"currentColor", plots.PALETTE[0]}
+    assert not re.search(r"https?:(?!//www.w3.org)|<metadata|<style|font-family", text)
+
+
+def test_an_ecg_page_stays_paper_on_a_dark_page():
+    text = plots.figure_html(plots.ecg_page(np.zeros((12, 1000)), 100, LEADS), ALT)
+    assert plots.PAPER in text and plots.INK in text
+
+
+def test_the_same_figure_gives_the_same_text_and_two_do_not_share_names():
+    def drawn(alt):
+        _, ax = plt.subplots()
+        ax.plot([0, 1], [0, 1], "o-")
+        return plots.figure_html(ax, alt)
+
+    assert drawn(ALT) == drawn(ALT)
+    names = [set(re.findall(r'\bid="([^"]+)"', drawn(alt))) for alt in (ALT, f"Again: {ALT}")]
+    assert names[0] and not names[0] & names[1]
+
+
+def test_a_figure_of_many_points_stays_small():
+    rng = np.random.default_rng(0)
+    _, ax = plt.subplots()
+    ax.scatter(*rng.normal(size=(2, 20_000)), s=2)
+    text = plots.figure_html(ax, ALT)
+    assert len(text) < 4e5 and "data:image/png" in text
+
+
+@pytest.mark.parametrize(
+    "alt", ["", "figure", "632339160d86fef4523b7e9e4de60cd4e1148419a724e3aecff1a3fe", "a.b.c.d.png"]
+)
+def test_an_alt_text_that_says_nothing_is_refused(alt):
+    _, ax = plt.subplots()
+    with pytest.raises(ValueError, match="sentence"):
+        plots.figure_html(ax, alt)
+
+
+def test_a_figure_to_look_closer_at_travels_with_its_drawing():
+    _, ax = plt.subplots()
+    x = np.random.default_rng(0).normal(size=(12, 1000))
+    text = plots.figure_html(ax, ALT, closer=interactive.ecg(x, 100, LEADS))
+    (data,) = re.findall(r'<script type="application/json" class="plotly">(.*?)</script>', text, re.DOTALL)
+    traces = json.loads(data)["data"]
+    assert [trace["name"] for trace in traces] == [plots.lead_label(lead) for lead in LEADS]
+    values = np.frombuffer(base64.b64decode(traces[1]["customdata"]["bdata"]), np.float32)
+    np.testing.assert_allclose(values, x[1], atol=6e-4)
+    assert len(data) < 2.5e5
+
+
+def test_a_name_in_an_interactive_figure_runs_no_script():
+    _, ax = plt.subplots()
+    scores = SCORES.assign(model="</script><script>alert(1)</script>")
+    text = plots.figure_html(ax, ALT, closer=interactive.trade_off(scores, "params", "chapter"))
+    assert text.count("</script") == 1
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of WCAG 2."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#121212"])
+@pytest.mark.parametrize("colour", [*plots.PALETTE, *plots.COLOURS.values()])
+def test_marks_stand_out_on_light_and_dark_pages(colour, page):
+    assert contrast(colour, page) >= 3
+
+
+def test_letters_and_traces_stand_out_on_ecg_paper():
+    assert contrast(plots.INK, plots.PAPER) >= 4.5
+
+
+# What is left of a colour without green and without red cones: Machado et al. (2009), severity 1, linear RGB.
+EYES = {
+    "all": np.eye(3),
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_classes_can_be_told_apart_without_red_or_green_cones(eyes):
+    """Ten of CIELAB's units apart are two colours to everybody who can see them at all."""
+    rgb = np.array([matplotlib.colors.to_rgb(colour) for colour in plots.COLOURS.values()])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(EYES[eyes]), 0, 1)
+    white = np.array([0.95047, 1, 1.08883])
+    xyz = (
+        seen
+        @ np.transpose([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+        / white
+    )
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=2)
+    assert distances[np.triu_indices(5, 1)].min() > 20
 
 
 def test_a_scalogram_is_drawn_over_its_seconds_and_frequencies():

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from biosignals.reporting.records import KEYS
-from biosignals.reporting.scoreboard import find_records, interval_text, short
+from biosignals.reporting.scoreboard import find_records, interval_text, prevalence
 
 CLAIMS = {
     "above": lambda row: row.delta_low > 0,
@@ -71,8 +71,7 @@ def _printed(row: pd.Series, what: str) -> str:
     text = interval_text(pd.Series({"value": value, "low": low, "high": high}))
     if what == "interval":
         return text.partition(" ")[2]
-    rare = what == "" and row.metric == "auprc" and pd.notna(row.positives)
-    return f"{text} at a prevalence of {short(row.positives / row.n_test)}" if rare else text
+    return f"{text}{prevalence(row)}" if what == "" else text
 
 
 def headlines_in_markdown(file: Path, records: pd.DataFrame) -> str:

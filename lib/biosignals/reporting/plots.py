@@ -150,10 +150,11 @@ def figure_html(
     figure: Figure | Axes | np.ndarray, alt: str, note: str | None = None, closer: Interactive | None = None
 ) -> str:
     """The HTML that `show` puts on the page: figure, alt, note, closer and errors as `show`."""
-    if len(re.findall(r"[^\W\d_]{2,}", alt)) < FEWEST_WORDS:
+    if len(re.findall(r"(?<!\S)[^\W\d_]{2,}", alt)) < FEWEST_WORDS:
         raise ValueError(f"alt says in a sentence what the picture shows, not {alt!r}")
     one = figure.flat[0] if isinstance(figure, np.ndarray) else figure
-    parts = [_svg(one.get_figure(root=True), alt)]
+    whole: Figure = one.get_figure(root=True)
+    parts = [_svg(whole, alt)]
     if note:
         parts.append(f"<figcaption>{html.escape(note)}</figcaption>")
     if closer is not None:
@@ -167,8 +168,8 @@ def _svg(figure: Figure, alt: str) -> str:
     for artist in figure.findobj(lambda artist: _points(artist) > MOST_POINTS):
         artist.set_rasterized(True)
     file = io.StringIO()
-    salt = {"svg.hashsalt": alt, "svg.fonttype": "none"}  # the same figure always gives the same text
-    with plt.rc_context(salt):
+    # Letters stay letters, and the same figure always gives the same text.
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
         figure.savefig(file, format="svg", dpi=200, facecolor="none", bbox_inches="tight", pad_inches=0.05,
                        metadata={"Date": None})  # fmt: skip
     plt.close(figure)
@@ -187,8 +188,8 @@ def _svg(figure: Figure, alt: str) -> str:
 def _points(artist: Artist) -> int:
     """How many points a line or a collection draws."""
     if isinstance(artist, Line2D):
-        return len(artist.get_xdata())
-    return len(artist.get_offsets()) if isinstance(artist, Collection) else 0
+        return np.size(artist.get_xdata())
+    return np.shape(artist.get_offsets())[0] if isinstance(artist, Collection) else 0
 
 
 def note(ax: Axes, text: str) -> Axes:
@@ -259,8 +260,11 @@ def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
 
 
 def _mark(column: pd.Series, texts: list[str]) -> str:
-    """What the style sheet tells a column by: numbers stand to the right, long texts get room."""
-    if pd.api.types.is_numeric_dtype(column):
+    """What the style sheet tells a column by: numbers, also with an interval, stand to the right, long texts
+    get room.
+    """
+    with_interval = any(texts) and all(re.match(r"-?[\d.]+ \[", text) for text in texts if text)
+    if pd.api.types.is_numeric_dtype(column) or with_interval:
         return ' class="number"'
     return ' class="prose"' if max(map(len, texts), default=0) > 60 else ""
 
@@ -379,7 +383,7 @@ def beats(
     shapes: Mapping[str, np.ndarray],
     times: np.ndarray,
     leads: Sequence[str],
-    colours: Mapping[str, tuple] = COLOURS,
+    colours: Mapping[str, str] = COLOURS,
 ) -> np.ndarray:
     """Compare beats lead by lead: one small panel a lead, one line a name.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from biosignals.caching import writing
-from biosignals.reporting.records import KEYS, merge, read
+from biosignals.reporting.records import KEYS, label_of, merge, read
 
 HEADLINES = {  # the metric that speaks for a task, and the task in words
     "superclass": ("macro_auroc", "five superclasses"),
@@ -227,7 +227,8 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         if how == NOT_PRESELECTED:
             model, ours = f"{len(found)} models", f"{short(found.value.min())} to {short(found.value.max())}"
         row = {"task": title, "data": f"{dataset} ({kind})", "n": f"{found.n_test.max():,.0f}",
-               "metric": metric.replace("_", " "), "model": model, "how": how, "ours": ours}  # fmt: skip
+               "metric": f"{label_of(metric)}{prevalence(best)}", "model": model, "how": how,
+               "ours": ours}  # fmt: skip
         published = anchors[(anchors.task == task) & (anchors.metric == metric)].groupby("who").value.max()
         again = any(title == earlier["task"] for earlier in rows)
         best_of = {
@@ -240,6 +241,12 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         "pulses."
     )
     return f"{words}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}"
+
+
+def prevalence(row: pd.Series) -> str:
+    """What an AUPRC is to be read beside, where the record says how many are positive."""
+    rare = row.metric == "auprc" and pd.notna(row.positives)
+    return f", prevalence {short(row.positives / row.n_test)}" if rare else ""
 
 
 def in_words(row: pd.Series) -> str:

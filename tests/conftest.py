@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+# Chapters that are not written in the pattern of the first two yet, by name: their pictures have no alt texts, and
+# some of their tables and lines of code are too wide. Each leaves the list with its new edition.
+EARLIER_PATTERN = [
+    "03_baseline", "04_imbalance", "05_cnn_lstm", "06_scalogram_convmixer", "07_image_backbones",
+    "08_distillation", "09_compression", "10_scoreboard",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Run:
     """A run of the chapters: its folder, and of each chapter the error (empty if it went well)."""
@@ -48,9 +57,11 @@ def tiny_run(tmp_path_factory) -> Run:
     return Run(folder, errors)
 
 
-def render(project: Path, run: Path | None = None) -> Path:
+def render(
+    project: Path, run: Path | None = None, configure: Callable[[Path], None] = lambda project: None
+) -> Path:
     """The folder of the pages that `make book` renders in the folder `project`, from a run or else from the
-    reference run; warnings are errors.
+    reference run, once `configure` has changed what it wants to; warnings are errors.
     """
     for name in ("Makefile", "_config.yml", "requirements.lock", "environment.yml"):
         shutil.copy(ROOT / name, project)
@@ -61,6 +72,7 @@ def render(project: Path, run: Path | None = None) -> Path:
     if run is not None:
         (project / "runs/latest").write_text(f"{run}\n")
     (project / "ready").touch()
+    configure(project)
     command = ["make", "book", f"BIN={Path(sys.executable).parent}", "READY=ready"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]

@@ -1,8 +1,10 @@
 """The book: it builds without a warning, its links lead somewhere, its results keep to the vocabulary."""
 
+import ast
 import json
 import re
 import shutil
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +24,7 @@ from biosignals.deployment import predict
 from biosignals.reporting import records as results
 from biosignals.reporting import scoreboard
 from biosignals.simulate import ptbxl
-from conftest import CHAPTERS, ROOT, render
+from conftest import CHAPTERS, EARLIER_PATTERN, ROOT, render
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +78,115 @@ def test_no_page_shows_an_error_or_calls_home(pages):
         text = page.read_text()
         assert "Traceback (most recent call last)" not in text
         assert not re.search(r"google-analytics|gtag\(|plausible|matomo", text)
+
+
+class Pictures(HTMLParser):
+    """Collects what a page says its pictures show: alt texts of images, labels of drawings."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.alts = []
+        self.feed(page.partition("<article")[2].partition("</article")[0])
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "img":
+            self.alts.append(attributes.get("alt") or "")
+        if tag == "svg" and attributes.get("role") == "img":
+            self.alts.append(attributes.get("aria-label") or "")
+
+
+def says_nothing(alt: str) -> bool:
+    """Whether an alt text is no sentence, or the name of a file."""
+    return len(re.findall(r"(?<!\S)[^\W\d_]{2,}", alt)) < 4 or bool(re.search(r"[0-9a-f]{16}", alt))
+
+
+def test_an_alt_text_is_a_sentence():
+    page = (
+        '<article><img src="a.png" alt="../../_images/632339160d86fef4523b7e9e4de60cd4.png"><img src="b.png">'
+        '<svg role="img" aria-label="The beats of one patient, lead by lead"></svg></article><img>'
+    )
+    assert [says_nothing(alt) for alt in Pictures(page).alts] == [True, True, False]
+
+
+@pytest.mark.parametrize("chapter", [chapter for chapter in CHAPTERS if chapter not in EARLIER_PATTERN])
+def test_pictures_say_what_they_show(chapter, pages):
+    alts = Pictures((pages / f"book/chapters/{chapter}.html").read_text()).alts
+    assert alts and not [alt for alt in alts if says_nothing(alt)]
+
+
+def test_the_exceptions_are_chapters():
+    assert set(EARLIER_PATTERN) <= set(CHAPTERS)
+
+
+def test_no_page_names_a_place_on_this_machine_or_weighs_too_much(pages):
+    for page in pages.glob("book/**/*.html"):
+        text = page.read_text()
+        for place in (ROOT, Path.home(), Path(sys.prefix)):
+            assert f"{place}/" not in text, page.name
+        pictures = {match for match in re.findall(r'src="([^"]+_images/[^"]+)"', text)}
+        weight = len(text.encode()) + sum((page.parent / picture).stat().st_size for picture in pictures)
+        assert weight < 1.5e6 or 'class="plotly"' in text or page.stem in EARLIER_PATTERN, page.name
+
+
+def test_every_public_module_has_its_place_in_the_reference():
+    described = " ".join(page.read_text() for page in (ROOT / "book/api").glob("*.md"))
+    library = ROOT / "lib/biosignals"
+    for path in library.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        public = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+                  and not node.name.startswith("_") and node.name != "main"]  # fmt: skip
+        name = ".".join(path.relative_to(library.parent).with_suffix("").parts).removesuffix(".__init__")
+        if public and not name.endswith("__main__"):
+            assert re.search(rf"automodule:: {re.escape(name)}\s", described), name
+
+
+def test_the_reference_links_code_to_what_it_describes(pages):
+    text = (pages / "book/chapters/02_preprocessing.html").read_text()
+    links = set(re.findall(r'<a class="code-link" href="\.\./api/(\w+)\.html#([\w.]+)"', text))
+    assert ("task", "biosignals.task.Task") in links
+    for room, name in links:
+        assert f'id="{name}"' in (pages / f"book/api/{room}.html").read_text()
+
+
+def test_the_first_use_of_a_term_links_to_the_glossary_and_shows_its_definition(pages):
+    text = (pages / "book/predict.html").read_text()
+    links = re.findall(r'<a class="term [^>]*href="glossary.html#term-([\w-]+)" title="([^"]+)"', text)
+    assert len(links) == len(dict(links)) and "atria quiver" in dict(links)["atrial-fibrillation"]
+    assert "심방세동" in (pages / "book/glossary.html").read_text()
+
+
+def test_every_term_has_a_korean_one():
+    entries = re.findall(r"^(?:\S.*\n)+(?=    )", (ROOT / "book/glossary.md").read_text(), re.MULTILINE)
+    assert len(entries) > 40
+    assert not [entry for entry in entries if not re.search("[가-힣]", entry)]
+
+
+def test_links_to_the_repository_are_off_until_its_address_is_set(pages):
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == ""
+    for page in pages.glob("book/**/*.html"):
+        assert not re.search(r"mybinder|colab.research|github.com/[\w-]+/[\w-]+/blob", page.read_text())
+
+
+@pytest.mark.slow
+def test_with_an_address_chapters_open_elsewhere_and_functions_show_their_source(tiny_run, tmp_path):
+    address = "https://github.com/someone/biosignals"
+
+    def configure(project: Path) -> None:
+        config = project / "_config.yml"
+        config.write_text(config.read_text().replace('url: ""', f'url: "{address}"'))
+
+    pages = render(tmp_path, tiny_run.folder, configure)
+    chapter = (pages / "book/chapters/01_eda.html").read_text()
+    for target in (
+        "https://colab.research.google.com/github/someone/biosignals/blob/main/notebooks/01_eda.ipynb",
+        "https://mybinder.org/v2/gh/someone/biosignals/main?labpath=notebooks/01_eda.ipynb",
+        "https://raw.githubusercontent.com/someone/biosignals/main/notebooks/01_eda.ipynb",
+        f"{address}/blob/main/notebooks/01_eda.ipynb",
+    ):
+        assert f'href="{target}"' in chapter
+    reference = (pages / "book/api/signals.html").read_text()
+    assert re.search(rf'{address}/blob/main/lib/biosignals/signals/filters.py#L\d+-L\d+"', reference)
 
 
 def test_every_chapter_is_in_the_table_of_contents():

@@ -209,11 +209,12 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2) -> Styler:
     numbers = [name for name, column in frame.items() if pd.api.types.is_numeric_dtype(column)]
     counts = [name for name in numbers if _is_count(frame[name])]
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
-    style = style.format("{:,.0f}", subset=counts, na_rep="")
-    style = style.set_properties(subset=numbers, **{"text-align": "right"})
-    return style.set_caption(caption).set_table_styles(
-        [{"selector": "caption", "props": "caption-side: bottom"}]
-    )
+    style = style.format("{:,.0f}", subset=counts, na_rep="").set_caption(caption)
+    places = [place for place, (_, column) in enumerate(frame.items()) if _holds_numbers(column)]
+    rules = [
+        {"selector": f".col{place}", "props": "text-align: right; white-space: nowrap"} for place in places
+    ]
+    return style.set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}, *rules])
 
 
 def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
@@ -260,11 +261,8 @@ def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
 
 
 def _mark(column: pd.Series, texts: list[str]) -> str:
-    """What the style sheet tells a column by: numbers, also with an interval, stand to the right, long texts
-    get room.
-    """
-    with_interval = any(texts) and all(re.match(r"-?[\d.]+ \[", text) for text in texts if text)
-    if pd.api.types.is_numeric_dtype(column) or with_interval:
+    """What the style sheet tells a column by: numbers stand to the right, long texts get room."""
+    if _holds_numbers(column):
         return ' class="number"'
     return ' class="prose"' if max(map(len, texts), default=0) > 60 else ""
 
@@ -275,6 +273,14 @@ def _printed(column: pd.Series, digits: int) -> list[str]:
         return [str(cell) if pd.notna(cell) else "" for cell in column]
     digits = 0 if _is_count(column) else digits
     return [f"{cell:,.{digits}f}" if pd.notna(cell) else "" for cell in column]
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Whether a column is of numbers, or of texts such as ".915 [.905-.924]"."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    texts = [cell for cell in column if isinstance(cell, str) and cell]
+    return bool(texts) and all(re.match(r"-?[\d.]+ \[", text) for text in texts)
 
 
 def _is_count(column: pd.Series) -> bool:

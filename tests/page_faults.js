@@ -38,8 +38,8 @@ function pageFaults(theme, desk) {
     return (high + 0.05) / (low + 0.05);
   };
   // Of a long table the first rows stand for all.
-  const texts = all("*").filter(element =>
-    !element.closest("tr:nth-child(n + 4)") && !element.closest("svg, math, .headerlink, .copybtn, button.plotly") &&
+  const texts = all("*:not(tr:nth-child(n + 4), tr:nth-child(n + 4) *)").filter(element =>
+    !element.closest("svg, math, .headerlink, .copybtn, button.plotly") &&
     [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
 
   // The height of letters in a drawing, in pixels of the screen.

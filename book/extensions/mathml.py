@@ -1,6 +1,7 @@
 """Equations as MathML, which browsers draw by themselves: no script, nothing fetched from elsewhere."""
 
 import functools
+import html
 import re
 
 from docutils import nodes
@@ -13,13 +14,13 @@ from sphinx.writers.html import HTMLTranslator
 
 logger = logging.getLogger(__name__)
 
-# What docutils does not translate, or not as it is set in print: a name with limits below it and blanks in it, a
-# bar as long as what is below it, the space between a function and its argument, the size of aligned sums.
+# What docutils does not translate, or not as it is set in print: a name with limits below it, blanks in a name;
+# a bar over all below it; the space between a function and its argument; the size of aligned sums.
 LIMITS = re.compile(r"\\operatorname\*\s*(\{[^{}]*\})\s*_\s*(\{[^{}]*\}|\w)")
 NAME = re.compile(r"\\operatorname\{[^{}]*\}")
 IN_PRINT = [
     ('<mo accent="true">_</mo>', '<mo stretchy="true">&#x203e;</mo>'),
-    (r"<mo>&ApplyFunction;</mo>(?!\s*<mo[ >])", '<mspace width="0.17em"></mspace>'),
+    (r"<mo>&ApplyFunction;</mo>(?!\s*(?:<mo[ >]|</))", '<mspace width="0.17em"></mspace>'),
     ('<mtable class="ams-align">', '<mtable class="ams-align" displaystyle="true">'),
 ]
 
@@ -43,14 +44,14 @@ def displayed(translator: HTMLTranslator, node: nodes.math_block) -> None:
 
 def mathml(node: nodes.Element, block: bool) -> str:
     """An equation's LaTeX as MathML; what cannot be read is shown as it is, with a warning."""
-    latex = LIMITS.sub(r"\\underset{\2}{\\operatorname\1}", node.astext())
+    latex = LIMITS.sub(r"\\underset{\2}{\\operatorname\1}\\,", node.astext())
     latex = NAME.sub(lambda name: name[0].replace(r"\,", "\N{THIN SPACE}"), latex)
     try:
         markup = tex2mathml(latex, as_block=block)
         return functools.reduce(lambda text, change: re.sub(*change, text), IN_PRINT, markup)
     except MathError as error:
         logger.warning("equation %r: %s", node.astext(), error, location=node)
-        return f"<code>{nodes.literal(text=node.astext()).astext()}</code>"
+        return f"<code>{html.escape(node.astext())}</code>"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -24,13 +24,13 @@ ALT = (
     "at irregular distances; an EEG during a seizure, slow waves in four channels; and the regular pulse "
     "wave of a fingertip."
 )
-NOTE = "PTB-XL (excerpt), CHB-MIT (excerpt), BIDMC (real): one recording each, drawn to their own scales"
+NOTE = "PTB-XL, CHB-MIT and BIDMC, excerpts: one recording each, drawn to their own scales"
 
 
 def main() -> None:
     data = Path(sys.argv[1])
     plots.use_style()
-    figure, axes = plt.subplots(3, 1, figsize=(5.4, 3.9), sharex=True, height_ratios=(1.1, 1.6, 1))
+    figure, axes = plt.subplots(3, 1, figsize=(5.4, 3.3), sharex=True, height_ratios=(1.1, 1.6, 1))
     draw(axes[0], "ECG: which rhythm?", plots.PALETTE[5], *heart(data / "ptb-xl"))
     draw(axes[1], "EEG: is this a seizure?", plots.PALETTE[4], *brain(data / "chb-mit"))
     draw(axes[2], "Pulse wave: whose is it?", plots.PALETTE[2], *pulse(data / "bidmc"))

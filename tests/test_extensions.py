@@ -1,0 +1,109 @@
+"""What the book adds to Sphinx: equations as MathML, links from code, links to source."""
+
+import re
+import sys
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+from docutils import nodes
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "book/extensions"))
+import code_links
+import mathml
+import reference
+
+
+def drawn(latex: str) -> tuple[ElementTree.Element, str]:
+    """An equation as MathML: its tree, and its text without blanks."""
+    text = mathml.mathml(nodes.math_block(text=latex), block=True).replace("&ApplyFunction;", "")
+    tree = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", text))
+    return tree, re.sub(r"\s", "", "".join(tree.itertext()))
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\mathrm{FL}(p_t) = -\alpha_t\,(1 - p_t)^{\gamma} \log p_t",
+        r"W(a, b) = \frac{1}{\sqrt{a}} \int_{-\infty}^{\infty} x(t)\,\psi\left(\frac{t - b}{a}\right) \mathrm{d}t",
+        r"\mathcal{L} = \lambda T^2\,\mathrm{KL}\bigl(p^{T} \,\|\, q^{T}\bigr)",
+        r"q = \left\lfloor \frac{x}{s} \right\rceil + z",
+        r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
+        r"y = \begin{cases} 1 & x \ge 0 \\ 0 & \text{otherwise} \end{cases}",
+        r"\lVert x \rVert_2^2 = \mathbb{E}[x^2]",
+    ],
+)
+def test_equations_of_the_books_kind_become_mathml(latex):
+    tree, text = drawn(latex)
+    assert tree.tag == "math" and tree.get("display") == "block"
+    assert "\\" not in text
+
+
+def test_a_name_with_limits_stands_above_them():
+    tree, text = drawn(r"\operatorname*{arg\,min}_{T} x")
+    assert tree.find(".//munder//mi").text == "arg\N{THIN SPACE}min" and "*" not in text
+
+
+def test_a_bar_reaches_over_all_that_is_below_it():
+    tree, _ = drawn(r"\overline{\psi(t)}")
+    assert tree.find(".//mover")[-1].get("stretchy") == "true"
+
+
+def test_a_function_keeps_a_distance_from_its_argument_but_not_from_a_bracket():
+    assert drawn(r"\log p")[0].find(".//mspace") is not None
+    assert drawn(r"\log(p)")[0].find(".//mspace") is None
+
+
+def test_an_equation_that_cannot_be_read_is_a_warning_and_not_lost(caplog):
+    assert mathml.mathml(nodes.math(text=r"\unknown < 1"), block=False) == r"<code>\unknown &lt; 1</code>"
+
+
+def test_imports_of_the_library_are_found_among_other_lines():
+    code = "$ make book\nfrom biosignals.data import (\n    ptbxl,\n    splits as parts,\n)\nimport numpy\n"
+    assert code_links.imports(code) == {
+        "ptbxl": "biosignals.data.ptbxl",
+        "parts": "biosignals.data.splits",
+    }
+
+
+def test_code_links_to_what_is_described_and_to_nothing_else():
+    described = {
+        "biosignals.signals.filters.bandpass": SimpleNamespace(
+            objtype="function", docname="api/signals", node_id="bandpass"
+        ),
+        "biosignals.signals.filters": SimpleNamespace(
+            objtype="module", docname="api/signals", node_id="filters"
+        ),
+    }
+    app = SimpleNamespace(
+        env=SimpleNamespace(get_domain=lambda name: SimpleNamespace(objects=described)),
+        builder=SimpleNamespace(get_relative_uri=lambda page, other: f"{other}.html"),
+    )
+    code = "from biosignals.signals import filters\nfilters.bandpass(x); filters.unknown(x); numpy.mean(x)"
+    document = nodes.section("", nodes.literal_block(text=code))
+    span = '<span class="n">{}</span>'
+    body = [f'{span.format(a)}<span class="o">.</span>{span.format(b)}'
+            for a, b in (("filters", "bandpass"), ("filters", "unknown"), ("numpy", "mean"))]  # fmt: skip
+    context = {"body": " ".join(body)}
+    code_links.link(app, "page", "", context, document)
+    assert context["body"] == (
+        '<a class="code-link" href="api/signals.html#bandpass" '
+        f'title="biosignals.signals.filters.bandpass">{body[0]}</a> {body[1]} {body[2]}'
+    )
+
+
+def test_a_function_and_a_method_have_an_address_in_the_repository():
+    folder = "https://github.com/someone/biosignals/blob/main"
+    for module, name, line in (
+        ("biosignals.signals.filters", "bandpass", "def bandpass("),
+        ("biosignals.data.recordings", "Recordings.physical", "def physical("),
+    ):
+        found = reference.address(folder, "py", {"module": module, "fullname": name})
+        file, first = re.fullmatch(rf"{folder}/(lib/\S+)#L(\d+)-L\d+", found).groups()
+        assert line in (ROOT / file).read_text().splitlines()[int(first) - 1]
+    assert (
+        reference.address(folder, "py", {"module": "biosignals.signals.resampling", "fullname": "__name__"})
+        is None
+    )

@@ -14,8 +14,8 @@ from sphinx.writers.html import HTMLTranslator
 
 logger = logging.getLogger(__name__)
 
-# What docutils does not translate, or not as it is set in print: a name with limits below it, blanks in a name;
-# a bar over all below it; the space between a function and its argument; the size of aligned sums.
+# What docutils does not translate, or not as it is set in print: a name with limits below; blanks in a name;
+# a bar over all below; the space between a function and its argument; the size of aligned sums.
 LIMITS = re.compile(r"\\operatorname\*\s*(\{[^{}]*\})\s*_\s*(\{[^{}]*\}|\w)")
 NAME = re.compile(r"\\operatorname\{[^{}]*\}")
 IN_PRINT = [

@@ -21,8 +21,8 @@ class Recordings:
     - signals: (N, channels, samples), int16 (usually a memory map) or float32; a shorter recording is padded
       with zeros at its end, `table.samples` says how many samples are its own.
     - scale: unit per count (0.001 for int16 at 1000 counts per mV), 1.0 for float32.
-    - unit: "mV", "uV", "maximum" for pulses divided by theirs, "SD" where the standard deviation is 1, "count"
-      for a sensor's values without a unit.
+    - unit: "mV", "uV", "maximum" for pulses divided by theirs, "SD" where the standard deviation is 1,
+      "count" for a sensor's values without a unit.
     - sampling_rate: in Hz.
     - channels: names, in the order of the second axis of `signals`.
     - table: a row per recording, indexed by record id; always `subject` (NA where unknown) and `samples`.

@@ -1,0 +1,33 @@
+import pytest
+
+from biosignals.data.channel_names import DERIVED, LEADS, canonical, channel_names
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        ("I|ECG I|ecg_i|Lead I|EKG I|ECG-I|ECG Lead I|DI|D1|Ableitung I|D\u00e9rivation I|MDC_ECG_LEAD_I|MLI", "i"),
+        ("II|ECG II|lead ii|MLII|ML2|DII|ECGII", "ii"),
+        ("aVF|ECG aVF|Lead AVF|avf", "avf"),
+        ("V1|ECG V1|EKG-V1|Lead V1", "v1"),
+        ("ECG|EKG|ECG1|ECG 2|ecg_1|EKG1|ECG Channel 1|ecg-1|Lead 1|Electrocardiogram|ECG signal|EKG-Ref", "ecg"),
+        ("EEG Fp1-F7|FP1-F7|Fp1-F7-0|EEG FP1-F7-Ref", "fp1-f7"),
+        ("Snore", "snore"),
+        ("ECG LA-RA", "ecg la-ra"),
+        ("V", "v"),
+        ("C3", "c3"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_channel_has_one_name_however_it_is_written(names, expected):
+    assert {canonical(name) for name in names.split("|")} == {expected}
+    assert canonical(expected) == expected
+
+
+def test_every_lead_is_itself():
+    assert [canonical(lead) for lead in LEADS] == [lead.lower() for lead in LEADS]
+    assert set(DERIVED) == {"iii", "avr", "avl", "avf"}
+
+
+def test_repeated_names_are_numbered():
+    assert channel_names(["T8-P8", "EEG Cz-Ref", "T8-P8 ", "t8-p8"]) == ["t8-p8", "cz", "t8-p8-1", "t8-p8-2"]

@@ -110,18 +110,18 @@ def edit(path, start, value):
             lambda path: path.write_bytes(path.read_bytes()[:768]),
             "is (damaged|cut short .0 data records).*download",
         ),
-        (lambda path: path.write_bytes(path.read_bytes()[:700]), "r1.edf cannot be read .*download"),
+        (lambda path: path.write_bytes(path.read_bytes()[:700]), "r1.edf is (damaged|cut short) .*download"),
         (lambda path: path.write_bytes(b"no EDF"), "is no EDF file: download"),
         (lambda path: edit(path, 252, b"9999"), "is damaged .9999 signals"),
         (lambda path: edit(path, 252, b"-3  "), "is damaged .-3 signals"),
-        (lambda path: edit(path, 236, b"-1      "), "is damaged .2 signals, -1 data records"),
-        (lambda path: edit(path, 244, b"0       "), "cannot be read .*download"),
+        (lambda path: edit(path, 244, b"0       "), "gives its data records a duration of 0: download"),
         (lambda path: edit(path, 244, b"2       "), "is sampled at 16 Hz, expected 32 Hz: leave it out"),
-        (lambda path: edit(path, 192, b"EDF+D"), "has gaps in time"),
+        (lambda path: edit(path, 192, b"EDF+D"), "may have gaps in time .EDF.D without times"),
         (lambda path: edit(path, 256, b"C   "), "has no channel A; it holds C, B: leave it out or"),
         (lambda path: edit(path, 256 + 2 * 96, b"degC"), "gives A in 'degC', expected uV"),
         (lambda path: edit(path, 256 + 2 * 104, b"nan     "), "has no usable scale for A"),
         (lambda path: edit(path, 256 + 2 * 104, b"400.0   "), "has no usable scale for A"),
+        (lambda path: edit(path, 256 + 2 * 104, b"        "), "has no usable scale for A"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name_with_its_remedy(made, damage, reason):
@@ -129,6 +129,56 @@ def test_a_damaged_file_is_refused_by_name_with_its_remedy(made, damage, reason)
     damage(recording.path)
     with pytest.raises(Unreadable, match=reason):
         eeg.open_recording(recording.path, "s1", "r1", recording.channels, RATE)
+
+
+@pytest.mark.parametrize(
+    "unit", [b"uV", b"uv", b"UV", b"\xb5V", "\u00b5V".encode(), "\u03bcV".encode(), b"uV\0\0\0\0\0\0"]
+)
+def test_microvolts_are_written_in_many_ways(made, unit):
+    recording, signals = made(seconds=2)
+    edit(recording.path, 256 + 2 * 96, unit.ljust(8))
+    found = eeg.open_recording(recording.path, "s1", "r1", recording.channels, RATE)
+    np.testing.assert_allclose(eeg.read(found, 0, 64), signals, atol=0.01)
+
+
+@pytest.mark.parametrize("records", [b"-1      ", b"7       "])
+def test_a_file_that_its_recorder_did_not_close_is_as_long_as_it_is(made, records):
+    recording, signals = made(seconds=12)
+    edit(recording.path, 236, records)
+    found = eeg.open_recording(recording.path, "s1", "r1", recording.channels, RATE, [(8, 11)])
+    assert found.seconds == 12
+    np.testing.assert_allclose(eeg.read(found, 0, 12 * RATE), signals, atol=0.01)
+
+
+def test_recordings_of_24_bits_are_read(tmp_path):
+    signals = noise(2, 4)
+    span = {"physical_range": (-400, 400), "physical_dimension": "uV"}
+    bdf = [edfio.BdfSignal(x, RATE, label=label, **span) for x, label in zip(signals, "AB", strict=True)]
+    edfio.Bdf(bdf, data_record_duration=1).write(tmp_path / "r.bdf")
+    found = eeg.open_recording(tmp_path / "r.bdf", "s", "r", "BA", RATE)
+    np.testing.assert_allclose(eeg.read(found, 30, 70), signals[::-1, 30:70], atol=1e-4)
+
+
+def test_a_name_that_several_channels_answer_to_is_ambiguous(tmp_path):
+    write_edf(tmp_path / "r.edf", noise(3, 2), RATE, ["T8-P8", "T8-P8", "T8-P8-1"])
+    with pytest.raises(Unreadable, match="several channels that may be T8-P8-1"):
+        eeg.open_recording(tmp_path / "r.edf", "s", "r", ["T8-P8", "T8-P8-1"], RATE)
+    assert eeg.open_recording(tmp_path / "r.edf", "s", "r", ["T8-P8"], RATE).channels == ("T8-P8",)
+
+
+@pytest.mark.parametrize("kind", [b"EDF+C", b"EDF+D"])
+def test_gaps_are_told_by_the_times_of_the_data_records(tmp_path, kind):
+    span = {"physical_range": (-400, 400), "physical_dimension": "uV"}
+    signals = [edfio.EdfSignal(noise(1, 12)[0], RATE, label="A", **span)]
+    edfio.Edf(signals, data_record_duration=1, annotations=[]).write(tmp_path / "r.edf")
+    edit(tmp_path / "r.edf", 192, kind)
+    assert eeg.open_recording(tmp_path / "r.edf", "s", "r", "A", RATE).seconds == 12
+    content = (tmp_path / "r.edf").read_bytes()
+    (tmp_path / "r.edf").write_bytes(content.replace(b"+11\x14", b"+99\x14"))
+    with pytest.raises(
+        Unreadable, match="r.edf has gaps in time .data record 12 starts at 99 s, not at 11 s"
+    ):
+        eeg.open_recording(tmp_path / "r.edf", "s", "r", "A", RATE)
 
 
 def test_a_file_cut_short_after_it_was_opened_is_not_read(made):

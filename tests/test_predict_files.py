@@ -1,5 +1,8 @@
 """Exported models predict for the recordings that they were made for and refuse the rest."""
 
+import dataclasses
+
+import edfio
 import numpy as np
 import onnx
 import pandas as pd
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 import biosignals
 import made_model
 from biosignals import onnx_files
+from biosignals.compression import export
 from biosignals.data import readers
 from biosignals.data.recordings import Recordings
 from biosignals.deployment import card, predict
@@ -67,11 +71,11 @@ def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
         (readers.from_array(ecg() * [[1], [0]], ("I", "II"), 100), "II never moves"),
         (
             readers.from_array(np.where(np.arange(400) == 7, np.nan, ecg()), ("I", "II"), 100),
-            "NaN",
+            "I holds NaN or infinity",
         ),
         (
             readers.from_array(1e-3 * ecg(), ("I", "II"), 100),
-            "no channel spans 5 uV; is its unit right",
+            "no channel moves by 30 uV; is its unit right",
         ),
         (
             readers.from_array(
@@ -88,7 +92,7 @@ def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
         (readers.from_array(ecg(channels=3), ("I", "II", "ii"), 100), "ii stands twice"),
         (
             readers.from_array(ecg(), ("I", "II"), 100, unit="mmHg"),
-            "in mmhg; they must be in V, mV or uV",
+            "I is in mmHg; it must be in V, mV or uV",
         ),
     ],
 )
@@ -116,7 +120,6 @@ def test_what_the_model_was_not_made_for_is_refused(model, signal, message):
         (ecg(), ("I", "II"), -1, "mV"),
         (ecg(), ("I", "II"), 1j, "mV"),
         (ecg(), ("I", "II"), 10**400, "mV"),
-        (ecg(), ("I", "II"), 100, None),
         (ecg(), ("I", "II"), 100, 3),
     ],
 )
@@ -246,6 +249,131 @@ def test_a_hand_held_recorders_only_channel_may_stand_for_a_lead(net, model, tmp
     # Among others, ECG may be any lead.
     with pytest.raises(predict.MissingChannels, match="needs I"):
         biosignals.predict(ecg(), one, ["ECG", "EEG"], 100)
+
+
+def test_an_unnamed_lead_among_others_is_asked_about(tmp_path):
+    # In a recording of sleep the ECG has the highest rate, and is seldom lead I.
+    one = made_model.write(tmp_path / "one.onnx", channels=("I",), channel_aliases={"ECG": "I"})
+    sleep = readers.Signal(
+        ecg(rate=500, channels=1), ("EKG",), ("mV",), 500.0, others=(signal_of("C3", "C4"),)
+    )
+    with pytest.raises(predict.MissingChannels, match='has EKG, C3, C4: is EKG lead I.*--rename "EKG=I"'):
+        biosignals.predict(sleep, one)
+    holter = readers.from_array(ecg(), ("ECG1", "ECG2"), 100)
+    with pytest.raises(predict.MissingChannels, match="which of ECG1, ECG2 is lead I.*rename"):
+        biosignals.predict(holter, one)
+    path = write_csv(tmp_path, ecg(), 100.0, ("ECG1", "ECG2"))
+    found = biosignals.predict(path, one, rename={"ECG2": "I"}).probabilities
+    expected_of = biosignals.predict(np.round(ecg()[1:], 6), one, ["I"], 100).probabilities
+    np.testing.assert_allclose(found, expected_of, atol=1e-4)
+
+
+def signal_of(*channels, rate=100):
+    return readers.from_array(ecg(rate=rate, channels=len(channels)), channels, rate)
+
+
+def test_a_models_leads_are_found_at_whichever_rate_they_have(net, model):
+    alone = biosignals.predict(signal_of("Lead I", "ECG II", rate=250), model).probabilities
+    fast = readers.Signal(ecg(rate=500, channels=1), ("Snore",), ("mV",), 500.0)
+    beside = dataclasses.replace(fast, others=(signal_of("Lead I", "ECG II", rate=250),))
+    np.testing.assert_array_equal(biosignals.predict(beside, model).probabilities, alone)
+    apart = dataclasses.replace(signal_of("I"), others=(signal_of("II", rate=250),))
+    with pytest.raises(predict.MissingChannels, match="needs I"):
+        biosignals.predict(apart, model)
+
+
+def test_limb_leads_that_are_missing_are_made_of_i_and_ii(tmp_path):
+    leads = ("III", "I", "AVR", "AVL", "AVF", "V1")
+    six = made_model.write(tmp_path / "six.onnx", channels=leads)
+    one, two, chest = ecg(channels=3)
+    x = np.stack([two - one, one, -(one + two) / 2, one - two / 2, two - one / 2, chest])
+    every = biosignals.predict(x, six, leads, 100).probabilities
+    some = biosignals.predict(np.stack([chest, two, one]), six, ("V1", "II", "I"), 100).probabilities
+    np.testing.assert_allclose(some, every, atol=1e-6)
+    with pytest.raises(predict.MissingChannels, match="needs III, AVR, AVL, AVF; the recording has I, V1"):
+        biosignals.predict(ecg(), six, ("I", "V1"), 100)
+
+
+@pytest.mark.parametrize(
+    "x, unit, message",
+    [
+        (
+            np.random.default_rng(0).integers(-32768, 32767, (2, 400)) / 1000,
+            "mV",
+            "moves by 6. mV; .* format right",
+        ),
+        (1e-3 * (6 * ecg() + 0.1), "mV", "no channel moves by 30 uV; is its unit right"),  # volts
+        (1e-3 * ecg(), "V", None),
+        (1e3 * ecg(), "mV", "values up to .* mV; is its unit right"),
+    ],
+)
+def test_a_wrong_unit_shows_in_how_far_a_recording_moves(model, x, unit, message):
+    if message is None:
+        assert np.isfinite(biosignals.predict(x, model, ("I", "II"), 100, unit).probabilities).all()
+    else:
+        with pytest.raises(readers.InvalidRecording, match=message):
+            biosignals.predict(x, model, ("I", "II"), 100, unit)
+
+
+def test_eeg_has_limits_of_its_own(model, tmp_path):
+    # 30 uV said to be 30 mV are below what skin ever shows, and no EEG.
+    eeg = made_model.copy(model, tmp_path / "eeg.onnx", unit="uV")
+    assert np.isfinite(biosignals.predict(0.03 * ecg(), eeg, ("I", "II"), 100).probabilities).all()
+    with pytest.raises(readers.InvalidRecording, match="moves by .* mV; are its unit"):
+        biosignals.predict(30 * ecg(), eeg, ("I", "II"), 100)
+
+
+class Highest(torch.nn.Module):
+    """A net whose answer is how high a window reaches, above its mean or above zero."""
+
+    def __init__(self, centred):
+        super().__init__()
+        self.centred = centred
+
+    def forward(self, x):
+        x = x - x.mean(-1, keepdim=True) if self.centred else x
+        return 4 * (x.amax(-1).sum(1, keepdim=True).expand(-1, 3) - 1.6)
+
+
+def write_highest(path, centred):
+    export.export(Highest(centred), torch.randn(2, 2, 200), path)
+    card.write_card(made_model.CARD, path)
+    return path
+
+
+@pytest.mark.parametrize("seconds", [4, 60])
+def test_an_ecg_whose_baseline_decides_the_answer_is_refused(tmp_path, seconds):
+    x, times = ecg(seconds), np.arange(100 * seconds) / 100
+    x -= np.median(x, axis=1, keepdims=True)
+    sensitive = write_highest(tmp_path / "sensitive.onnx", centred=False)
+    centred = write_highest(tmp_path / "centred.onnx", centred=True)
+    biosignals.predict(x, sensitive, ("I", "II"), 100)
+    wander = 0.5 * np.sin(2 * np.pi * 0.2 * times)
+    for unlike, message in (
+        (x + [[0], [-0.5]], "its baseline lies 0.[45]. mV off zero in II .*high-pass it at 0.5 Hz first"),
+        (x + wander, "its baseline wanders by 0.[34]. mV .*high-pass it at 0.5 Hz first"),
+        (x + 0.5 * times, "its baseline wanders by"),
+    ):
+        with pytest.raises(readers.InvalidRecording, match=message):
+            biosignals.predict(unlike, sensitive, ("I", "II"), 100)
+    # A net that takes the mean of a window away answers all the same.
+    off = biosignals.predict(x - 0.5, centred, ("I", "II"), 100)
+    np.testing.assert_allclose(
+        off.probabilities, biosignals.predict(x, centred, ("I", "II"), 100).probabilities, atol=1e-5
+    )
+
+
+def test_the_same_samples_get_the_same_answer_from_every_format(model, tmp_path):
+    counts = np.rint(1000 * ecg(seconds=30)).astype(np.int16)
+    span = {"physical_dimension": "uV", "physical_range": (-32768, 32767)}
+    signals = [edfio.EdfSignal.from_digital(row, 100, label=name, **span)
+               for row, name in zip(counts, ("I", "II"), strict=True)]  # fmt: skip
+    edfio.Edf(signals, data_record_duration=1).write(tmp_path / "r.edf")
+    counts.T.astype("<i2").tofile(tmp_path / "r.dat")
+    lines = "".join(f"r.dat 16 1000/mV 16 0 0 0 0 {name}\n" for name in ("I", "II"))
+    (tmp_path / "r.hea").write_text(f"r 2 100 3000\n{lines}")
+    by_edf = biosignals.predict(tmp_path / "r.edf", model).windows
+    np.testing.assert_allclose(biosignals.predict(tmp_path / "r.hea", model).windows, by_edf, atol=1e-6)
 
 
 def test_long_recordings_are_scored_window_by_window(net, model, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 
+import edfio
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biosignals.data import readers
+from biosignals.data.readers import wfdb as readers_wfdb
 from made_recordings import (
     WRITERS,
     ecg,
@@ -74,20 +76,46 @@ def test_an_edf_file_that_is_cut_short_is_refused(tmp_path):
 @pytest.mark.parametrize("write", [*WRITERS, write_other_wfdb])
 def test_files_that_are_too_large_are_refused(tmp_path, monkeypatch, write):
     place = write(tmp_path, ecg(), 100, ("I", "II"))
-    monkeypatch.setattr(readers, "LARGEST_FILE", 1100)  # more than a header of WFDB, less than any signals
+    for module in (readers, readers_wfdb):
+        monkeypatch.setattr(module, "LARGEST_FILE", 1100)  # more than a header, less than any signals
     with pytest.raises(readers.InvalidRecording, match="cut it first"):
         readers.read(place)
 
 
-def test_files_that_are_none_are_refused(tmp_path):
-    for path, message in (
-        (tmp_path / "none.edf", "no such file"),
-        (tmp_path / "a.exe", "a recording is one of"),
-    ):
-        with pytest.raises(readers.InvalidRecording, match=message):
-            readers.read(path)
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("none.edf", "there is no such file"),
+        ("a.exe", "a recording is one of"),
+        ("a.xml", r"a\.xml: is an ECG in XML .HL7 aECG.*: export it as EDF or CSV"),
+        ("a.DCM", "is DICOM: export it"),
+        ("a.npy", "a NumPy array: give it to biosignals.predict"),
+        ("a.csv.gz", "is compressed: unpack it"),
+        ("a.atr", "is annotations: ask about the record's header"),
+    ],
+)
+def test_files_that_are_none_are_refused_with_their_format_and_what_to_do(name, message, tmp_path):
+    with pytest.raises(readers.InvalidRecording, match=message):
+        readers.read(tmp_path / name)
+
+
+def test_values_without_names_are_refused():
     with pytest.raises(readers.InvalidRecording, match="channels, samples"):
         readers.from_array(ecg()[0], ("I",), 100)
+
+
+def test_nobody_is_told_to_download_a_file_of_ones_own(tmp_path):
+    for write, ending in ((write_wfdb, ".dat"), (write_edf, ".edf"), (write_h5, ".h5")):
+        place = write(tmp_path, ecg(), 100, ("I", "II")).with_suffix(ending)
+        place.write_bytes(place.read_bytes()[:-300])
+        with pytest.raises(readers.InvalidRecording) as error:
+            readers.read(place)
+        assert "download" not in str(error.value)
+    (tmp_path / "alone.dat").write_bytes(bytes(100))
+    with pytest.raises(
+        readers.InvalidRecording, match="with its WFDB header, and alone.hea is not beside it"
+    ):
+        readers.read(tmp_path / "alone.dat")
 
 
 def test_uneven_times_and_missing_rates_are_refused(tmp_path):
@@ -141,7 +169,7 @@ def test_links_in_hdf5_are_refused_and_not_followed(tmp_path, link):
     assert (tmp_path / "other.h5").stat().st_atime == 0  # nobody opened it
 
 
-@pytest.mark.parametrize("name", ["../secret.dat", "/tmp/secret.dat", "..", "a\\b.dat", "~", "s3://a/b.dat"])
+@pytest.mark.parametrize("name", ["../secret.dat", "/tmp/secret.dat", "..", "a\\b.dat", "s3://a/b.dat"])
 @pytest.mark.parametrize("form", ["16", "212"])
 def test_headers_that_name_files_elsewhere_are_refused(tmp_path, name, form):
     (tmp_path / "secret.dat").write_bytes(bytes(8000))
@@ -150,29 +178,65 @@ def test_headers_that_name_files_elsewhere_are_refused(tmp_path, name, form):
     header.write_text(
         "record 2 100 400\n" + "".join(f"{name} {form} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II"))
     )
-    # Format 212 is left to wfdb, which knows no such name.
-    with pytest.raises(
-        readers.InvalidRecording, match="outside of its folder" + "|invalid syntax" * (form == "212")
-    ):
+    with pytest.raises(readers.InvalidRecording, match="outside of its folder"):
         readers.read(header)
 
 
-def test_headers_are_checked_as_they_are_read(tmp_path):
-    # The package wfdb drops what is not ASCII: it may open another file than the header names.
+def test_the_file_that_is_read_is_the_one_that_the_header_names(tmp_path):
+    # The package wfdb drops what is not ASCII: it would open r.dat.
     for file in ("r.dat", "ré.dat"):
         (tmp_path / file).write_bytes(bytes(4000 if file == "r.dat" else 1))
     (tmp_path / "record.hea").write_text("record 1 100 800\nré.dat 212 1000/mV 12 0 0 0 0 I\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "LARGEST_FILE", 2000)
-        with pytest.raises(readers.InvalidRecording, match="cut it first"):
-            readers.read(tmp_path / "record.hea")
+    with pytest.raises(readers.InvalidRecording, match="ré.dat is cut short"):
+        readers.read(tmp_path / "record.hea")
 
 
 def test_headers_that_announce_too_much_are_refused(tmp_path):
     (tmp_path / "r.dat").write_bytes(bytes(4000))
     (tmp_path / "record.hea").write_text("record 1 100 9000000\nr.dat 212x9000 1000/mV 12 0 0 0 0 I\n")
-    with pytest.raises(readers.InvalidRecording, match="cut it first"):
+    with pytest.raises(readers.InvalidRecording, match="cut short"):
         readers.read(tmp_path / "record.hea")
+
+
+@pytest.mark.parametrize("ending", [".hea", ".dat", ".HEA"])
+def test_a_record_is_found_by_any_of_its_files(tmp_path, ending):
+    place = write_wfdb(tmp_path, ecg(), 100, ("I", "II"))
+    if ending == ".HEA":
+        place = place.rename(place.with_suffix(".HEA"))
+    found = readers.read(place.with_suffix(ending))
+    np.testing.assert_allclose(found.values, ecg(), atol=1e-3)
+
+
+def test_channels_of_every_rate_are_read(tmp_path):
+    fast, slow = ecg(rate=200, channels=1), ecg(rate=50)
+    span = {"physical_dimension": "mV", "physical_range": (-5, 5)}
+    signals = [edfio.EdfSignal(fast[0], 200, label="ECG", **span)]
+    signals += [edfio.EdfSignal(row, 50, label=label, **span) for row, label in zip(slow, "AB", strict=True)]
+    edfio.Edf(signals, data_record_duration=1).write(tmp_path / "r.edf")
+    found = readers.read(tmp_path / "r.edf")
+    assert (found.channels, found.sampling_rate) == (("ecg",), 200)
+    (other,) = found.others
+    assert (other.channels, other.sampling_rate) == (("a", "b"), 50)
+    np.testing.assert_allclose(other.values, slow, atol=1e-3)
+    assert readers.read(tmp_path / "r.edf", 50).sampling_rate == 200
+    with pytest.raises(readers.InvalidRecording, match="sampled at 200 and 50 Hz, and 100 Hz is asked for"):
+        readers.read(tmp_path / "r.edf", 100)
+
+
+def test_channels_may_be_renamed(tmp_path):
+    place = write_edf(tmp_path, ecg(), 100, ("ECG1", "ECG2"))
+    assert readers.read(place, rename={"ECG2": "I"}).channels == ("ecg1", "I")
+    with pytest.raises(readers.InvalidRecording, match="no channel ecg3; it has ecg1, ecg2"):
+        readers.read(place, rename={"ECG3": "I"})
+
+
+def test_edf_signals_without_a_scale_are_in_no_unit(tmp_path):
+    place = write_edf(tmp_path, ecg(), 100, ("I", "II"))
+    content = bytearray(place.read_bytes())
+    content[256 + 2 * 104 : 256 + 2 * 104 + 16] = b"0       -5000   "
+    content[256 + 2 * 112 : 256 + 2 * 112 + 16] = b"0       5000    "
+    place.write_bytes(content)
+    assert readers.read(place).units == ("counts, for its header gives no usable limits", "uV")
 
 
 def test_records_of_several_segments_are_refused(tmp_path):

@@ -8,8 +8,8 @@ with warnings.catch_warnings():
     import tqdm.auto  # noqa: F401
 
 
-def predict(source, model, channels=None, sampling_rate=None, unit="mV"):
+def predict(source, model, channels=None, sampling_rate=None, unit=None, record=None, rename=None):
     """What a model to take away predicts for a recording: see `biosignals.deployment.predict`."""
     from biosignals.deployment import predict
 
-    return predict.predict(source, model, channels, sampling_rate, unit)
+    return predict.predict(source, model, channels, sampling_rate, unit, record, rename)

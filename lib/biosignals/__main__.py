@@ -13,7 +13,8 @@ MODELS = Path("book/reference/models")  # below the project's root
 def main() -> int:
     """Print what models predict for each file; 1 if a file was refused, with the reason, else 0."""
     arguments = parse_arguments()
-    how = {"sampling_rate": arguments.sampling_rate, "unit": arguments.unit}
+    how = {name: getattr(arguments, name) for name in ("sampling_rate", "unit", "record")}
+    how["rename"] = dict(arguments.rename)
     refused = 0
     for file in arguments.files:
         try:
@@ -58,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m biosignals", description="Ask models about recordings.")
     verbs = parser.add_subparsers(required=True)
     predict = verbs.add_parser(
-        "predict", help="classes with probabilities, for WFDB, EDF, CSV and HDF5 files"
+        "predict", help="classes with probabilities, for WFDB, EDF, BDF, CSV and HDF5 files"
     )
     predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
     predict.add_argument("--model", type=Path, help="an .onnx file with its card beside it")
@@ -66,10 +67,27 @@ def parse_arguments() -> argparse.Namespace:
                          help="without --model: ask every model here whose channels the recording has "
                               "(default: the project's)")  # fmt: skip
     predict.add_argument(
-        "--sampling-rate", type=float, metavar="HZ", help="of CSV files without a column `time`"
+        "--sampling-rate",
+        type=float,
+        metavar="HZ",
+        help="of files that do not say it: CSV without a column `time`",
     )
-    predict.add_argument("--unit", default="mV", help="of CSV files: V, mV or uV (default: %(default)s)")
+    predict.add_argument("--unit", help="of CSV and HDF5 files that do not say it: V, mV or uV (default: mV)")
+    predict.add_argument(
+        "--record", help="which one, of files that hold several: an exam of CODE-15 %%, a row of Withings'"
+    )
+    predict.add_argument(
+        "--rename", action="append", default=[], type=_renaming, metavar="NAME=CHANNEL",
+        help="what a channel of the file is, as in ECG1=I; may be given several times",
+    )  # fmt: skip
     return parser.parse_args()
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    name, equals, channel = text.partition("=")
+    if not (equals and name and channel):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=CHANNEL")
+    return name, channel
 
 
 def models_folder() -> Path:

@@ -7,41 +7,38 @@ windows.
 
 from __future__ import annotations
 
-import io
 import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import edfio
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from biosignals.data import signal_store, waveforms
+from biosignals.data import edf, signal_store
+from biosignals.data.channel_names import channel_names
+from biosignals.data.errors import AGAIN, Damaged, StorageError, Unreadable, reading
 from biosignals.data.recordings import Recordings
-from biosignals.data.waveforms import AGAIN, StorageError, Unreadable, reading
+from biosignals.data.units import microvolts
 from biosignals.signals import windows as signal_windows
 
 SCALE = 0.2  # uV per count of a collected window: below the step of CHB-MIT's EDFs (0.4), and holds 6.5 mV
-MICROVOLTS = {**waveforms.MICROVOLTS, "\u00b5V": 1.0}
 BATCH = 64  # windows read at a time
-MOST_SIGNALS = 512  # of an EDF; a header that says more is damaged
-HIGHEST = 1e9  # uV; a header whose limits lie beyond is damaged, too
 
 Seizures = tuple[tuple[float, float], ...]  # start and end of each, seconds
 
 
 @dataclass(frozen=True)
 class EegRecording:
-    """One EDF file, of which only the header has been read.
+    """One EDF or BDF file, of which only the header has been read.
 
     subject: whose it is. name: unique in its set ("chb01_03"). path: of the EDF file.
     channels: the names wanted, in order; a name the file repeats is told apart by "-1" ("T8-P8", "T8-P8-1").
     sampling_rate: Hz. samples: per channel. seizures: (start, end) of each, seconds, in order.
-    record_samples: of a channel in one data record of the file.
     """
 
     subject: str
@@ -51,7 +48,6 @@ class EegRecording:
     sampling_rate: float
     samples: int
     seizures: Seizures = ()
-    record_samples: int = 1
 
     @property
     def seconds(self) -> float:
@@ -67,21 +63,22 @@ def open_recording(
     sampling_rate: float,
     seizures: Iterable[tuple[float, float]] = (),
 ) -> EegRecording:
-    """The recording in EDF file `path`, by its header alone.
+    """The recording in EDF or BDF file `path`, by its header and the times of its data records.
 
     sampling_rate: the one expected, Hz. Raises Unreadable (a ValueError) for a file that is missing, damaged,
-    cut short, sampled at another rate or without one of `channels`, and for a seizure that does not lie in
-    the recording.
+    cut short, has gaps in time, is sampled at another rate or without one of `channels`, and for a seizure
+    that does not lie in the recording.
     """
     path, channels = Path(path), tuple(channels)
-    signals, records = _open_signals(path, channels)
-    rate = signals[0].sampling_frequency
+    file, signals = _open_signals(path, channels)
+    with reading(path), _naming(path):
+        edf.refuse_gaps(file)
+    rate = signals[0].sampling_rate
     if rate != sampling_rate:
         raise Unreadable(f"{path} is sampled at {rate:g} Hz, expected {sampling_rate:g} Hz: leave it out")
     recording = EegRecording(
-        subject, name, path, channels, rate, records * signals[0].samples_per_data_record,
+        subject, name, path, channels, rate, file.records * signals[0].samples,
         tuple(sorted((float(start), float(end)) for start, end in seizures)),
-        signals[0].samples_per_data_record,
     )  # fmt: skip
     for start, end in recording.seizures:
         if not 0 <= start < end <= recording.seconds:
@@ -109,89 +106,45 @@ def usable(
     return recordings, signal_store.exclusions(excluded)
 
 
-def _open_signals(
-    path: Path, channels: tuple[str, ...], first: int = 0, last: int = 1
-) -> tuple[list[edfio.EdfSignal], int]:
-    """The signals `channels` of an EDF file, in that order, and its number of data records.
-
-    Of these, `first` to `last` are read: by reading and not by a memory map, for where a disk fails, a map
-    ends the process.
-    """
-    records = read_length(path)
-    with reading(path), open(path, "rb") as file:
-        header = file.read(256)
-        header += file.read(int(header[184:192]) - 256)
-        length = _record_length(header)
-        whole = (os.fstat(file.fileno()).st_size - len(header)) // length
-        if whole != records:
-            found = f"{whole} data records, its header says {records}"
-            raise Unreadable(f"{path} is cut short ({found}): {AGAIN}")
-        file.seek(first * length, os.SEEK_CUR)
-        part = header[:236] + b"%-8d" % (last - first) + header[244:] + file.read((last - first) * length)
-    with reading(path):
-        edf = edfio.read_edf(io.BytesIO(part), header_encoding="latin-1")
-        found = dict(zip(channel_names(edf.labels), edf.signals))
-        if edf.reserved.startswith("EDF+D"):
-            raise Unreadable(f"{path} has gaps in time (EDF+D), which are not supported: leave it out")
-        missing = [name for name in channels if name.casefold() not in found]
-        if missing or not channels:
-            wanted, present = ", ".join(missing) or "(none named)", ", ".join(edf.labels)
-            raise Unreadable(
-                f"{path} has no channel {wanted}; it holds {present}: leave it out or ask for these"
-            )
-        signals = [found[name.casefold()] for name in channels]
-        _refuse_bad_scales(path, signals)
-    return signals, records
+def _open_signals(path: Path, channels: tuple[str, ...]) -> tuple[edf.EdfFile, list[edf.EdfSignal]]:
+    """An EDF file and its signals `channels`, in that order."""
+    with reading(path), _naming(path):
+        file = edf.open_file(path)
+    names = channel_names(signal.label for signal in file.signals)
+    missing = [name for name in channels if name.casefold() not in names]
+    if missing or not channels:
+        wanted, present = ", ".join(missing) or "(none named)", ", ".join(s.label for s in file.signals)
+        raise Unreadable(f"{path} has no channel {wanted}; it holds {present}: leave it out or ask for these")
+    for name in channels:
+        if names.count(name.casefold()) > 1:
+            raise Unreadable(f"{path} has several channels that may be {name}: leave it out")
+    signals = [file.signals[names.index(name.casefold())] for name in channels]
+    _refuse_bad_scales(path, signals)
+    return file, signals
 
 
-def _record_length(header: bytes) -> int:
-    """The bytes of a data record, by a whole header. Raises ValueError when it does not say."""
-    signals = (len(header) - 256) // 256
-    counts = [int(header[256 + 216 * signals + 8 * i :][:8]) for i in range(signals)]
-    if min(counts) < 1:
-        raise ValueError(f"{min(counts)} samples in a data record")
-    return 2 * sum(counts)
-
-
-def read_length(path: Path) -> int:
-    """The number of data records by an EDF file's header. Raises Unreadable when it has no such header."""
-    with reading(path), open(path, "rb") as file:
-        header = file.read(256)
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Puts a file's path in front of what `edf` says is wrong with it."""
     try:
-        size, records, signals = int(header[184:192]), int(header[236:244]), int(header[252:256])
-    except ValueError as error:
-        raise Unreadable(f"{path} is no EDF file: {AGAIN}") from error
-    if not 1 <= signals <= MOST_SIGNALS or size != 256 * (1 + signals) or records < 1:
-        raise Unreadable(f"{path} is damaged ({signals} signals, {records} data records): {AGAIN}")
-    return records
+        yield
+    except Unreadable as error:
+        raise type(error)(f"{path} {error.args[0]}") from error
 
 
-def channel_names(labels: Iterable[str]) -> list[str]:
-    """Names to find channels by: lower case, without "EEG " and "-Ref"; a repeated one gets "-1", "-2".
-
-    Some programs number repeats themselves, from "-0" on: that one is the first.
-    """
-    seen, names = Counter(), []
-    for label in labels:
-        name = label.strip().casefold().removeprefix("eeg ").removesuffix("-ref").removesuffix("-0")
-        names.append(f"{name}-{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return names
-
-
-def _refuse_bad_scales(path: Path, signals: list[edfio.EdfSignal]) -> None:
+def _refuse_bad_scales(path: Path, signals: list[edf.EdfSignal]) -> None:
     """Raises Unreadable when signals differ in sampling rate, are no voltages or have no usable scale."""
-    rates = {signal.sampling_frequency for signal in signals}
+    rates = {signal.sampling_rate for signal in signals}
     if len(rates) > 1 or not 0 < min(rates) < np.inf:
         some = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise Unreadable(f"{path} has channels sampled at {some} Hz, expected one rate: leave it out")
     for signal in signals:
-        unit, limits = signal.physical_dimension, np.array(signal.physical_range)
-        if unit not in MICROVOLTS:
-            raise Unreadable(f"{path} gives {signal.label} in {unit!r}, expected uV, mV or V: leave it out")
-        far = not (np.abs(limits) * MICROVOLTS[unit] <= HIGHEST).all()  # also where one is NaN
-        if far or np.ptp(limits) == 0 or np.ptp(signal.digital_range) == 0:
-            raise Unreadable(f"{path} has no usable scale for {signal.label}: {AGAIN}")
+        if microvolts(signal.unit) is None:
+            raise Unreadable(
+                f"{path} gives {signal.label} in {signal.unit!r}, expected uV, mV or V: leave it out"
+            )
+        if signal.gain is None:
+            raise Damaged(f"{path} has no usable scale for {signal.label}")
 
 
 def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
@@ -204,16 +157,14 @@ def read(recording: EegRecording, start: int, stop: int) -> np.ndarray:
         raise IndexError(
             f"samples {start} to {stop} are not in {recording.name}, which has {recording.samples}"
         )
-    length = recording.record_samples
-    first, last = start // length, -(-stop // length)
-    signals, records = _open_signals(recording.path, recording.channels, first, last)
-    found = (signals[0].sampling_frequency, signals[0].samples_per_data_record)
-    if found != (recording.sampling_rate, length) or records * length < recording.samples:
+    file, signals = _open_signals(recording.path, recording.channels)
+    rate, samples = signals[0].sampling_rate, file.records * signals[0].samples
+    if rate != recording.sampling_rate or samples < recording.samples:
         raise Unreadable(f"{recording.path} has changed since it was opened: open it again")
-    stretch = np.empty((len(signals), stop - start), dtype=np.float32)
+    with reading(recording.path):
+        stretch = edf.read(file, signals, start, stop)
     for row, signal in zip(stretch, signals):
-        row[:] = signal.data[start - first * length : stop - first * length]
-        row *= MICROVOLTS[signal.physical_dimension]
+        row *= microvolts(signal.unit)
     return stretch
 
 

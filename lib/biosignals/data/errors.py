@@ -1,6 +1,17 @@
-"""What is wrong with a file that cannot be used."""
+"""What is wrong with a file that cannot be used, and what is no fault of a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 AGAIN = "download the set again"
+FILE_FAULTS = {
+    getattr(errno, name) for name in "ENOENT ENOTDIR EISDIR ELOOP ENAMETOOLONG EINVAL EILSEQ".split()
+}
 
 
 class Unreadable(ValueError):
@@ -8,10 +19,20 @@ class Unreadable(ValueError):
 
 
 class Damaged(Unreadable):
-    """A file that is not as its set was published; `args` holds the reason alone, for files of no set."""
+    """A file that is not as its set was published. args: why (enough for a file of no set) and the remedy."""
+
+    def __init__(self, reason: str, remedy: str = AGAIN):
+        super().__init__(reason, remedy)
 
     def __str__(self) -> str:
-        return f"{self.args[0]}: {AGAIN}"
+        return ": ".join(self.args)
+
+
+class StorageError(OSError):
+    """A fault of disk, network or permissions, or a set that changed while it was read: no fault of a file.
+
+    Nothing is left out for it, and nothing kept. The message names the file and the remedy.
+    """
 
 
 class MissingLeads(Unreadable):
@@ -20,3 +41,30 @@ class MissingLeads(Unreadable):
     def __init__(self, message: str, present: tuple[str, ...]):
         super().__init__(message)
         self.present = present
+
+
+@contextmanager
+def reading(path: Path | str, remedy: str = AGAIN) -> Iterator[None]:
+    """Around the reading of file `path`: whatever its content makes a reader raise becomes Unreadable.
+
+    Raises Damaged, an Unreadable, StorageError for what is no fault of the file, MemoryError as it is.
+    """
+    name = os.path.basename(path)
+    try:
+        yield
+    except (Unreadable, StorageError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno is not None and error.errno not in FILE_FAULTS:
+            raise storage_error(error, path) from error
+        raise Damaged(f"{name} cannot be read ({error.strerror or error})", remedy) from error
+    except Exception as error:
+        raise Damaged(f"{name} cannot be read ({error})", remedy) from error
+
+
+def storage_error(error: OSError, path: Path | str) -> StorageError:
+    """What is raised in place of `error`, which names the file or folder or else happened to `path`."""
+    return StorageError(
+        f"{error.filename or path}: {error.strerror}. Nothing was kept of what was read: see to the disk, "
+        "its free space, the network and the permissions, then load again"
+    )

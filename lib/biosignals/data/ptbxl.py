@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import signal_store, waveforms
+from biosignals.data.channel_names import LEADS
 from biosignals.data.recordings import Recordings
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
-LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SECONDS = 10
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 FILE_COLUMN = {100: "filename_lr", 500: "filename_hr"}

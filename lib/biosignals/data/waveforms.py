@@ -1,83 +1,39 @@
 """Reads WFDB records as int16 counts of one microvolt.
 
 The plain case is read directly: one signal file, format 16, one sample per frame, no skew. Everything else
-that WFDB allows is left to the `wfdb` package. Format: https://wfdb.io/spec, header files and signal files.
+that WFDB allows is left to `wfdb_records`. Format: https://wfdb.io/spec, header files and signal files.
 """
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from biosignals.data import wfdb_records
+from biosignals.data.errors import (  # noqa: F401 (others look for them here)
+    AGAIN,
+    FILE_FAULTS,
+    Damaged,
+    MissingLeads,
+    StorageError,
+    Unreadable,
+    reading,
+    storage_error,
+)
+from biosignals.data.units import microvolts
+from biosignals.data.wfdb_records import LARGEST_FILE, LARGEST_HEADER
+
 COUNTS_PER_MILLIVOLT = 1000
 INVALID = -32768  # the value by which format 16 marks a sample as missing
 ROWS = 25  # of a file, over whose mean what rounding adds to their times is small
 MOST_INVALID = 0.1  # share of a lead that may be missing and is then filled by straight lines
-AGAIN = "download the set again"
-LONGEST = 10_000_000  # samples; a header that says more is damaged
-LARGEST_FILE = 1 << 28  # bytes; a header that says more is damaged, too
-LARGEST_HEADER = 65536  # bytes; a 12-lead header has about 600
-MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0}
-FINEST, COARSEST = 1e-9, 1e4  # microvolts per count; a header that says less or more is damaged
-HIGHEST_BASELINE = 1 << 31  # counts, likewise
-FILE_FAULTS = {
-    getattr(errno, name) for name in "ENOENT ENOTDIR EISDIR ELOOP ENAMETOOLONG EINVAL EILSEQ".split()
-}
-
-
-class Unreadable(ValueError):
-    """A record that cannot be used; the message says why and what to do."""
-
-
-class StorageError(OSError):
-    """A fault of disk, network or permissions, or a set that changed while it was read: no fault of a file.
-
-    Nothing is left out for it, and nothing kept. The message names the file and the remedy.
-    """
-
-
-class MissingLeads(Unreadable):
-    """A record without the leads asked for. `present`: those it has."""
-
-    def __init__(self, message: str, present: tuple[str, ...]):
-        super().__init__(message)
-        self.present = present
-
-
-@contextmanager
-def reading(path: Path | str, remedy: str = AGAIN) -> Iterator[None]:
-    """Around the reading of file `path`: whatever its content makes a reader raise becomes Unreadable.
-
-    Raises StorageError for what is no fault of the file, MemoryError as it is.
-    """
-    name = os.path.basename(path)
-    try:
-        yield
-    except (Unreadable, StorageError, MemoryError):
-        raise
-    except OSError as error:
-        if error.errno is not None and error.errno not in FILE_FAULTS:
-            raise storage_error(error, path) from error
-        raise Unreadable(f"{name} cannot be read ({error.strerror or error}): {remedy}") from error
-    except Exception as error:
-        raise Unreadable(f"{name} cannot be read ({error}): {remedy}") from error
-
-
-def storage_error(error: OSError, path: Path | str) -> StorageError:
-    """What is raised in place of `error`, which names the file or folder or else happened to `path`."""
-    return StorageError(
-        f"{error.filename or path}: {error.strerror}. Nothing was kept of what was read: see to the disk, "
-        "its free space, the network and the permissions, then load again"
-    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Header:
-    """What a WFDB header says. samples: 0 when not said. layout: None when only wfdb can read the record.
+    """What a WFDB header says. samples: 0 when not said. layout: None when the record is not plain.
 
     comments: its lines that begin with "#", without it.
     """
@@ -114,19 +70,19 @@ def is_inside(name: object) -> bool:
 
 
 def read_header(path: str) -> Header:
-    """The header in file `path` (.hea). Raises Unreadable when it is missing, damaged or leads elsewhere."""
+    """The header in file `path`. Raises Damaged, an Unreadable, where it is missing, broken or leads away."""
     content = read_bytes(path, LARGEST_HEADER + 1)
     if len(content) > LARGEST_HEADER:
-        raise Unreadable(f"header is too large to be a WFDB header: {AGAIN}")
-    lines = content.decode("utf-8", "replace").splitlines()
+        raise Damaged("header is too large to be a WFDB header")
+    lines = wfdb_records.lines(content)
     try:
-        header = _parse_header([line for line in lines if line and line[0] != "#"])
-        comments = tuple(line[1:].strip() for line in lines if line.startswith("#"))
+        header = _parse_header([line for line in lines if line[0] != "#"])
+        comments = tuple(line[1:].strip() for line in lines if line[0] == "#")
         return replace(header, comments=comments) if comments else header
     except Unreadable:
         raise
     except (IndexError, ValueError, OverflowError) as error:
-        raise Unreadable(f"header is damaged ({error}): {AGAIN}") from error
+        raise Damaged(f"header is damaged ({error})") from error
 
 
 def read_bytes(path: str, most: int = LARGEST_FILE) -> bytes:
@@ -145,7 +101,7 @@ def _parse_header(lines: list[str]) -> Header:
     count = int(record[1])
     rate = float(record[2].split("/")[0].split("(")[0]) if len(record) > 2 else 250.0
     samples = int(record[3]) if len(record) > 3 else 0
-    if samples > LONGEST or not math.isfinite(rate):
+    if not math.isfinite(rate):
         raise ValueError(f"it announces {samples} samples at {rate} Hz")
     if count < 1 or len(lines) < count + 1:
         raise ValueError(f"it announces {count} signals and describes {len(lines) - 1}")
@@ -154,7 +110,7 @@ def _parse_header(lines: list[str]) -> Header:
     plain = len(fields) == 9 * count and len(set(fields[::9])) == 1 and set(fields[7::9]) == {"0"}
     files = fields[:1] if plain else [line.split()[0] for line in signals]
     if "/" in "".join(files):
-        raise Unreadable(f"header names a file outside of its folder: refused; {AGAIN}")
+        raise Damaged("header names a file outside of its folder: refused")
     if not "".join(files).isprintable():
         raise ValueError("control characters in the name of a file")
     if not plain or "/" in record[0] or samples < 1:  # fields left out, several segments, length not said
@@ -179,11 +135,12 @@ def _parse_layout(described: str) -> Layout | None:
     if form != "16" or len(set(formats)) > 1 or not all(matches):
         return None
     counts_per_unit, baselines, units = zip(*(match.groups() for match in matches))
-    if not all(map(float, counts_per_unit)) or not set(units) <= MICROVOLTS.keys():
+    if not all(map(float, counts_per_unit)) or not all(map(microvolts, units)):
         return None
-    factors = tuple(MICROVOLTS[unit] / float(gain) for unit, gain in zip(units, counts_per_unit))
+    factors = tuple(microvolts(unit) / float(gain) for unit, gain in zip(units, counts_per_unit))
     baselines = tuple(int(baseline or zero) for baseline, zero in zip(baselines, zeros))
-    _refuse_absurd(factors, baselines, (int(offset or 0),))
+    for factor, baseline in zip(factors, baselines):
+        wfdb_records.refuse_absurd(factor, baseline, int(offset or 0))
     return Layout(
         channels=names,
         microvolts_per_count=factors,
@@ -193,31 +150,20 @@ def _parse_layout(described: str) -> Layout | None:
     )
 
 
-def _refuse_absurd(factors: Iterable[float], baselines: Iterable[int], offsets: Iterable[int]) -> None:
-    """ValueError for microvolts per count, baselines and first bytes that no recorder writes."""
-    for factor in map(abs, factors):
-        if not FINEST <= factor <= COARSEST:
-            raise ValueError(f"by its gain a count is {factor:g} uV")
-    for baseline in baselines:
-        if abs(baseline) > HIGHEST_BASELINE:
-            raise ValueError(f"it gives a baseline of {float(baseline):g} counts")
-    for offset in offsets:
-        if not 0 <= offset <= LARGEST_FILE:
-            raise ValueError(f"its samples start at byte {float(offset):g}")
-
-
 def read_digital(path: str, header: Header) -> np.ndarray:
     """Counts in signal file `path` as stored: int16 (channels, samples). Only for a header with a layout.
 
-    Raises Unreadable when the file is missing, shorter than the header says, or does not fit its checksums (a
-    checksum of 0 says nothing: CinC 2017 has it everywhere).
+    Raises Damaged, an Unreadable, when the file is missing, shorter than the header says, or does not fit its
+    checksums (a checksum of 0 says nothing: CinC 2017 has it everywhere), and Unreadable for a .mat file of
+    another kind.
     """
     channels, offset = len(header.layout.channels), header.layout.offset
     size = offset + 2 * channels * header.samples
     content = read_bytes(path, size)
     if len(content) < size:
-        sizes = f"{len(content)} bytes, its header says {size}"
-        raise Unreadable(f"{header.file} is cut short ({sizes}): {AGAIN}")
+        raise Damaged(f"{header.file} is cut short ({len(content)} bytes, its header says {size})")
+    if offset:
+        wfdb_records.check_matlab_header(header.file, content[:offset], "16", channels, header.samples)
     frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
     counts = np.ascontiguousarray(frames.T)
     # WFDB's checksum: 16 bits, overflow dropped.
@@ -227,10 +173,10 @@ def read_digital(path: str, header: Header) -> np.ndarray:
     return counts
 
 
-def _compare_checksums(file: str, said: Iterable[int | None], found: Iterable[int]) -> None:
-    """Raises Unreadable unless the sums of samples are those that a header gives; 0 and None say nothing."""
+def _compare_checksums(file: str, said: Iterable[int], found: Iterable[int]) -> None:
+    """Raises Damaged unless the sums of samples are those that a header gives; 0 says nothing."""
     if any(one and (one - other) % 65536 for one, other in zip(said, found)):
-        raise Unreadable(f"{file} does not fit its header's checksums: {AGAIN}")
+        raise Damaged(f"{file} does not fit its header's checksums")
 
 
 def read(
@@ -243,10 +189,10 @@ def read(
     any), lacks a lead (MissingLeads) or is damaged.
     """
     header = read_header(f"{stem}.hea")
-    _check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
     if header.layout is None:
         with reading(f"{stem}.hea"):
-            return _read_with_wfdb(str(stem), channels, sampling_rate, samples)
+            return _read_other(stem, channels, sampling_rate, samples)
+    _check_rate_and_length(header.sampling_rate, header.samples, sampling_rate, samples)
     rows = lead_positions(header.layout.channels, channels)
     folder, slash, _ = str(stem).rpartition("/")
     return to_microvolts(read_digital(folder + slash + header.file, header), header.layout, rows)
@@ -312,12 +258,12 @@ def to_microvolts(digital: np.ndarray, layout: Layout, rows: tuple[int, ...]) ->
     return as_counts(np.where(counts == INVALID, np.nan, (counts - baselines) * factors))
 
 
-def as_counts(microvolts: np.ndarray) -> np.ndarray:
-    """Float `microvolts` as int16 in the same shape, rounded, clipped to +-32,767; NaN becomes INVALID.
+def as_counts(values: np.ndarray) -> np.ndarray:
+    """Microvolts `values` as int16 in the same shape, rounded, clipped to +-32,767; NaN becomes INVALID.
 
     Raises Unreadable where more than a tenth of a lead (last axis) would be clipped.
     """
-    counts = np.rint(microvolts)
+    counts = np.rint(values)
     beyond = (np.abs(counts) > 32767).mean(axis=-1).max()
     if beyond > MOST_INVALID:
         raise Unreadable(
@@ -326,40 +272,20 @@ def as_counts(microvolts: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(counts), INVALID, np.clip(counts, -32767, 32767)).astype(np.int16)
 
 
-def _read_with_wfdb(
-    stem: str, channels: tuple[str, ...], sampling_rate: float, samples: int | None
+def _read_other(
+    stem: Path | str, channels: tuple[str, ...], sampling_rate: float, samples: int | None
 ) -> np.ndarray:
-    """`read` for whatever the direct reader does not take, by the wfdb package."""
-    import wfdb
-
-    _check_with_wfdb(stem)
-    record = wfdb.rdrecord(stem)
-    _check_rate_and_length(record.fs, record.sig_len, sampling_rate, samples)
-    names = tuple(name or "" for name in record.sig_name or ())
-    rows = list(lead_positions(names, channels))
-    units = [record.units[row] for row in rows]
-    if not set(units) <= MICROVOLTS.keys():
-        raise Unreadable(f"its units are {', '.join(map(str, units))}, expected {', '.join(MICROVOLTS)}")
-    return as_counts((record.p_signal[:, rows] * [MICROVOLTS[unit] for unit in units]).T)
-
-
-def _check_with_wfdb(stem: str) -> None:
-    """Raises ValueError for absurd numbers in a header, Unreadable for samples that do not fit its checksums.
-
-    A record of several segments has its checksums elsewhere.
-    """
-    import wfdb
-
-    header = wfdb.rdheader(stem)
-    if isinstance(header, wfdb.MultiRecord):
-        return
-    gains = zip(header.units, header.adc_gain)
-    factors = [MICROVOLTS[unit] / gain for unit, gain in gains if unit in MICROVOLTS]
-    _refuse_absurd(factors, header.baseline, [offset or 0 for offset in header.byte_offset])
-    if sum(header.samps_per_frame) * (header.sig_len or 0) > LARGEST_FILE:
-        raise ValueError(f"it announces {header.sig_len} samples of {header.n_sig} signals")
-    stored = wfdb.rdrecord(stem, physical=False, smooth_frames=False, ignore_skew=True)
-    _compare_checksums(header.file_name[0], header.checksum, stored.calc_checksum(expanded=True))
+    """`read` for whatever the direct reader does not take."""
+    found = wfdb_records.read(Path(f"{stem}.hea"), LARGEST_FILE)
+    rows = lead_positions(tuple(channel.name for channel in found), channels)
+    chosen = [found[row] for row in rows]
+    for channel in chosen:
+        _check_rate_and_length(channel.sampling_rate, len(channel.values), sampling_rate, samples)
+    factors = [microvolts(channel.unit) for channel in chosen]
+    if None in factors:
+        units = ", ".join(channel.unit for channel in chosen)
+        raise Unreadable(f"its units are {units}, expected V, mV or uV")
+    return as_counts(np.stack([channel.values * factor for channel, factor in zip(chosen, factors)]))
 
 
 def fill_missing(counts: np.ndarray, channels: tuple[str, ...]) -> np.ndarray:

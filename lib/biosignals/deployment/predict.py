@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import onnxruntime
 
 from biosignals import onnx_files
 from biosignals.data import waveforms
+from biosignals.data.channel_names import DERIVED, canonical
 from biosignals.data.readers import (
-    HIGHEST,
     LARGEST_FILE,
-    LOWEST,
     UNITS,
     InvalidRecording,
     Signal,
@@ -23,11 +22,15 @@ from biosignals.data.readers import (
     printable,
     read,
 )
+from biosignals.data.units import microvolts
+from biosignals.deployment import plausibility
 from biosignals.deployment.card import Card, read_card
 from biosignals.signals.resampling import resample
 from biosignals.signals.windows import runs, smooth, window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
+HIGH_PASS = 0.5  # Hz, below which an ECG has its baseline
+DIFFERENT = 0.2  # between two probabilities that are not the same answer
 NO_DIAGNOSIS = (
     "Probabilities as this model learnt them from its training set, unlike your patients. "
     "This is not a diagnosis."
@@ -90,16 +93,18 @@ def _clock(seconds: float) -> str:
 
 def predict(
     source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
-    sampling_rate: float | None = None, unit: str = "mV",
+    sampling_rate: float | None = None, unit: str | None = None, record: str | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> Prediction:  # fmt: skip
     """Probabilities of an exported model for a recording.
 
-    source: a file that `read` takes, or an array (channels, samples) with `channels`, `sampling_rate` and
-    `unit`. model: a file NAME.onnx with its card NAME.json beside it. Channels are found by name, in any
-    order. Raises InvalidRecording for a recording without the model's channels, shorter than its window,
-    sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel that stands still
-    while others move, or with values that no body gives; and for a model that cannot be run or does not fit
-    its card.
+    source: a file that `read` takes, with `sampling_rate`, `unit`, `record` and `rename` as there, or an
+    array (channels, samples) with `channels`, `sampling_rate` and `unit` (None: mV). model: a file NAME.onnx
+    with its card NAME.json beside it. Channels are found by name, in any order; III, aVR, aVL and aVF are
+    made of I and II where they are missing. Raises InvalidRecording for a recording without the model's
+    channels, shorter than its window, sampled more slowly than it learnt, in no unit of voltage, with NaN,
+    with a channel that stands still while others move, with values that no body gives, or an ECG whose
+    baseline decides the answer; and for a model that cannot be run or does not fit its card.
     """
     card = read_card(model)
     if isinstance(source, np.ndarray):
@@ -107,64 +112,73 @@ def predict(
             raise InvalidRecording("an array needs the names of its channels and its sampling rate")
         source = from_array(source, channels, sampling_rate, unit)
     if not isinstance(source, Signal):
-        signal = read(source, sampling_rate, unit)
+        signal = read(source, sampling_rate, unit, record, rename)
         try:
             return predict(signal, model)
         except InvalidRecording as error:
             raise type(error)(f"{Path(source).name}: {error}") from error
-    x = _chosen(check_signal(source), card)
-    still = _still(x, source.sampling_rate, card)
-    starts, windows = _scores(_open(model, card), x, still, source.sampling_rate, card)
-    whole = np.nanmean(windows, axis=0) if card.aggregation == "mean" else windows.max(0)
-    return Prediction(card, whole, starts, windows)
+    x, rate = _chosen(check_signal(source), card)
+    still = _still(x, rate, card)
+    session = _open(model, card)
+    starts, windows = _scores(session, x, still, rate, card)
+    found = Prediction(card, _whole(windows, card), starts, windows)
+    if card.unit.lower() == "mv":  # of an ECG; nets for EEG take the mean of each window away
+        _refuse_baseline(session, x, still, rate, found)
+    return found
 
 
 def reply(
     source: Path | str | np.ndarray | Signal, model: Path | str, channels: Sequence[str] | None = None,
-    sampling_rate: float | None = None, unit: str = "mV",
+    sampling_rate: float | None = None, unit: str | None = None, record: str | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> str:  # fmt: skip
     """What `predict` gives for a source, as text; where it refuses, "refused: " and the reason."""
     try:
-        return str(predict(source, model, channels, sampling_rate, unit))
+        return str(predict(source, model, channels, sampling_rate, unit, record, rename))
     except InvalidRecording as error:
         return f"refused: {error}"
 
 
-def _chosen(signal: Signal, card: Card) -> np.ndarray:
-    """The card's channels of a recording, float32 (channels, samples) in the card's unit."""
-    rows = _positions(signal, card)
-    units = [signal.units[row].strip().lower() for row in rows]
-    if not set(units) <= UNITS.keys():
-        raise InvalidRecording(
-            f"its signals are in {', '.join(sorted(set(units) - UNITS.keys())) or 'no unit'}; they must be "
-            "in V, mV or uV"
-        )
-    x = signal.values[rows] * np.array([[UNITS[unit]] for unit in units], dtype=np.float32)
-    _refuse_values(x, card)
-    if signal.sampling_rate < 0.999 * card.sampling_rate:
-        raise InvalidRecording(
-            f"{signal.sampling_rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more"
-        )
-    if x.shape[1] / signal.sampling_rate < 0.999 * card.samples / card.sampling_rate:
-        seconds = card.samples / card.sampling_rate
-        raise InvalidRecording(
-            f"{x.shape[1] / signal.sampling_rate:.1f} s; {card.model} needs {seconds:g} s or longer"
-        )
-    return x / np.float32(UNITS[card.unit.lower()])
+def _chosen(signal: Signal, card: Card) -> tuple[np.ndarray, float]:
+    """The card's channels of a recording, float32 (channels, samples) in the card's unit, and their rate."""
+    part, shares = _found(signal, card)
+    rate = part.sampling_rate
+    rows = {row: _in_microvolts(part, row) for row in {row: None for share in shares for row in share}}
+    x = np.empty((len(shares), part.values.shape[1]), dtype=np.float32)
+    for channel, share in zip(x, shares, strict=True):
+        channel[:] = sum(factor * rows[row] for row, factor in share.items())
+    _refuse_values(x, rate, card)
+    if rate < 0.999 * card.sampling_rate:
+        raise InvalidRecording(f"{rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more")
+    seconds, needed = x.shape[1] / rate, card.samples / card.sampling_rate
+    if seconds < 0.999 * needed:
+        raise InvalidRecording(f"{int(10 * seconds) / 10} s; {card.model} needs {needed:g} s or longer")
+    x /= np.float32(UNITS[card.unit.lower()])
+    return x, rate
 
 
-def _refuse_values(x: np.ndarray, card: Card) -> None:
+def _in_microvolts(signal: Signal, row: int) -> np.ndarray:
+    factor = microvolts(signal.units[row])
+    if factor is None:
+        unit = signal.units[row].strip() or "no unit"
+        raise InvalidRecording(f"{signal.channels[row]} is in {unit}; it must be in V, mV or uV")
+    return signal.values[row] * np.float32(factor)
+
+
+def _refuse_values(x: np.ndarray, rate: float, card: Card) -> None:
     """InvalidRecording for values in uV that no body gives."""
-    if not np.isfinite(x).all():
-        raise InvalidRecording("holds NaN or infinity")
-    if np.abs(x).max() > HIGHEST:
-        raise InvalidRecording(f"values up to {np.abs(x).max() / 1e3:,.0f} mV; is its unit right?")
-    spans = np.ptp(x, axis=1)
-    if 0 < spans.max() < LOWEST:
-        raise InvalidRecording(f"no channel spans {LOWEST:g} uV; is its unit right?")
-    still = [name for name, span in zip(card.channels, spans, strict=True) if not span]
+    for name, channel in zip(card.channels, x, strict=True):
+        missing = 1 - np.isfinite(channel).mean()
+        if missing:
+            raise InvalidRecording(f"{name} holds NaN or infinity, {missing:.0%} of it")
+    highest = max(-x.min(), x.max())
+    if highest > plausibility.HIGHEST:
+        raise InvalidRecording(f"values up to {highest / 1e3:,.0f} mV; is its unit right?")
+    still = [name for name, channel in zip(card.channels, x, strict=True) if not np.ptp(channel)]
     if still:
         raise InvalidRecording(f"{', '.join(still)} never moves")
+    usual = plausibility.EEG if card.unit.lower() == "uv" else plausibility.ECG
+    plausibility.refuse_swing(plausibility.swings(x, rate), usual)
 
 
 def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:
@@ -188,21 +202,74 @@ def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:
     return still
 
 
-def _positions(signal: Signal, card: Card) -> list[int]:
-    present = [name.strip().lower() for name in signal.channels]
-    if len(present) == len(card.channels):  # among others, a channel called ECG may be any lead
-        names = {other.lower(): name.lower() for other, name in card.channel_aliases.items()}
-        present = [names.get(name, name) for name in present]
-    wanted = [channel.lower() for channel in card.channels]
-    missing = [channel for channel in card.channels if channel.lower() not in present]
-    if missing:
-        raise MissingChannels(
-            f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(signal.channels)}"
-        )
-    twice = [name for name in wanted if present.count(name) > 1]
+def _found(signal: Signal, card: Card) -> tuple[Signal, list[dict[int, float]]]:
+    """The part of a recording, of one rate, that has the card's channels; the rows of which each is made.
+
+    MissingChannels where there is none.
+    """
+    parts = (signal, *signal.others)
+    aliases = {canonical(other): canonical(name) for other, name in card.channel_aliases.items()}
+    if sum(len(part.channels) for part in parts) > len(card.channels):
+        aliases = {}  # among others, a channel called ECG may be any lead
+    lacking = []
+    for part in parts:
+        present = [canonical(name) for name in part.channels]
+        present = [aliases.get(name, name) for name in present]
+        shares = {name: _shares_of(canonical(name), present) for name in card.channels}
+        missing = [name for name, share in shares.items() if not share]
+        if not missing:
+            return part, list(shares.values())
+        lacking.append(missing)
+    raise MissingChannels(_lacks(parts, min(lacking, key=len), card))
+
+
+def _shares_of(wanted: str, present: list[str]) -> dict[int, float]:
+    """The rows of which a channel is the sum, with factors: itself, or I and II for a limb lead; or none."""
+    names = {wanted: 1.0}
+    if wanted not in present and wanted in DERIVED:
+        names = dict(zip(("i", "ii"), DERIVED[wanted], strict=True))
+    twice = [name for name in names if present.count(name) > 1]
     if twice:
         raise InvalidRecording(f"the name {twice[0]} stands twice")
-    return [present.index(name) for name in wanted]
+    return (
+        {present.index(name): share for name, share in names.items()} if names.keys() <= set(present) else {}
+    )
+
+
+def _lacks(parts: Sequence[Signal], missing: list[str], card: Card) -> str:
+    """What a recording without `missing` channels is told, and asked where one of its own may be meant."""
+    present = [name for part in parts for name in part.channels]
+    text = f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(present)}"
+    unnamed = [name for name in present if canonical(name) in map(canonical, card.channel_aliases)]
+    if unnamed and len(missing) == 1:
+        which = f"is {unnamed[0]}" if len(unnamed) == 1 else f"which of {', '.join(unnamed)} is"
+        text += f': {which} lead {missing[0]}? Then rename it, as in --rename "{unnamed[0]}={missing[0]}"'
+    return text
+
+
+def _refuse_baseline(
+    session: onnxruntime.InferenceSession, x: np.ndarray, still: np.ndarray, rate: float, found: Prediction
+) -> None:
+    """InvalidRecording where an ECG's baseline is unlike those of the training set and decides the answer."""
+    unlike, how = plausibility.unlike_training(x, found.card.channels, rate)
+    if not unlike:
+        return
+    without = x - np.median(x, axis=1, keepdims=True)
+    if unlike == "wanders":
+        from biosignals.signals.filters import bandpass  # SciPy, for which others need not wait
+
+        without = bandpass(x, HIGH_PASS, None, rate)
+    _, windows = _scores(session, without, still, rate, found.card)
+    if np.abs(_whole(windows, found.card) - found.probabilities).max() > DIFFERENT:
+        raise InvalidRecording(
+            f"its baseline {unlike} {how}, and without that the answer is another:"
+            f" high-pass it at {HIGH_PASS:g} Hz first"
+        )
+
+
+def _whole(windows: np.ndarray, card: Card) -> np.ndarray:
+    """Probabilities of a recording, (classes,), by those of its windows."""
+    return np.nanmean(windows, axis=0) if card.aggregation == "mean" else windows.max(axis=0)
 
 
 def _scores(

@@ -1,0 +1,196 @@
+"""Tables of text: CSV in the dialects that programs write, and what watches and chest straps export.
+
+Read is a column per channel, with or without names, under lines of other information. The separator may be a
+comma, semicolon, tab, bar or blank, decimals may stand after a comma, and units in the names, in a row of
+their own, or in the lines above. Apple Health's ECGs, in any language, and Polar's are such tables; Withings
+writes a row per recording, with all its samples in one cell.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from biosignals.data.readers import dialect, times
+from biosignals.data.readers.signal import InvalidRecording, Signal, filled, usual_leads
+from biosignals.data.units import microvolts
+
+HEAD = 1 << 18  # bytes from which the dialect is told
+NAME_AND_UNIT = re.compile(r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|[\s_](\w\w+))")  # I (mV), time_ms
+LIST = re.compile(r"(?:^|[\"',;\t])\s*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
+
+
+class Column(NamedTuple):
+    """A column: values, numbers (NaN where missing) or texts; its name and unit, empty where not given."""
+
+    values: pd.Series
+    name: str
+    unit: str
+
+
+def read(path: Path, sampling_rate: float | None, unit: str | None, record: str | None) -> Signal:
+    """The recording in a table. Missing cells are filled by lines.
+
+    sampling_rate: where it gives none. unit: where it gives none (None: mV). record: of a file with a
+    recording in each row, its number or its first cell. Raises InvalidRecording for a table that cannot be
+    understood, gives no rate, or contradicts sampling_rate or unit.
+    """
+    with open(path, "rb") as file:
+        content = file.read(HEAD)
+    encoding = _encoding(content)
+    lines = content.decode(encoding, "replace").splitlines()
+    if len(content) == HEAD:
+        lines = lines[:-1]  # which may be cut
+    if any(LIST.search(line) for line in lines[: dialect.ROWS]):
+        return _read_listed(path, encoding, unit, record)
+    written = dialect.detect(lines)
+    return _signal(_columns(path, encoding, written), written, sampling_rate, unit)
+
+
+def _encoding(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        content[:-4].decode("utf-8")  # the last character may be cut
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _columns(path: Path, encoding: str, written: dialect.Dialect) -> list[Column]:
+    """The columns of a table that hold anything."""
+    separator = {" ": r"\s+", dialect.ONE_COLUMN: "\t"}.get(written.separator, written.separator)
+    try:
+        table = pd.read_csv(
+            path, sep=separator, header=None, names=range(len(written.names)), index_col=False,
+            skiprows=written.first, encoding=encoding, encoding_errors="replace", decimal=written.decimal,
+            na_values=dialect.MISSING, skipinitialspace=True, low_memory=False,
+        )  # fmt: skip
+    except pd.errors.ParserError as error:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if found is None:
+            raise
+        raise InvalidRecording(f"line {found[2]} has {found[3]} cells, those before it {found[1]}") from error
+    table = table.apply(_as_numbers, decimal=written.decimal)
+    numbers = table.select_dtypes("number").notna().any(axis=1).to_numpy()
+    table = table[: len(table) - numbers[::-1].argmax()]  # without lines of text at the end
+    return [
+        Column(table[number], *_name_and_unit(name, unit))
+        for number, (name, unit) in enumerate(zip(written.names, written.units, strict=True))
+        if table[number].notna().any()
+    ]
+
+
+def _as_numbers(column: pd.Series, decimal: str) -> pd.Series:
+    """A column as float64 where most of its cells are numbers, if in quotes; else as it is."""
+    if column.dtype.kind in "iuf":
+        return column
+    texts = column.astype(str).str.strip(" '\"").str.replace(decimal, ".", regex=False)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    return numbers if numbers.notna().sum() >= dialect.MOSTLY * column.notna().sum() else column
+
+
+def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
+    """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms"."""
+    found = NAME_AND_UNIT.fullmatch(label)
+    inside = (found[2] or found[3]) if found else ""
+    if inside and (microvolts(inside) is not None or times.is_unit(inside)):
+        return found[1].strip(), inside
+    unit = unit.strip("[]()")
+    return label, unit if microvolts(unit) is not None or times.is_unit(unit) else ""
+
+
+def _signal(
+    columns: list[Column], written: dialect.Dialect, given_rate: float | None, given_unit: str | None
+) -> Signal:
+    """The channels among columns, at the rate of the times among them."""
+    kinds = [_kind(column, alone=len(columns) == 1) for column in columns]
+    clocks = [column for column, kind in zip(columns, kinds, strict=True) if kind == "times"]
+    found = [column for column, kind in zip(columns, kinds, strict=True) if kind == "samples"]
+    if not found:
+        raise InvalidRecording("it has no column of samples")
+    units = [column.unit or written.unit for column in found]
+    stated = sorted({unit for unit in units if unit})
+    if given_unit and any(microvolts(unit) != microvolts(given_unit) for unit in stated):
+        raise InvalidRecording(f"it gives its values in {', '.join(stated)}, and {given_unit} is asked for")
+    values = np.stack([column.values.to_numpy(dtype=np.float32) for column in found])
+    values[~np.isfinite(values)] = np.nan
+    return Signal(
+        filled(values), tuple(_names(found, values, written.lead)),
+        tuple(unit or given_unit or "mV" for unit in units), _rate(clocks, written.rate, given_rate),
+    )  # fmt: skip
+
+
+def _kind(column: Column, alone: bool) -> str:
+    """What a column holds: "times", "samples", the "count" of its rows, or "text"."""
+    name, values = column.name.casefold(), column.values
+    if values.dtype.kind not in "iuf":
+        return "times" if times.is_time(str(values.iloc[0]).strip("'\" ")) else "text"
+    if name and (times.NAME.fullmatch(name) or times.is_unit(name)):
+        return "times"
+    steps = np.diff(values)
+    if alone or not len(steps):
+        return "samples"
+    if (not name or times.is_count(name)) and (steps == 1).all():
+        return "count"
+    goes_on = not name and 0 <= steps.min() and 0 < steps.max() <= 3 * steps.mean()  # as rounded times do
+    return "times" if goes_on else "samples"
+
+
+def _names(columns: list[Column], values: np.ndarray, lead: str) -> list[str]:
+    """Names of channels, those in the usual order where none has one."""
+    if not any(column.name for column in columns):
+        try:
+            return [lead] if lead and len(columns) == 1 else list(usual_leads(values))
+        except InvalidRecording:
+            pass
+    return [column.name or f"column {number}" for number, column in enumerate(columns, 1)]
+
+
+def _rate(clocks: list[Column], stated: float | None, given: float | None) -> float:
+    """The rate of times that go on in equal steps, those with a unit before others; else stated or given."""
+    faults = []
+    for clock in sorted(clocks, key=lambda clock: not clock.unit):
+        unit = clock.unit or (clock.name if times.is_unit(clock.name) else "")
+        try:
+            return times.sampling_rate(clock.values, unit.casefold(), given or stated)
+        except InvalidRecording as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+    rate = stated or given
+    if not rate:
+        raise InvalidRecording("give its sampling rate, or a column `time` in seconds")
+    return float(rate)
+
+
+def _read_listed(path: Path, encoding: str, given_unit: str | None, record: str | None) -> Signal:
+    """A recording of a file that holds one in each row, as Withings' Health Mate exports them.
+
+    By the README of that export, values are in uV where a watch took them (wear position 0 or 1: a wrist) and
+    in mV where a blood pressure monitor did (2 or 3: an arm).
+    """
+    with open(path, encoding=encoding, errors="replace") as file:
+        separator = ";" if ";" in file.readline() else ","
+    table = pd.read_csv(path, dtype=str, encoding=encoding, keep_default_na=False, sep=separator)
+    table.columns = [str(name).strip().casefold() for name in table]
+    listed = [name for name in table if table[name].str.startswith("[").any()]
+    if len(listed) != 1 or "frequency" not in table:
+        raise InvalidRecording(
+            "holds lists of samples, but not as Withings' signal.csv, with its column Frequency"
+        )
+    table = table[table[listed[0]].str.startswith("[")]
+    rows = {str(number): row for number, (_, row) in enumerate(table.iterrows(), 1)}
+    chosen = [row for number, row in rows.items() if record in (None, number, row.iloc[0])]
+    if len(chosen) != 1:
+        some = ", ".join(f"{number} ({row.iloc[0]})" for number, row in rows.items())
+        raise InvalidRecording(f"holds {len(rows)} recordings: name one as its record, of {some[:300]}")
+    row = chosen[0]
+    unit = {"2": "mV", "3": "mV"}.get(str(row.get("wear position", "")).strip(), "uV")
+    values = np.array([json.loads(row[listed[0]])], dtype=np.float32)
+    return Signal(values, ("ECG",), (given_unit or unit,), float(row["frequency"]))

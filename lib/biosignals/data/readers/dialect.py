@@ -1,0 +1,178 @@
+"""How a table of text is written: what separates its cells, where its rows begin, what stands above them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from biosignals.data.channel_names import canonical
+from biosignals.data.readers import times
+from biosignals.data.readers.signal import InvalidRecording
+from biosignals.data.units import microvolts
+
+ROWS = 50  # from which a dialect is told
+MOSTLY = 0.9  # of rows, and of a column's cells
+SEPARATORS = ("\t", ";", "|", ",", " ")
+ONE_COLUMN = "\n"  # its separator
+NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+MISSING = ("", "-", "nan", "na", "n/a", "null", "none")
+# As devices spell hertz in the languages of those who use them: Hz, Hertz, hercios, герц, 赫兹, ヘルツ ...
+HERTZ = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*(?:hz|hert|herc|г(?:ерц|ц)|赫|ヘルツ|헤르츠|χερτζ|هرتز|הרץ|เฮิร)", re.IGNORECASE
+)
+RATE = re.compile(
+    r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)\W*(?:hz)?\W+(\d+(?:\.\d+)?)\W*", re.IGNORECASE
+)
+FORM_OF_TIMES = re.compile(r"[hmsdy:./\s]*mm?:ss[hmsdy:./\s]*", re.IGNORECASE)  # hh:mm:ss.mmm
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written.
+
+    separator, decimal: between cells, and in numbers. first: the line with the first row, from 0. names,
+    units: of the columns, empty text where not given. rate (Hz), unit, lead: of all, as lines above the table
+    say; None and empty text where they do not.
+    """
+
+    separator: str
+    decimal: str
+    first: int
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    rate: float | None = None
+    unit: str = ""
+    lead: str = ""
+
+
+def detect(lines: list[str]) -> Dialect:
+    """The dialect of a table that begins with `lines`. Raises InvalidRecording where no rows hold numbers."""
+    written = [line for line in lines if line.strip()]
+    separator = _separator(written)
+    rows = [cells(line, separator) for line in written[-ROWS:]]
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    rows = [row for row in rows if len(row) == width]
+    numeric = [_are_values([row[column] for row in rows]) for column in range(width)]
+    if not any(numeric):
+        raise InvalidRecording(
+            "holds no columns of numbers: a table has a column per channel, named in its first row"
+        )
+    first = next(
+        number for number in range(len(lines)) if _starts(lines[number : number + 2], separator, numeric)
+    )
+    above = [line for line in lines[:first] if line.strip()]
+    units, above = _taken(above, separator, width, _are_units)
+    names, above = _taken(above, separator, width, _are_names)
+    numbers = "".join(cell for row in rows for cell in row if NUMBER.fullmatch(cell))
+    decimal = "," if "," in numbers and "." not in numbers else "."
+    return Dialect(separator, decimal, first, names, units, *_information(above))
+
+
+def cells(line: str, separator: str) -> list[str]:
+    """The cells of a line, without blanks and quotes around them."""
+    if separator == ONE_COLUMN:
+        parts = [line]
+    elif separator == " ":
+        parts = line.split()
+    else:
+        parts = next(csv.reader([line], delimiter=separator), [])
+    return [part.strip().strip("\"'").strip() for part in parts]
+
+
+def _is_value(cell: str) -> bool:
+    return NUMBER.fullmatch(cell) is not None or cell.lower() in MISSING or times.is_time(cell)
+
+
+def _are_values(column: list[str]) -> bool:
+    """Whether a column holds values, and not only missing ones."""
+    there = [cell for cell in column if cell.lower() not in MISSING]
+    return len(there) > 0 and sum(map(_is_value, column)) >= MOSTLY * len(column)
+
+
+def _separator(lines: list[str]) -> str:
+    """The separator by which most cells of the last lines are values."""
+    scores = {}
+    for separator in (*SEPARATORS, ONE_COLUMN):
+        rows = [cells(line, separator) for line in lines[-ROWS:]]
+        width, often = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        if (width > 1 or separator == ONE_COLUMN) and often >= MOSTLY * len(rows):
+            values = [_is_value(cell) for row in rows for cell in row]
+            scores[separator] = sum(values) / max(len(values), 1)
+    best = max(scores, key=lambda separator: scores[separator], default=ONE_COLUMN)
+    if best == "," and scores[","] == scores.get(ONE_COLUMN):
+        return _of_one_comma(lines)
+    return best
+
+
+def _of_one_comma(lines: list[str]) -> str:
+    """What separates the cells of rows such as 12,345: the comma, or nothing, if it is that of decimals."""
+    texts = [line.strip("\"' ") for line in lines]
+    rows = [text for text in texts if NUMBER.fullmatch(text)]
+    if any("," not in row or row.startswith("-0,") or re.search(r",0\d", row) for row in rows):
+        return ONE_COLUMN
+    names = cells(lines[texts.index(rows[0]) - 1], ",")
+    if len(names) == 2 and not any(map(_is_value, names)) and microvolts(names[1]) is None:
+        return ","
+    raise InvalidRecording(f"is {rows[0]} one number or two? Write a point in numbers, or name the columns")
+
+
+def _starts(lines: list[str], separator: str, numeric: list[bool]) -> bool:
+    """Whether the first of two lines is a row: values in all `numeric` columns, and not names 0, 1, 2 ..."""
+    row, *after = (cells(line, separator) for line in lines)
+    if len(row) != len(numeric) or not any(re.search(r"\d", cell) for cell in row):
+        return False
+    if _are_counts(row) and after and any("." in cell or "," in cell for cell in after[0]):
+        return False
+    return all(_is_value(cell) for cell, is_numeric in zip(row, numeric, strict=True) if is_numeric)
+
+
+def _are_counts(row: list[str]) -> bool:
+    """Whether cells are 0, 1, 2 ..., as pandas writes columns without names, maybe after an empty one."""
+    counts = [str(number) for number in range(len(row))]
+    return len(row) > 1 and row in (counts, ["", *counts[:-1]])
+
+
+def _taken(
+    above: list[str], separator: str, width: int, fits: Callable[[list[str], str], bool]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The cells of the last line above where they fit the columns, else empty ones; and the lines left."""
+    row = cells(above[-1], separator) if above else []
+    if len(row) == width - 1:  # of a program that gives its row numbers no name
+        row = ["", *row]
+    if len(row) == width and any(row) and fits(row, above[-1]):
+        return ("",) * width if _are_counts(row) else tuple(row), above[:-1]
+    return ("",) * width, above
+
+
+def _are_units(row: list[str], _: str) -> bool:
+    known = [times.is_unit(cell) or microvolts(cell.strip("[]()")) is not None for cell in row]
+    return any(known) and all(
+        one or cell.lower() in MISSING or FORM_OF_TIMES.fullmatch(cell) or times.is_count(cell)
+        for one, cell in zip(known, row, strict=True)
+    )
+
+
+def _are_names(row: list[str], line: str) -> bool:
+    if len(row) == 1:  # not information, such as Unit,mV
+        return re.search(r"[,;:=\t]|^\W", line) is None
+    return _are_counts(row) or not any(NUMBER.fullmatch(cell) for cell in row)
+
+
+def _information(lines: list[str]) -> tuple[float | None, str, str]:
+    """Sampling rate, unit and lead that lines above a table give, as "Sample Rate,512 hertz", "# fs: 250"."""
+    rate, unit, lead = None, "", ""
+    for line in lines:
+        line = line.strip("#%/ ")
+        key, _, value = re.sub(r"\s*[,;:=\t]\s*", "\n", line, count=1).partition("\n")
+        value = value.strip(" \"',;")
+        hertz = HERTZ.search(line) or RATE.fullmatch(line)
+        if hertz:
+            rate = rate or float(hertz[1].replace(",", "."))
+        elif microvolts(value) is not None:
+            unit = unit or value
+        elif key and value.casefold().startswith(key.casefold()):  # "Lead,Lead I", in any language
+            lead = lead or value[len(key) :].strip()
+    return rate, unit, lead if canonical(lead) in ("i", "ii", "iii") else ""

@@ -1,0 +1,245 @@
+"""Tables of text are read in the dialects that programs and devices write, or refused with the reason."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from biosignals.data import readers
+
+SAMPLES, RATE = 1000, 250.0
+TIMES = np.arange(SAMPLES) / RATE
+SINE = np.round(0.8 * np.sin(2 * np.pi * 1.2 * TIMES) + 0.1 * np.cos(40 * TIMES), 3)
+OTHER = np.round(0.5 * SINE - 0.01, 3)
+
+
+def table(*columns, sep=",", decimal=".", form="{:.3f}"):
+    """Rows of the columns; whole numbers and texts as they are."""
+    cells = [
+        [
+            (form.format(value) if isinstance(value, float) else str(value)).replace(".", decimal)
+            for value in column
+        ]
+        for column in (list(column) for column in columns)
+    ]
+    return "\n".join(map(sep.join, zip(*cells, strict=True))) + "\n"
+
+
+def milli(step=4):
+    return range(0, step * SAMPLES, step)
+
+
+def micro(values=SINE):
+    return np.rint(1000 * values).astype(int)
+
+
+def write(folder, text, encoding="utf-8", name="r.csv"):
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder / name
+
+
+def check(signal, channels=("I",), unit="mV"):
+    """The signal is SINE (and OTHER), in a unit, at RATE."""
+    assert (signal.channels, set(signal.units), signal.sampling_rate) == (channels, {unit}, RATE)
+    factor = 1 if unit.lower() == "mv" else 1000
+    np.testing.assert_allclose(
+        signal.values, factor * np.stack([SINE, OTHER][: len(channels)]), atol=2e-3 * factor
+    )
+
+
+DIALECTS = {
+    "plain": "time,I\n" + table(TIMES, SINE),
+    "semicolons": "time;I\n" + table(TIMES, SINE, sep=";"),
+    "semicolons and decimal commas": "Zeit [s];I\n" + table(TIMES, SINE, sep=";", decimal=","),
+    "tabs": "time\tI\n" + table(TIMES, SINE, sep="\t"),
+    "tabs and decimal commas": "time\tI\n" + table(TIMES, SINE, sep="\t", decimal=","),
+    "blanks": "  time      I\n" + table(TIMES, SINE, sep="   "),
+    "bars": "time|I\n" + table(TIMES, SINE, sep="|"),
+    "Excel's sep": "sep=;\ntime;I\n" + table(TIMES, SINE, sep=";", decimal=","),
+    "quotes": '"time","I"\n' + table([f'"{t:.3f}"' for t in TIMES], [f'"{x:.3f}"' for x in SINE]),
+    "quoted decimal commas": '"time","I"\n'
+    + table([f'"{t:.3f}"'.replace(".", ",") for t in TIMES], [f'"{x:.3f}"'.replace(".", ",") for x in SINE]),
+    "commas at the end": "time,I,\n" + table(TIMES, SINE, [""] * SAMPLES),
+    "a byte order mark": "\ufefftime,I\n" + table(TIMES, SINE),
+    "lines of DOS": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r\n"),
+    "lines of old Macs": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r"),
+    "an empty line": "time,I\n\n" + table(TIMES, SINE),
+    "a last line of text": "time,I\n" + table(TIMES, SINE) + "end of file\n",
+    "powers of ten": "time,I\n" + table(TIMES, SINE, form="{:.6e}"),
+    "a unit in the name": "Time (s),I (mV)\n" + table(TIMES, SINE),
+    "a row of units": "time,I\ns,mV\n" + table(TIMES, SINE),
+    "PhysioNet's": "'Elapsed time','I'\n'hh:mm:ss.mmm','mV'\n" + table([f"'0:{t:06.3f}'" for t in TIMES], SINE),
+    "PhysioNet's with dates": "'Time and date','I'\n'hh:mm:ss.mmm dd/mm/yyyy','mV'\n"
+    + table([f"'[12:00:{t:06.3f} 02/01/2000]'" for t in TIMES], SINE),
+    "milliseconds": "time_ms,I\n" + table(milli(), SINE),
+    "milliseconds in a row of units": "Time;I\nms;mV\n" + table(milli(), SINE, sep=";"),
+    "minutes": "time (min),I\n" + table(TIMES / 60, SINE, form="{:.9f}"),
+    "seconds since 1970": "timestamp,I\n" + table(1.7e9 + TIMES, SINE),
+    "milliseconds since 1970": "timestamp,I\n" + table([1_700_000_000_000 + t for t in milli()], SINE),
+    "nanoseconds since 1970": "time,I\n" + table([1_700_000_000_000_000_000 + t * 10**6 for t in milli()], SINE),
+    "dates": "timestamp,I\n"
+    + table(pd.date_range("2023-01-01T23:59:58", periods=SAMPLES, freq="4ms").strftime("%Y-%m-%dT%H:%M:%S.%f"), SINE),
+    "dates of America": "date,I\n"
+    + table(
+        pd.date_range("2023-01-01T12:59:58", periods=SAMPLES, freq="4ms").strftime("%m/%d/%Y %I:%M:%S.%f %p"), SINE
+    ),
+    "a column of text": "time,I,beat\n" + table(TIMES, SINE, ["N" if i % 200 == 0 else "" for i in range(SAMPLES)]),
+    "a rate above": "# sampling_rate: 250\n# unit: mV\nI\n" + table(SINE),
+    "another rate above": "Sampling Frequency (Hz): 250\nI\n" + table(SINE),
+    "pandas'": ",time,I\n" + table(range(SAMPLES), TIMES, SINE),
+    "R's": '"time" "I"\n' + table([f'"{i}"' for i in range(1, SAMPLES + 1)], TIMES, SINE, sep=" "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_holds_the_same_signal(tmp_path, dialect):
+    check(readers.read(write(tmp_path, DIALECTS[dialect])))
+
+
+@pytest.mark.parametrize("encoding, name", [("utf-16", "r.csv"), ("cp1252", "r.txt"), ("utf-8", "R.TSV")])
+def test_encodings_and_endings(tmp_path, encoding, name):
+    text = "time,I (\u00b5V)\n" + table(TIMES, micro())
+    check(readers.read(write(tmp_path, text, encoding, name)), unit="\u00b5V")
+
+
+@pytest.mark.parametrize(
+    "text, channels",
+    [
+        ("I,II\n" + table(SINE, OTHER), ("I", "II")),
+        ("'sample #','I','II'\n" + table(range(SAMPLES), SINE, OTHER), ("I", "II")),
+        (pd.DataFrame({"I": SINE, "II": OTHER}).to_csv(), ("I", "II")),
+        (pd.DataFrame(np.stack([SINE, OTHER], axis=1)).to_csv(index=False), ("column 1", "column 2")),
+        (pd.DataFrame(np.stack([SINE, OTHER], axis=1)).to_csv(), ("column 1", "column 2")),
+        (table(SINE, OTHER), ("column 1", "column 2")),
+        (table(SINE), ("ECG",)),
+        (table(SINE, decimal=","), ("ECG",)),
+        ("I\n" + table(SINE, decimal=","), ("I",)),
+        ("time,I\n" + table(range(SAMPLES), SINE), ("I",)),  # times that count samples
+        ("time,I\n" + table(milli(), SINE), ("I",)),
+        ("time,I\n" + table(TIMES, SINE, form="{:.2f}"), ("I",)),
+    ],
+)
+def test_a_rate_that_is_given_counts_where_a_table_states_none(tmp_path, text, channels):
+    signal = readers.read(write(tmp_path, text), RATE)
+    assert signal.channels == channels and signal.sampling_rate == RATE
+    np.testing.assert_allclose(signal.values, np.stack([SINE, OTHER][: len(channels)]), atol=6e-3)
+
+
+def test_twelve_columns_without_names_are_in_the_usual_order_only_where_einthoven_confirms_it(tmp_path):
+    random = np.random.default_rng(0)
+    one, two = np.cumsum(random.normal(0, 0.05, (2, 500)), axis=1)
+    limb = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+    leads = np.stack([*limb, *random.normal(0, 0.1, (6, 500))])
+    usual = readers.read(write(tmp_path, table(*leads)), 100)
+    assert usual.channels[:7] == ("I", "II", "III", "AVR", "AVL", "AVF", "V1")
+    backwards = readers.read(write(tmp_path, table(*leads[::-1])), 100)
+    assert backwards.channels[0] == "column 1"
+
+
+def test_times_rounded_to_five_digits_have_their_rate(tmp_path):
+    # BIDMC writes 99.992, 100, 100.01, 100.02, 100.02 ...
+    times = [f"{t:.5g}" for t in 95 + np.arange(1250) / 125]
+    found = readers.read(write(tmp_path, "Time [s],I\n" + table(times, np.resize(SINE, 1250))))
+    assert found.sampling_rate == 125
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+@pytest.mark.parametrize("decimals", [3, 6])
+def test_lost_rows_are_noticed(tmp_path, lost, decimals):
+    keep = np.r_[0:300, 300 + lost : SAMPLES]
+    text = "time,I\n" + table(TIMES[keep], SINE[keep], form=f"{{:.{decimals}f}}")
+    with pytest.raises(readers.InvalidRecording, match="equal steps: from 1.196 to 1.2"):
+        readers.read(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text, given, reason",
+    [
+        (
+            "time,I\n" + table(TIMES, SINE),
+            {"sampling_rate": 500},
+            "times give 250 Hz, and 500 Hz is asked for",
+        ),
+        ("fs: 250\nI\n" + table(SINE), {"sampling_rate": 500}, "sampled at 250 Hz, and 500 Hz is asked for"),
+        ("time,I (uV)\n" + table(TIMES, SINE), {"unit": "mV"}, "values in uV, and mV is asked for"),
+        ("time,I\n" + table(TIMES / 60, SINE, form="{:.9f}"), {}, "gives 15000 Hz; is it in min?"),
+        ("time,I\n" + table(milli(), SINE), {}, r"gives 0.25 Hz; is it in ms\?.*time .ms."),
+        ("time,I\n" + table(range(SAMPLES), SINE), {}, "gives 1 Hz; is it a count of samples?"),
+        ("I\n" + table(SINE), {}, "give its sampling rate"),
+        ("time,I\n" + table(TIMES, SINE) + "1,2,3\n", {}, "line 1002 has 3 cells, those before it 2"),
+        ("time,I\n" + table(TIMES[::-1], SINE), {}, "do not go on"),
+        ("time\n" + table(TIMES), {}, "no column of samples"),
+        ("a text\nof words\n", {}, "no columns of numbers"),
+        ("", {}, "no columns of numbers"),
+        (table([f"{i},5" for i in range(1, SAMPLES)]), {"sampling_rate": 250}, "is 1,5 one number or two?"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_its_reason(tmp_path, text, given, reason):
+    with pytest.raises(readers.InvalidRecording, match=reason):
+        readers.read(write(tmp_path, text), **given)
+
+
+def test_empty_cells_are_filled_by_lines_where_they_are_few(tmp_path):
+    cells = [f"{x:.3f}" for x in SINE]
+    cells[100], cells[200], cells[201], cells[300] = "", "-", "NaN", "inf"
+    found = readers.read(write(tmp_path, "time,I\n" + table(TIMES, cells)))
+    expected = SINE.copy()
+    gaps = [100, 200, 201, 300]
+    expected[gaps] = np.interp(gaps, np.delete(np.arange(SAMPLES), gaps), np.delete(SINE, gaps))
+    np.testing.assert_allclose(found.values[0], expected, atol=1e-3)
+    cells[: SAMPLES // 5] = [""] * (SAMPLES // 5)
+    assert np.isnan(readers.read(write(tmp_path, "time,I\n" + table(TIMES, cells))).values).any()
+
+
+APPLE = {
+    "en": "Name,Jane\nDate of Birth,\"Jan 1, 1980\"\nRecorded Date,2020-01-01 10:00:00 +0100\nSymptoms,\n"
+          "Software Version,1.90\nDevice,\"Watch6,7\"\nSample Rate,250 hertz\n\n\nLead,Lead I\nUnit,\u00b5V\n\n",
+    "de": "Name\nGeburtstag,\"27.03.1987\"\nSymptome,\nSoftwareversion,1.13\nGer\u00e4t,\"Watch4,2\"\n"
+          "Messrate,250,000\u00a0Hertz\n\n\nAbleitung,Ableitung I\nEinheit,\u00b5V\n\n",
+    "ru": "\u0418\u043c\u044f,\u041c\n\u0427\u0430\u0441\u0442\u043e\u0442\u0430,250 \u0413\u0446\n\n"
+          "\u041e\u0442\u0432\u0435\u0434\u0435\u043d\u0438\u0435,\u041e\u0442\u0432\u0435\u0434\u0435\u043d\u0438\u0435 I\n"
+          "\u0415\u0434\u0438\u043d\u0438\u0446\u0430,\u00b5V\n\n",
+    "ja": "\u540d\u524d,\u592a\u90ce\n\u30b5\u30f3\u30d7\u30eb\u30ec\u30fc\u30c8,250\u30d8\u30eb\u30c4\n\n"
+          "\u30ea\u30fc\u30c9,\u30ea\u30fc\u30c9I\n\u5358\u4f4d,\u00b5V\n\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", APPLE)
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_apple_health_exports_are_read_in_any_language(tmp_path, language, decimal):
+    # A value a line, without zeros at its end: with commas they look like two columns of whole numbers.
+    lines = [f"{1000 * x + 0.12 * (i % 3):.3f}".rstrip("0").rstrip(".") for i, x in enumerate(SINE)]
+    text = APPLE[language] + "\n".join(lines).replace(".", decimal) + "\n"
+    check(readers.read(write(tmp_path, text)), unit="\u00b5V")
+
+
+def test_polar_sensor_logger_is_read(tmp_path):
+    steps = np.arange(SAMPLES) / 130
+    phone = pd.Timestamp("2023-01-01T10:00") + pd.to_timedelta(np.round(steps + 0.02 * np.sin(steps), 3), "s")
+    text = "Phone timestamp;sensor timestamp [ns];timestamp [ms];ecg [uV]\n" + table(
+        phone.strftime("%Y-%m-%dT%H:%M:%S.%f"), [599616000000000000 + round(t * 1e9) for t in steps],
+        np.round(1000 * steps, 1), micro(), sep=";", form="{:.1f}",
+    )  # fmt: skip
+    found = readers.read(write(tmp_path, text, name="Polar_H10_ECG.txt"))
+    assert (found.channels, found.units, found.sampling_rate) == (("ecg",), ("uV",), 130)
+    np.testing.assert_array_equal(found.values[0], micro())
+
+
+def withings(*rows):
+    """An export with a row for each (wear position, values)."""
+    head = "Date,Type,Frequency,Duration,Wear Position,Signal\n"
+    lines = [f'2023-01-0{n} 10:00:00,ecg,250,4,{position},"{json.dumps(list(map(float, values)))}"\n'
+             for n, (position, values) in enumerate(rows, 1)]  # fmt: skip
+    return head + "".join(lines)
+
+
+def test_withings_health_mate_is_read_row_by_row(tmp_path):
+    one = write(tmp_path, withings((1, micro())))
+    check(readers.read(one), ("ECG",), "uV")
+    several = write(tmp_path, withings((1, micro(OTHER)), (3, SINE)))
+    for record in ("2", "2023-01-02 10:00:00"):
+        check(readers.read(several, record=record), ("ECG",), "mV")
+    for record in (None, "3"):
+        with pytest.raises(readers.InvalidRecording, match=r"holds 2 recordings: name one.*2 .2023-01-02"):
+            readers.read(several, record=record)

@@ -155,6 +155,32 @@ def test_nets_with_other_answers_are_refused():
         detect(broken, windows(signal(), 5))
 
 
+@pytest.mark.parametrize(
+    "factor, reason",
+    [(1e-6, "no channel moves by 5 uV"), (1e-3, "no channel moves"), (1e3, "moves by .* mV")],
+)
+def test_signals_in_another_unit_are_refused(factor, reason):
+    # In volts every window would be flat, and score 0 for ever.
+    net, x = tiny_net(), factor * signal(90)
+    with pytest.raises(ValueError, match=reason):
+        detect(net, windows(x, 16))
+    stream = detector(net)
+    stream.feed(x[:, : 30 * RATE])
+    with pytest.raises(ValueError, match=reason):
+        stream.feed(x[:, 30 * RATE :])
+    short = detector(net)
+    short.feed(x[:, : 30 * RATE])
+    with pytest.raises(ValueError, match=reason):
+        short.finish()
+
+
+def test_a_cable_that_is_off_for_hours_is_no_wrong_unit():
+    x = signal(200)
+    x[:, 20 * RATE :] = x[:, [20 * RATE]]
+    detect(tiny_net(), windows(x, 16))
+    streamed(x, [500])[0].finish()
+
+
 # While the signal comes in
 
 

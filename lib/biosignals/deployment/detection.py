@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from biosignals.data.eeg import EegRecording
+from biosignals.deployment import plausibility
 from biosignals.evaluation.events import Alarm, AlarmRule, ScoredRecording, alarms
 from biosignals.signals.windows import prepare, smooth
 from biosignals.training.predict import prepare_for_inference
 
 _FLAT = 1e-3  # microvolts peak to peak: no amplifier resolves so little
+_UNIT_SECONDS = 60  # after which a stream's unit is judged, as that of a file is by all of it
 
 
 def detect(
@@ -25,16 +27,22 @@ def detect(
     there is one.
 
     A window with a NaN or infinite sample, or flat in all channels (a cable is off), is not usable: it scores
-    0 without the net. Raises ValueError for a net with other outputs, and for one that gives NaN.
+    0 without the net. Raises ValueError for a net with other outputs, for one that gives NaN, and for signals
+    that move as no EEG in microvolts does.
     """
-    starts, scores, usable = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)]
+    starts, scores, usable, swings = [np.empty(0)], [np.empty(0, np.float32)], [np.empty(0, bool)], []
     prepared = None
     for first, signals in windows:
         if prepared is None and len(signals):
             prepared = prepare_for_inference(net, signals[:1])
         starts.append(first)
+        swings.append(_swings(signals))
         usable.append(_usable(signals))
         scores.append(_scores(prepared, signals, usable[-1]))
+    if swings:
+        found = np.concatenate(swings)
+        # Resampling makes a constant waver; signals in volts move by as little.
+        plausibility.refuse_swing(found[found > _FLAT] if (found > _FLAT).any() else found, plausibility.EEG)
     return np.concatenate(starts), np.concatenate(scores), np.concatenate(usable)
 
 
@@ -54,7 +62,8 @@ class StreamingDetector:
     scores: one per window so far.
 
     Raises ValueError for windows that are not whole numbers of samples at this rate, or longer steps than
-    windows, and for a net that does not take the prepared windows.
+    windows, for a net that does not take the prepared windows, and, after a minute or at the end, for signals
+    that move as no EEG in microvolts does.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class StreamingDetector:
         self.scores: list[float] = []
         self._pieces: list[np.ndarray] = []
         self._held = 0
+        self._swings: list[float] = []  # of the windows in which anything moves
         self._run = 0  # windows over the threshold in a row, up to now
         self._finished = False
 
@@ -79,7 +89,7 @@ class StreamingDetector:
 
         An alarm is returned once, when it is raised; its `end` is then the time up to which it has lasted.
         Samples that were lost are to be fed as NaN, so that time goes on. Raises ValueError for another
-        number of channels and after `finish`.
+        number of channels, for signals in another unit and after `finish`.
         """
         if self._finished:
             raise ValueError("this recording is finished; make a new detector for the next one")
@@ -102,6 +112,7 @@ class StreamingDetector:
     def finish(self) -> list[Alarm]:
         """End the recording: all its alarms, with their ends. Samples that fill no window are left out."""
         self._finished = True
+        self._refuse_unit()
         starts = np.array([self._start(window) for window in range(len(self.scores))])
         return alarms(starts, np.array(self.scores), self.seconds, self.rule)
 
@@ -110,6 +121,9 @@ class StreamingDetector:
 
     def _score(self, window: np.ndarray) -> list[Alarm]:
         """Adds a window's score; the alarm that it completes."""
+        self._swings += [float(swing) for swing in _swings(window[None]) if swing > 0]
+        if len(self._swings) == -(-_UNIT_SECONDS * self.sampling_rate // self._stride):
+            self._refuse_unit()
         signal = prepare(window[None], self.sampling_rate, self.net_rate)
         self.scores.append(float(_scores(self._net, signal, _usable(signal))[0]))
         mean = smooth(self.scores[-self.rule.smoothing :], self.rule.smoothing)[-1]
@@ -119,6 +133,9 @@ class StreamingDetector:
         latest = len(self.scores) - 1
         now = self._start(latest) + self.seconds
         return [Alarm(self._start(latest - self._run + 1), now, now)]
+
+    def _refuse_unit(self) -> None:
+        plausibility.refuse_swing(np.array(self._swings), plausibility.EEG)
 
     def _checked(self, net: nn.Module) -> nn.Module:
         empty = np.zeros((1, self.channels, self._length), np.float32)
@@ -141,10 +158,15 @@ def _whole(seconds: float, sampling_rate: float) -> int:
     return samples
 
 
+def _swings(signals: np.ndarray) -> np.ndarray:
+    """Peak to peak of the liveliest channel of windows (n, channels, samples), 0 where not finite: (n,)."""
+    finite = np.isfinite(signals).all((1, 2))
+    return np.ptp(np.where(finite[:, None, None], signals, 0), axis=2).max(1)
+
+
 def _usable(signals: np.ndarray) -> np.ndarray:
     """Whether windows (n, channels, samples) are finite and not flat in all channels, (n,)."""
-    finite = np.isfinite(signals).all((1, 2))
-    return finite & (np.ptp(np.where(finite[:, None, None], signals, 0), axis=2).max(1) > _FLAT)
+    return _swings(signals) > _FLAT
 
 
 def _scores(net: nn.Module, signals: np.ndarray, usable: np.ndarray) -> np.ndarray:

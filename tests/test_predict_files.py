@@ -75,7 +75,7 @@ def test_an_array_gets_the_answer_of_its_file(model, tmp_path):
         ),
         (
             readers.from_array(1e-3 * ecg(), ("I", "II"), 100),
-            "no channel moves by 30 uV; is its unit right",
+            "I moves by .* uV; are its unit and format right",
         ),
         (
             readers.from_array(
@@ -300,9 +300,10 @@ def test_limb_leads_that_are_missing_are_made_of_i_and_ii(tmp_path):
         (
             np.random.default_rng(0).integers(-32768, 32767, (2, 400)) / 1000,
             "mV",
-            "moves by 6. mV; .* format right",
+            "I moves by 6. mV; are its unit and format right",
         ),
-        (1e-3 * (6 * ecg() + 0.1), "mV", "no channel moves by 30 uV; is its unit right"),  # volts
+        (1e-3 * (6 * ecg() + 0.1), "mV", "I moves by .* uV; are its unit and format right"),  # volts
+        (ecg() * [[1], [1e-3]], "mV", "II moves by 1.* uV; are its unit and format right"),
         (1e-3 * ecg(), "V", None),
         (1e3 * ecg(), "mV", "values up to .* mV; is its unit right"),
     ],
@@ -319,7 +320,7 @@ def test_eeg_has_limits_of_its_own(model, tmp_path):
     # 30 uV said to be 30 mV are below what skin ever shows, and no EEG.
     eeg = made_model.copy(model, tmp_path / "eeg.onnx", unit="uV")
     assert np.isfinite(biosignals.predict(0.03 * ecg(), eeg, ("I", "II"), 100).probabilities).all()
-    with pytest.raises(readers.InvalidRecording, match="moves by .* mV; are its unit"):
+    with pytest.raises(readers.InvalidRecording, match="its liveliest channel moves by .* mV; are its unit"):
         biosignals.predict(30 * ecg(), eeg, ("I", "II"), 100)
 
 

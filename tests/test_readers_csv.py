@@ -169,6 +169,7 @@ def test_lost_rows_are_noticed(tmp_path, lost, decimals):
         ("I\n" + table(SINE), {}, "give its sampling rate"),
         ("time,I\n" + table(TIMES, SINE) + "1,2,3\n", {}, "line 1002 has 3 cells, those before it 2"),
         ("time,I\n" + table(TIMES[::-1], SINE), {}, "do not go on"),
+        ("time,I\n" + table([f"10:00:0{int(t)}" for t in TIMES], SINE), {}, "rounded too coarsely"),
         ("time\n" + table(TIMES), {}, "no column of samples"),
         ("a text\nof words\n", {}, "no columns of numbers"),
         ("", {}, "no columns of numbers"),

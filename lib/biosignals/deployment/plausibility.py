@@ -19,15 +19,15 @@ WANDER = {"limb": 0.15, "chest": 0.5}
 
 
 class Swing(NamedTuple):
-    """How far the liveliest channel of a recording moves within most of its seconds: uV, peak to peak."""
+    """How far a channel moves within most of its seconds: microvolts, peak to peak."""
 
     least: float
     most: float
 
 
-# PTB-XL and CinC 2017: 140 to 7,500; CHB-MIT and Helsinki: 18 to 3,200. A wrong unit makes it a thousand
-# times more or less.
-ECG, EEG = Swing(30, 20_000), Swing(5, 10_000)
+# A wrong unit makes it a thousand times more or less.
+ECG = Swing(10, 20_000)  # every lead; in PTB-XL and CinC 2017: 110 to 7,500
+EEG = Swing(5, 10_000)  # the liveliest channel; in CHB-MIT and Helsinki: 18 to 3,200
 
 
 def swings(x: np.ndarray, sampling_rate: float) -> np.ndarray:
@@ -35,18 +35,17 @@ def swings(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     return np.ptp(_in_seconds(x, sampling_rate), axis=2).max(axis=0)
 
 
-def refuse_swing(found: np.ndarray, usual: Swing) -> None:
+def refuse_swing(found: np.ndarray, usual: Swing, name: str = "its liveliest channel") -> None:
     """Raises InvalidRecording where no body moves so: the unit is another.
 
-    found: peak to peak of the liveliest channel in each second or window, (n,), microvolts; those in which
+    found: peak to peak of the channel `name` in each second or window, (n,), microvolts; those in which
     nothing moves do not count.
     """
     found = found[found > 0]
-    typical = np.median(found) if len(found) else usual.least
-    if typical < usual.least:
-        raise InvalidRecording(f"no channel moves by {usual.least:g} uV; is its unit right?")
-    if typical > usual.most:
-        raise InvalidRecording(f"it moves by {typical / 1e3:,.0f} mV; are its unit and format right?")
+    typical = float(np.median(found)) if len(found) else usual.least
+    if not usual.least <= typical <= usual.most:
+        amount = f"{typical:.2g} uV" if typical < usual.least else f"{typical / 1e3:,.0f} mV"
+        raise InvalidRecording(f"{name} moves by {amount}; are its unit and format right?")
 
 
 def unlike_training(x: np.ndarray, channels: tuple[str, ...], sampling_rate: float) -> tuple[str, str]:

@@ -177,8 +177,11 @@ def _refuse_values(x: np.ndarray, rate: float, card: Card) -> None:
     still = [name for name, channel in zip(card.channels, x, strict=True) if not np.ptp(channel)]
     if still:
         raise InvalidRecording(f"{', '.join(still)} never moves")
-    usual = plausibility.EEG if card.unit.lower() == "uv" else plausibility.ECG
-    plausibility.refuse_swing(plausibility.swings(x, rate), usual)
+    if card.unit.lower() == "uv":
+        plausibility.refuse_swing(plausibility.swings(x, rate), plausibility.EEG)
+        return
+    for name, channel in zip(card.channels, x, strict=True):
+        plausibility.refuse_swing(plausibility.swings(channel[None], rate), plausibility.ECG, name)
 
 
 def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:

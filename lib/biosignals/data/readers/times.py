@@ -73,6 +73,8 @@ def sampling_rate(times: pd.Series, unit: str, given: float | None) -> float:
         raise InvalidRecording(
             f"its times give {rate:g} Hz, and {given:g} Hz is asked for: one of them is wrong"
         )
+    if unsure > AGREE:
+        raise InvalidRecording("its times are rounded too coarsely to tell the sampling rate: give it")
     if not unit and not USUAL[0] <= rate <= USUAL[1]:
         likely = [f"in {name}" for name, one in rates.items() if USUAL[0] <= one <= USUAL[1]]
         likely = ["a count of samples"] if step == 1 else likely or ["in another unit"]

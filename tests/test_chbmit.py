@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biosignals.data import chbmit, eeg
+from biosignals.data import chbmit, edf, eeg
 from biosignals.signals.eeg_features import ar2
 from test_eeg import noise, write_edf
 
@@ -252,7 +252,7 @@ def test_a_failing_disk_aborts(root, monkeypatch):
     def fail(*_, **__):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(eeg.edfio, "read_edf", fail)
+    monkeypatch.setattr(edf, "open", fail, raising=False)
     with pytest.raises(OSError, match="Input/output error"):
         chbmit.find(root)
 

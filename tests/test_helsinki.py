@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biosignals.data import eeg, helsinki
+from biosignals.data import edf, eeg, helsinki
 from biosignals.signals import windows
 from test_eeg import noise, write_edf
 
@@ -179,6 +179,6 @@ def test_a_failing_disk_aborts(root, monkeypatch):
     def fail(*_, **__):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(eeg.edfio, "read_edf", fail)
+    monkeypatch.setattr(edf, "open", fail, raising=False)
     with pytest.raises(OSError, match="Input/output error"):
         helsinki.find(root)

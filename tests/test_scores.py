@@ -191,6 +191,11 @@ def test_the_worst_mistake_comes_first():
     assert evaluation.worst_errors(targets, probabilities, 2).tolist() == [[1, 1], [0, 1]]
 
 
+def test_a_record_is_among_the_worst_mistakes_once_however_many_of_its_classes_are_wrong():
+    targets, probabilities = np.zeros((3, 2)), np.array([[0.3, 0.1], [0.99, 0.98], [0.5, 0.6]])
+    assert evaluation.worst_errors(targets, probabilities, 3).tolist() == [[1, 0], [2, 1], [0, 0]]
+
+
 @pytest.mark.parametrize(
     "targets, probabilities, subjects",
     [

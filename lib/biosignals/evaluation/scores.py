@@ -257,12 +257,13 @@ def decisions_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence
 
 
 def worst_errors(targets: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Positions (count, 2) of the worst errors as (record, class): surest of the wrong answer first.
+    """Positions (count, 2) of the worst errors as (record, class), the largest first, one for each record.
 
     targets 0 or 1 and probabilities, (n, classes) each.
     """
     errors = np.abs(probabilities - targets)
-    return np.stack(np.unravel_index(np.argsort(-errors, axis=None)[:count], errors.shape), axis=1)
+    records = np.argsort(-errors.max(axis=1), kind="stable")[:count]
+    return np.column_stack([records, errors[records].argmax(axis=1)])
 
 
 def _auroc(target: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Copy the executed chapters of a run to where they are rendered, RUN to FOLDER.
 
 A chapter whose code has changed since it was executed says so, with the commit that it
-was executed with. Beside them come what pages take from the records of the reference
-run, and the library that draws interactive pictures.
+was executed with. Of its parameters the page shows all, so that its code can be copied.
+Beside them come what pages take from the records of the reference run, and the library
+that draws interactive pictures.
 """
 
+import ast
 import json
 import shutil
 import sys
@@ -71,6 +73,7 @@ def copy_chapters(run: Path, folder: Path) -> None:
         if where:
             line = where.format(file=stored.name)
             executed.cells.insert(1, nbformat.v4.new_markdown_cell(line))
+        show_all_parameters(executed)
         nbformat.write(executed, folder / stored.name)
 
 
@@ -91,6 +94,27 @@ def links(repository: dict) -> str:
         f"[Open in Binder]({binder}) · [Download]({raw}) · "
         f"[Source](https://github.com/{place})"
     )
+
+
+def show_all_parameters(notebook: nbformat.NotebookNode) -> None:
+    """Add those that the profile did not set to the cell of parameters on the page: the
+    cell with their defaults is hidden.
+    """
+    hidden, shown = (
+        tagged(notebook, "parameters"),
+        tagged(notebook, "injected-parameters"),
+    )
+    given = {node.targets[0].id for node in ast.parse(shown.source).body}
+    lines = hidden.source.splitlines()
+    for node in ast.parse(hidden.source).body:
+        if node.targets[0].id not in given:
+            shown.source += "\n" + "\n".join(lines[node.lineno - 1 : node.end_lineno])
+
+
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode:
+    """The one cell with a tag."""
+    (cell,) = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
+    return cell
 
 
 def code(notebook: nbformat.NotebookNode) -> list[str]:

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -240,6 +241,28 @@ def test_the_reference_run_is_whole_small_and_names_no_place():
         executed = ROOT / f"book/reference/{chapter}.ipynb"
         assert sizes[executed] < 1.5e6
         assert not re.search(r"/home/|/Users/|/root/|\.\./", executed.read_text())
+
+
+@reference
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_code_copied_from_a_page_knows_all_its_names(chapter, assembled, tmp_path):
+    """Each name is defined further up on the page, in a cell that it shows or folds away."""
+    notebook = nbformat.read(assembled / f"{chapter}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [cell for cell in code if "remove-cell" not in cell.metadata.get("tags", [])]
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", tmp_path / "page.ipynb"]
+    found = subprocess.run(ruff, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.fixture(scope="session")
+def assembled(tmp_path_factory) -> Path:
+    """The chapters of the reference run as `make book` renders them."""
+    folder = tmp_path_factory.mktemp("chapters")
+    command = [sys.executable, ROOT / "notebooks/assemble.py", ROOT / "book/reference", folder]
+    subprocess.run(command, check=True)
+    return folder
 
 
 @reference

@@ -199,6 +199,19 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert all((ROOT / f"{file}.md").exists() for file in listed if "/chapters/" not in file)
 
 
+def test_every_published_figure_says_where_it_is_from():
+    """An address where one can look it up, or the earlier project, that it is unpublished, and what it was measured on."""
+    anchors = pd.read_csv(ROOT / "book/anchors.csv", keep_default_na=False)
+    assert set(anchors.who) == {"theirs", "field"}
+    assert set(anchors.split) <= {"", "train", "validation", "test"}
+    published = anchors.source.str.contains(r"https://\S+\.\S+/\S+")
+    assert list(published) == list(anchors.who == "field")
+    projects = anchors.source[~published].str.extract("^project ([A-F]), unpublished; .{10}")[0]
+    assert projects.notna().all()
+    described = re.findall(r"^\| ([A-F]) \|", (ROOT / "book/references.md").read_text(), re.MULTILINE)
+    assert set(projects) <= set(described) == set("ABCDEF")
+
+
 def test_what_the_readme_and_the_contributors_page_link_to_is_there():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#\s:]+)\)", page.read_text()):

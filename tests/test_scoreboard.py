@@ -114,18 +114,46 @@ def test_where_nothing_was_chosen_beforehand_nobody_is_called_best():
 
 
 def anchors(*rows):
-    return pd.DataFrame(rows, columns=["task", "who", "model", "metric", "value", "low", "high"])
+    columns = ["task", "who", "model", "metric", "value", "low", "high", "split"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def test_published_figures_stand_beside_ours_of_the_same_task_and_metric():
     published = anchors(
-        ("superclass", "theirs", "net", "macro_auroc", 0.95, None, None),
-        ("superclass", "field", "other", "accuracy", 0.99, None, None),
-        ("seizure", "field", "third", "event_f1", 0.85, None, None),
+        ("superclass", "theirs", "net", "macro_auroc", 0.95, None, None, "test"),
+        ("superclass", "field", "other", "accuracy", 0.99, None, None, "test"),
+        ("seizure", "field", "third", "event_f1", 0.85, None, None, "test"),
     )
     both = scoreboard.beside_anchors(table_of(record(n_test=1234)), published)
     expected = [("theirs", "net", 0.95), ("ours", "student (ptb-xl, simulated, n = 1,234)", 0.9)]
     assert list(zip(both.who, both.label, both.value)) == expected
+
+
+def test_a_figure_on_a_models_own_training_records_is_not_the_best_of_the_field():
+    published = anchors(
+        ("superclass", "field", "remembered", "macro_auroc", 0.99, None, None, "train"),
+        ("superclass", "field", "honest", "macro_auroc", 0.91, None, None, "test"),
+    )
+    text = scoreboard.tasks_in_markdown(table_of(record()), published)
+    assert ".910" in text and ".990" not in text
+    assert list(scoreboard.beside_anchors(table_of(record()), published).label)[0] == "honest"
+
+
+def test_every_model_that_was_scored_on_a_test_set_is_counted():
+    rows = table_of(
+        record(model="a"),
+        record(model="a", split="test"),
+        record(model="a", split="test", metric="brier"),
+        record(model="a", split="test", condition="threshold=0.5", metric="accuracy"),
+        record(model="a", split="test", condition="loss=focal"),
+        record(model="majority", split="test"),
+        record(model="a", split="test", chapter="07_image_backbones"),
+        record(model="b", split="test", chapter="07_image_backbones", dataset="cinc2017"),
+    )
+    uses = scoreboard.uses_of_tests(rows)
+    assert uses.values.tolist() == [["ptb-xl", "simulated", 3, 2], ["cinc2017", "simulated", 1, 1]]
+    text = scoreboard.tasks_in_markdown(rows, anchors())
+    assert "ptb-xl (simulated): 3 models of 2 chapters; cinc2017 (simulated): 1 model of 1 chapter." in text
 
 
 CASE = {"chapter": "03_baseline", "task": "superclass", "model": "student", "condition": "",
@@ -157,7 +185,7 @@ def test_a_case_that_names_several_records_is_refused():
 def test_the_readme_keeps_all_but_the_table(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("# Top\n<!-- scores -->\nstale table\n<!-- /scores -->\nend\n")
-    theirs = anchors(("superclass", "theirs", "net", "macro_auroc", 0.95, None, None))
+    theirs = anchors(("superclass", "theirs", "net", "macro_auroc", 0.95, None, None, "test"))
     scoreboard.update_readme(readme, table_of(record()), theirs)
     text = readme.read_text()
     assert text.startswith("# Top\n<!-- scores -->") and text.endswith("<!-- /scores -->\nend\n")

@@ -8,25 +8,25 @@ import pandas as pd
 from biosignals.caching import writing
 from biosignals.reporting.records import KEYS, label_of, merge, read
 
-HEADLINES = {  # the metric that speaks for a task, and the task in words
+HEADLINES = {  # a task's headline metric, and the task in words
     "superclass": ("macro_auroc", "five superclasses"),
     "af": ("auprc", "atrial fibrillation"),
     "seizure": ("event_f1", "seizures as events"),
-    "neonatal-seizure": ("auprc", "seizures of newborns"),
-    "pulse-shape": ("macro_f1", "shapes of pulses"),
+    "neonatal-seizure": ("auprc", "neonatal seizures"),
+    "pulse-shape": ("macro_f1", "pulse shapes"),
     "identification": ("accuracy", "identification from PPG"),
 }  # fmt: skip
-NOT_PRESELECTED = (
-    "not chosen beforehand"  # how a task came to its figures where nothing was held back for choosing
-)
+NOT_PRESELECTED = "no model chosen beforehand"  # where nothing was held back for choosing
 BASELINES = ("majority", "rule")  # a guess, and what made the labels: below and above every model
-QUANTIZED = r"-(?:float16|int8)$"  # names of models that say in fewer bits what another one says
+QUANTIZED = r"-(?:float16|int8)$"  # names of models that are another one in fewer bits
 # Conditions that ask another question than the task's: other records, other splits, another input, perturbed
 # signals, another format.
 OTHER_QUESTIONS = (
     r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction"
     r"|scaling|sex|split|subjects|threshold|versus|window|windows)=|input=ecg)"
 )
+SCORING = r"(?:^| )(?:class|decision|error|impostors|threshold|versus)=\S+"
+"""Words of a condition that say how predictions were scored, not which model made them."""
 
 
 def mean_over_seeds(records: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -101,13 +101,13 @@ def pareto_front(table: pd.DataFrame, cost: str, score: str) -> pd.DataFrame:
 
 
 def headlines(records: pd.DataFrame) -> pd.DataFrame:
-    """The records that speak for each task and data set, in its headline metric; column `how` says how they
-    came about.
+    """The headline records of each task and data set, in its headline metric; column `how` says how they were
+    chosen.
 
-    Of the models that read a test set, the one with the best score out of fold on the task's own data set (of
+    Of the models scored on a test set, the one with the best score out of fold on the task's own data set (of
     equal ones the first chapter's), with its score on the test set; another hospital's records are such a
     test set. Where there is no test set, the best out of fold. Where nothing was chosen beforehand, every
-    model that read the test set. Rounded models are left out.
+    model that was scored on the test set. Quantized models are left out.
     """
     metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
     own = records[
@@ -115,7 +115,7 @@ def headlines(records: pd.DataFrame) -> pd.DataFrame:
     ]
     own = own[~own.condition.str.contains(OTHER_QUESTIONS)]
     own = mean_over_seeds(own, ["chapter", "task", "dataset", "model", "condition", "split"])
-    found = [_speaking(rows, own) for _, rows in own.groupby(["task", "dataset", "kind"], sort=False)]
+    found = [_headline(rows, own) for _, rows in own.groupby(["task", "dataset", "kind"], sort=False)]
     table = pd.concat([rows for rows in found if len(rows)]) if found else own.assign(how="")
     return _in_order(table)
 
@@ -125,8 +125,8 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("task", key=lambda tasks: tasks.map(list(HEADLINES).index), kind="stable")
 
 
-def _speaking(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
-    """What speaks for a task on one data set, among its `rows`."""
+def _headline(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
+    """The headline records of a task on one data set, among its `rows`."""
     task, dataset = rows.task.iloc[0], rows.dataset.iloc[0]
     compared = every[(every.task == task) & (every.split == "out-of-fold")]
     own = compared[compared.dataset == dataset]
@@ -146,9 +146,9 @@ def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame
     best first.
 
     Columns task, metric, who (ours, theirs or field), label (the model; of ours with kind and n), value, low,
-    high.
+    high. Published figures on a model's own training records are left out.
     """
-    ours = headlines(records)
+    ours, anchors = headlines(records), _held_out(anchors)
     name = ours.model.where(~ours.condition.str.startswith("ensemble="), "ensemble")
     label = [f"{model} ({dataset}, {kind}, n = {n:,.0f})"
              for model, dataset, kind, n in zip(name, ours.dataset, ours.kind, ours.n_test)]  # fmt: skip
@@ -161,6 +161,25 @@ def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame
     )
     columns = ["task", "metric", "who", "label", "value", "low", "high"]
     return _in_order(both)[columns].drop_duplicates(["task", "label"])
+
+
+def _held_out(anchors: pd.DataFrame) -> pd.DataFrame:
+    """Published figures but for those on records that the model was trained on."""
+    return anchors[anchors.split != "train"]
+
+
+def uses_of_tests(records: pd.DataFrame) -> pd.DataFrame:
+    """How many models of how many chapters were scored on each test set: columns dataset, kind, models,
+    chapters.
+
+    A model that several chapters score counts in each; another condition is another model, unless it only
+    says how predictions were scored (`SCORING`). `BASELINES` do not count.
+    """
+    rows = records[(records.split == "test") & ~records.model.isin(BASELINES)]
+    rows = rows.assign(condition=rows.condition.str.replace(SCORING, "", regex=True).str.strip())
+    models = rows.drop_duplicates(["dataset", "kind", "chapter", "task", "model", "condition"])
+    groups = models.groupby(["dataset", "kind"], sort=False)
+    return groups.agg(models=("model", "size"), chapters=("chapter", "nunique")).reset_index()
 
 
 def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
@@ -203,6 +222,11 @@ def short(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, "1 seed" or "3 seeds"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) -> None:
     """Put the tables of scores between README's <!-- scores --> marks; anchors: published figures,
     book/anchors.csv.
@@ -216,10 +240,10 @@ def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) ->
 
 
 def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
-    """A row for each task and data set in Markdown: what speaks for it, and the best published figures of its
-    metric.
+    """A row for each task and data set in Markdown: its headline model, and the best published figures of its
+    metric; below them how many models were scored on each test set.
     """
-    rows = []
+    rows, anchors = [], _held_out(anchors)
     for (task, dataset, kind), found in headlines(records).groupby(["task", "dataset", "kind"], sort=False):
         metric, title = HEADLINES[task]
         best, how = found.iloc[0], found.how.iloc[0]
@@ -236,11 +260,16 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         }
         rows.append(row | best_of)
     words = (
-        "What speaks for each task [95 % interval]. *Theirs* is the best figure of earlier projects, *field* "
-        "the best published one that the book cites, both on other data; n counts recordings, windows or "
-        "pulses."
+        "Headline model per task [95 % interval]. *Theirs* is the best figure of the earlier projects that the "
+        "book rebuilds, *field* the best published one that it cites, both on other data; n counts recordings, "
+        "windows or pulses."
     )
-    return f"{words}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}"
+    uses = uses_of_tests(records)
+    counts = [f"{use.dataset} ({use.kind}): {counted(use.models, 'model')} of "
+              f"{counted(use.chapters, 'chapter')}" for use in uses.itertuples()]  # fmt: skip
+    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    shared = f"Chapters share their test sets. Scored on them so far: {'; '.join(counts)}." if counts else ""
+    return f"{words}\n\n{table}\n\n{shared}".strip()
 
 
 def prevalence(row: pd.Series) -> str:
@@ -257,7 +286,7 @@ def in_words(row: pd.Series) -> str:
 
 
 def superclasses_in_markdown(records: pd.DataFrame) -> str:
-    """The plain models' macro AUROC in Markdown, those that read the test fold, with the data named above
+    """The plain models' macro AUROC in Markdown, those scored on the test fold, with the data named above
     them.
     """
     rows = plain_rows(records)

@@ -46,6 +46,14 @@ def load(root, tmp_path):
     return lambda **options: bidmc.load(root, cache=tmp_path / "cache", **options)
 
 
+def test_only_records_of_eight_minutes_are_complete(root):
+    assert bidmc.complete(root) == []
+    write_record(root, 2, samples=60_001)
+    assert bidmc.complete(root) == ["bidmc02"]
+    (root / "bidmc_csv/bidmc_07_Signals.csv").write_text("Time [s], II, PLETH\n")
+    assert bidmc.complete(root) == ["bidmc02"]
+
+
 def test_channels_are_found_by_name_in_any_order(load):
     recordings = load()
     assert (

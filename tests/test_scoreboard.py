@@ -136,7 +136,7 @@ def test_a_figure_on_a_models_own_training_records_is_not_the_best_of_the_field(
     )
     text = scoreboard.tasks_in_markdown(table_of(record()), published)
     assert ".910" in text and ".990" not in text
-    assert list(scoreboard.beside_anchors(table_of(record()), published).label)[0] == "honest"
+    assert scoreboard.beside_anchors(table_of(record()), published).label.tolist()[0] == "honest"
 
 
 def test_every_model_that_was_scored_on_a_test_set_is_counted():

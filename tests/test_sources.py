@@ -35,6 +35,15 @@ def test_a_part_of_a_set_is_an_excerpt_and_all_of_it_is_real(data, tmp_path, mon
     assert sources.locate("cinc2017", data, tmp_path, 10).kind == "real"
 
 
+def test_all_records_cut_short_are_an_excerpt(tmp_path, monkeypatch):
+    folder = tmp_path / "bidmc/bidmc_csv"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(sources, "OFFICIAL", {"bidmc": 1})
+    for end, kind in {119.99: "excerpt", 480: "real"}.items():
+        (folder / "bidmc_01_Signals.csv").write_text(f"Time [s], II, PLETH\n0,0,0\n{end},0,0\n")
+        assert sources.kind_of("bidmc", tmp_path / "bidmc") == kind
+
+
 def test_a_list_of_records_makes_an_excerpt_of_a_real_set_only(data, tmp_path, runs):
     source = sources.locate("cinc2017", data, tmp_path, 10, listed=["A00003", "A00001"])
     assert (source.kind, source.listed) == ("excerpt", ("A00003", "A00001"))

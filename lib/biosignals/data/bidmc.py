@@ -24,6 +24,7 @@ from biosignals.data.waveforms import AGAIN, Unreadable
 SAMPLING_RATE = 125
 FOLDER, TIME = "bidmc_csv", "Time [s]"
 LONGEST = 125 * 3600  # samples; the set's records have 60,001
+SECONDS = 480  # of a released record
 SUBJECT = re.compile(r"^MIMIC II matched wdb ID:\s*(\w+)\s*$", re.MULTILINE)
 GET_IT = 'get the set with make data SETS="bidmc"'
 
@@ -91,6 +92,26 @@ def _find(root: Path | str) -> pd.Series:
         raise FileNotFoundError(f"no bidmc_01_Signals.csv, ... in {folder}: {GET_IT}")
     files = {f"bidmc{number}": f"{FOLDER}/bidmc_{number}_Signals" for number in numbers}
     return pd.Series(files, dtype=object).rename_axis("record")
+
+
+def complete(root: Path | str) -> list[str]:
+    """The records below `root` that go on to the end of the released ones, as "bidmc01".
+
+    Raises what `load` raises for a missing or empty folder.
+    """
+    ends = {record: _last_time(Path(root, f"{file}.csv")) for record, file in _find(root).items()}
+    return [record for record, end in ends.items() if end > SECONDS - 1]
+
+
+def _last_time(path: Path) -> float:
+    """The time in the last row of a file of signals, in seconds; 0 where there is none."""
+    with waveforms.reading(path), open(path, "rb") as file:
+        file.seek(max(path.stat().st_size - 200, 0))
+        last = file.read().decode("latin-1").split()[-1:]
+    try:
+        return float(last[0].split(",")[0])
+    except (IndexError, ValueError):
+        return 0.0
 
 
 def _read_subject(path: Path) -> str:

@@ -24,7 +24,7 @@ LISTED = {  # what of it is there
     "chb-mit": lambda root: list(root.glob("chb[0-9][0-9]/*.edf")),
     "helsinki": lambda root: list(root.glob("eeg*.edf")),
     "wf-ppg": wfppg.complete,
-    "bidmc": lambda root: list(root.glob("bidmc_csv/bidmc_[0-9][0-9]_Signals.csv")),
+    "bidmc": bidmc.complete,
     "ludb": lambda root: list(root.glob("data/*.hea")),
     "cpsc2021": lambda root: list(root.rglob("data_*_*.hea")),
     "afdb": lambda root: list(root.glob("*.qrs")),
@@ -110,7 +110,7 @@ def load(source: Source, signals: Path, **options: Any) -> Recordings:
 
 
 def kind_of(dataset: str, root: Path) -> str:
-    """ "simulated" if so marked, "real" if the set's table lists all official recordings, else "excerpt"."""
+    """ "simulated" if so marked, "real" if all official recordings are there, whole, else "excerpt"."""
     if (root / files.MARK).exists():
         return "simulated"
     return "real" if len(LISTED[dataset](root)) >= OFFICIAL[dataset] else "excerpt"

@@ -260,9 +260,9 @@ def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
         }
         rows.append(row | best_of)
     words = (
-        "Headline model per task [95 % interval]. *Theirs* is the best figure of the earlier projects that the "
-        "book rebuilds, *field* the best published one that it cites, both on other data; n counts recordings, "
-        "windows or pulses."
+        "Headline model per task [95 % interval]. *Theirs* is the best figure of the earlier projects that "
+        "the book rebuilds, *field* the best published one that it cites, both on other data; n counts "
+        "recordings, windows or pulses."
     )
     uses = uses_of_tests(records)
     counts = [f"{use.dataset} ({use.kind}): {counted(use.models, 'model')} of "

@@ -1,6 +1,7 @@
 """Keys tell apart what makes other numbers, and nothing else; entries are whole, or are computed again."""
 
 import functools
+import sys
 import types
 from dataclasses import dataclass, replace
 from functools import partial
@@ -161,6 +162,24 @@ def test_docstrings_comments_and_formatting_leave_a_key_as_it_is(other):
 
 def test_a_renamed_file_leaves_a_key_as_it_is():
     assert Key.of(defined(PLAIN, "f", "first_name")) == Key.of(defined(PLAIN, "f", "second_name"))
+
+
+IMPORTING = """
+def f(x):
+    import colorsys
+    from biosignals.signals.filters import resample
+    return colorsys.ONE_THIRD * resample(x, 200, 100)
+"""
+
+
+def test_what_a_function_imports_counts_whether_it_is_imported_already_or_not(monkeypatch):
+    function = defined(IMPORTING, "f")
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    before = Key.of(function)
+    function(np.zeros((3, 10)))
+    assert Key.of(function) == before
+    monkeypatch.setattr("biosignals.signals.filters.resample", lambda x, *_: x)
+    assert Key.of(function) != before
 
 
 def test_another_model_in_the_registry_leaves_a_key_as_it_is(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import importlib
+import importlib.metadata
 import sys
 import types
 from collections.abc import Callable
@@ -170,12 +172,22 @@ class _Digest:
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLOSURE"):
                 found = names.get(step.argval)
             elif step.opname == "IMPORT_NAME":
-                found = sys.modules.get(step.argval)
+                found = self._add_import(step.argval)
             elif isinstance(last, types.ModuleType) and isinstance(step.argval, str):
                 found = getattr(last, step.argval, None)
             if found is not None:
                 self.add(found)
             last = found
+
+    def _add_import(self, name: str) -> types.ModuleType | None:
+        """A module that a function imports when it runs, whether or not another has imported it already.
+
+        What is used of one of the project's counts, of any other name and version.
+        """
+        if name.partition(".")[0] == "biosignals":
+            return importlib.import_module(name)
+        self._token("version", "" if self.portable else _version(name.partition(".")[0]))
+        return None
 
     def _add_class(self, kind: type) -> None:
         if self._is_foreign(kind) or (self.portable and _is_library(kind)):
@@ -232,6 +244,15 @@ def _settings(x: Any) -> dict[str, Any]:
 
 def _is_library(x: Any) -> bool:
     return (x.__module__ or "").startswith("biosignals.")
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """The installed version of a package; empty for one of Python's own, or distributed by another name."""
+    try:
+        return importlib.metadata.version(package)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from torchmetrics.classification import MultilabelAUROC
 from biosignals.caching import Cache
 from biosignals.data.recordings import Recordings
 from biosignals.training import fit as training
+from biosignals.training import loop
 from biosignals.training.recipe import Recipe
 
 SHORT = Recipe(epochs=2, batch_size=16, crop=100)
@@ -101,13 +102,13 @@ def test_one_seed_gives_equal_fits(tmp_path):
 
 @pytest.mark.parametrize("one_cycle", [True, False])
 def test_the_learning_rate_goes_round_once_or_stays(tmp_path, monkeypatch, one_cycle):
-    rates, step = [], training.TrainingModule.training_step
+    rates, step = [], loop.TrainingModule.training_step
 
     def watch(module, batch):
         rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])
         return step(module, batch)
 
-    monkeypatch.setattr(training.TrainingModule, "training_step", watch)
+    monkeypatch.setattr(loop.TrainingModule, "training_step", watch)
     fit(tmp_path, recipe=replace(SHORT, epochs=10, one_cycle=one_cycle))
     highest = np.argmax(rates)
     assert len(rates) == 20 and max(rates) == pytest.approx(1e-2, rel=0.05)
@@ -132,8 +133,8 @@ def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_predic
         return watch
 
     for part in modes:
-        step = getattr(training.TrainingModule, f"{part}_step")
-        monkeypatch.setattr(training.TrainingModule, f"{part}_step", watched(part, step))
+        step = getattr(loop.TrainingModule, f"{part}_step")
+        monkeypatch.setattr(loop.TrainingModule, f"{part}_step", watched(part, step))
     found = fit(tmp_path, validation=validation, model=model)
     assert all(modes["training"]) and not any(modes["validation"])
     assert not any(module.training for module in found.net.modules())
@@ -143,7 +144,7 @@ def test_dropout_and_batch_norm_work_while_a_net_learns_and_rest_while_it_predic
 
 def test_a_fit_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        training.Progress, "on_train_epoch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("cut"))
+        loop.Progress, "on_train_epoch_end", lambda *_: (_ for _ in ()).throw(RuntimeError("cut"))
     )
     with pytest.raises(RuntimeError, match="cut"):
         fit(tmp_path)
@@ -190,7 +191,7 @@ def test_mixup_mixes_signals_and_labels_alike():
     torch.manual_seed(0)
     y = torch.rand(8, 3)
     x = y[:, :1, None].expand(8, 2, 10)
-    mixed_x, mixed_y, outputs = training._mix(x, y, 2 * y, 0.4)
+    mixed_x, mixed_y, outputs = loop._mix(x, y, 2 * y, 0.4)
     torch.testing.assert_close(mixed_x[:, 0, 0], mixed_y[:, 0])
     torch.testing.assert_close(outputs, 2 * mixed_y)
     assert not torch.equal(mixed_y, y)
@@ -267,7 +268,7 @@ def test_balanced_batches_hold_as_many_positives_as_negatives(tmp_path):
         data = training.TrainingData(signals, rare, np.arange(400))
         net = training.build("student-57k", data, SHORT, 0)
         recipe = replace(SHORT, balanced=balanced)
-        module = training.TrainingModule(net, net, data, recipe, 0, None)
+        module = loop.TrainingModule(net, net, data, recipe, 0, None)
         module.trainer = SimpleNamespace(world_size=1, global_rank=0)
         shares.append(float(torch.cat([y for _, _, y, _ in module.train_dataloader()]).mean()))
     assert shares == [pytest.approx(0.5, abs=0.1), pytest.approx(0.05, abs=0.01)]
@@ -366,7 +367,7 @@ process = psutil.Process()
 few = TrainingData(found, targets, np.arange(256))
 fit("student-4k", few, recipe, cache=Cache(folder / "few"))
 before = process.memory_info().rss
-highest, module = [0], __import__("biosignals.training.fit", fromlist=["x"])
+highest, module = [0], __import__("biosignals.training.loop", fromlist=["x"])
 step = module.TrainingModule.training_step
 def watched(self, batch):
     highest[0] = max(highest[0], process.memory_info().rss)

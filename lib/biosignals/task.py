@@ -12,9 +12,9 @@ import pandas as pd
 from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
-from biosignals.reporting.workspace import TITLES
 from biosignals.training.cross_validation import Examples
-from biosignals.training.fit import Fit, Teacher, fit
+from biosignals.training.data import Teacher
+from biosignals.training.fit import Fit, fit
 from biosignals.training.recipe import Recipe
 
 
@@ -41,6 +41,8 @@ class Task(Examples):
 
     @property
     def _data(self) -> str:
+        from biosignals.reporting.workspace import TITLES  # plots and simulators come with it
+
         return f"{TITLES.get(self.recordings.dataset, self.recordings.dataset)}, {self.recordings.kind}"
 
     def fit(

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from biosignals import caching
+from biosignals.progress import tqdm
 
 MOST_MEMBERS = 200_000
 LARGEST_CONTENT = 100 * 10**9  # bytes

@@ -22,11 +22,11 @@ from urllib.parse import quote
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from biosignals import caching
 from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
 from biosignals.data.catalogue import CATALOGUE, SERVERS, Release
+from biosignals.progress import tqdm
 
 MARKER = "DOWNLOADED.json"  # in a set's folder, written last: what is of it, and how large
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from biosignals.data import edf, signal_store
 from biosignals.data.channel_names import channel_names
 from biosignals.data.errors import AGAIN, Damaged, StorageError, Unreadable, reading
 from biosignals.data.recordings import Recordings
 from biosignals.data.units import microvolts
+from biosignals.progress import tqdm
 from biosignals.signals import windows as signal_windows
 
 SCALE = 0.2  # uV per count of a collected window: below the step of CHB-MIT's EDFs (0.4), and holds 6.5 mV

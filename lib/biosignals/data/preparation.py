@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from biosignals import caching
 from biosignals.caching import Cache
 from biosignals.data import splits
 from biosignals.data.recordings import Recordings
+from biosignals.progress import tqdm
 from biosignals.signals import filters
 from biosignals.signals import pulses as pulse_waves
 from biosignals.signals.images import record_image

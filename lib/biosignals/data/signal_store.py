@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pooch
-from tqdm import tqdm
 
 from biosignals import caching
 from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings, as_slice
+from biosignals.progress import tqdm
 
 VERSION = 2  # of the store's layout and of what the loaders make of the files: raise it when either changes
 LARGE = 1 << 24  # bytes

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from biosignals.data import signal_store
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable, check_times, reading
+from biosignals.progress import tqdm
 from biosignals.signals import pulses
 from biosignals.signals.pulses import SAMPLING_RATE, TYPES
 

@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 # Thresholds
 
@@ -18,6 +16,8 @@ def max_f1_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     well. Raises ValueError where positives or negatives are missing, and for probabilities that are not
     finite.
     """
+    from sklearn.metrics import precision_recall_curve
+
     target, probability = two_classes(target), np.asarray(probability)
     _check_probabilities(probability, len(target))
     precision, recall, thresholds = precision_recall_curve(target, probability)
@@ -31,6 +31,8 @@ def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
 
     Raises ValueError as `max_f1_threshold`.
     """
+    from sklearn.metrics import roc_curve
+
     target, probability = two_classes(target), np.asarray(probability)
     _check_probabilities(probability, len(target))
     false_positive, true_positive, thresholds = roc_curve(target, probability)
@@ -60,6 +62,8 @@ def temperature(probability: np.ndarray, target: np.ndarray, bias: bool = False)
     temperature is kept between .01 and 100. Raises ValueError where positives or negatives are missing and
     for probabilities that are not finite.
     """
+    from scipy.optimize import minimize, minimize_scalar
+
     target = two_classes(target)
     _check_probabilities(np.asarray(probability), len(target))
     logits = _logit(probability)

@@ -1,1 +1,5 @@
 """Signal processing: arrays in, arrays out."""
+
+from biosignals.lazy import attach
+
+__getattr__, __dir__ = attach(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise, pulse
 
 SAMPLING_RATE = 125

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from edfio import Edf, EdfSignal, Patient, Recording
 from numpy.random import Generator
-from tqdm import tqdm
 
 from biosignals.caching import writing
+from biosignals.progress import tqdm
 from biosignals.simulate import eeg, files
 
 CHANNELS = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 from scipy import signal
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import chbmit, eeg, files
 
 CHANNELS = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6",

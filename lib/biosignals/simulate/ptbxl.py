@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 from scipy import signal, stats
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise, scp_statements
 
 COLUMNS = (

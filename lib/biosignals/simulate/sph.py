@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise
 
 SAMPLING_RATE = 500

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.signals import pulses
 from biosignals.simulate import files, heart, noise, pulse
 

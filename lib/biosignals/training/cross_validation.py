@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import ClassifierMixin, clone
 from torch import nn
 
 from biosignals import caching
@@ -18,10 +17,13 @@ from biosignals.data import splits
 from biosignals.data.recordings import Recordings
 from biosignals.evaluation import calibration
 from biosignals.evaluation.predictions import Predictions, own_and_others
-from biosignals.training import sampling as samplers
-from biosignals.training.fit import Fit, Teacher, TrainingData
+from biosignals.training.data import Teacher, TrainingData
+from biosignals.training.fit import Fit
 from biosignals.training.predict import Inference, predict, predict_onnx, predict_signals
 from biosignals.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
 
 Model = str | Sequence[Sequence[nn.Module]]
 """A net by its name, or nets to train further: a list for each seed, in it one for each group of folds."""
@@ -289,6 +291,8 @@ def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed:
     """`rows` (n,), resampled until the first class of targets (recordings, classes) is balanced."""
     if sampling is None:
         return rows
+    from biosignals.training import sampling as samplers  # imbalanced-learn, which is slow to import
+
     return rows[samplers.resample_rows(sampling, targets[rows, 0].astype(int), seed)]
 
 
@@ -318,6 +322,8 @@ def _fit_and_predict(
     inputs: np.ndarray,
     classes: int | None,
 ) -> np.ndarray:
+    from sklearn.base import clone
+
     return class_probabilities(clone(estimator).fit(features, targets), inputs, classes)
 
 

@@ -27,10 +27,10 @@ from torch.nn.functional import (
     mse_loss,
     normalize,
 )
-from tqdm import tqdm
 
 from biosignals.caching import Entry, Local, Rows, provenance
 from biosignals.data.recordings import Recordings
+from biosignals.progress import tqdm
 from biosignals.training.fit import Fit
 from biosignals.training.predict import overlapping_crops, prepare_for_inference
 

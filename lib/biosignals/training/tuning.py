@@ -24,9 +24,9 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
-from tqdm import tqdm
 
 from biosignals.caching import locked
+from biosignals.progress import tqdm
 
 Space = dict[str, tuple]
 

@@ -1,0 +1,92 @@
+"""What a net learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from biosignals.data.recordings import Recordings
+
+
+class Teacher(Protocol):
+    """What a student learns from beside labels: `distillation.DistillationLoss`."""
+
+    def check(self, recordings: Recordings, classes: int) -> None:
+        """Raises ValueError where the teacher's outputs are of other recordings or classes."""
+
+    def parts(self, rows: list[np.ndarray]) -> tuple:
+        """What tells it from others when a student learns from rows, arrays (n,): of a key."""
+
+    def outputs(self, rows: np.ndarray) -> np.ndarray:
+        """What the teacher gives for rows (n,), float32 (n, width)."""
+
+    def module(self, net: nn.Module, *inputs: Tensor) -> nn.Module:
+        """Turns outputs of student and teacher into a loss; inputs, (batch, ...): the student's."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a net learns from.
+
+    targets: 0 to 1, (recordings, classes). train, validation: positions of recordings; without validation
+    (None) the last epoch is kept. features: a second input, float32 (recordings, features), for nets that
+    take one. n_scored_targets: the first so many classes (default: all) make the validation score; the others
+    only help to learn. distillation: what a teacher gives, and how to learn from it.
+
+    Raises ValueError for rows without recordings, targets or features that do not fit or are not finite,
+    signals that are not finite, and for validation records that lack a class, from which no best epoch could
+    be chosen.
+    """
+
+    recordings: Recordings
+    targets: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray | None = None
+    features: np.ndarray | None = None
+    n_scored_targets: int | None = None
+    distillation: Teacher | None = None
+
+    def __post_init__(self) -> None:
+        recordings, dataset = self.recordings, self.recordings.dataset
+        for name, rows in {"targets": self.targets, "features": self.features}.items():
+            if rows is not None and (len(rows) != len(recordings) or np.ndim(rows) != 2):
+                raise ValueError(f"{np.shape(rows)} of {name}, expected ({len(recordings)} recordings, ...)")
+            if rows is not None and not np.isfinite(rows).all():
+                raise ValueError(f"{name} hold NaN or infinity")
+        if not len(self.train):
+            raise ValueError(f"{dataset}: no recordings to train on; are its folds empty?")
+        if self.targets.min() < 0 or self.targets.max() > 1:
+            raise ValueError("targets must lie between 0 and 1")
+        if not _is_finite(recordings.signals):
+            raise ValueError(f"{dataset}: signals hold NaN or infinity; leave those recordings out first")
+        if self.validation is not None:
+            self._check_validation()
+        if self.distillation is not None:
+            self.distillation.check(recordings, self.targets.shape[1])
+
+    def __deepcopy__(self, memo: dict) -> TrainingData:
+        return self  # copies of a net that is trained share what it learns from
+
+    @property
+    def scored(self) -> int:
+        """How many classes make the validation score."""
+        return self.n_scored_targets or self.targets.shape[1]
+
+    def _check_validation(self) -> None:
+        present = self.targets[self.validation, : self.scored].round()
+        missing = [k for k, column in enumerate(present.T) if len(np.unique(column)) < 2]
+        if missing:
+            raise ValueError(
+                f"{self.recordings.dataset}: of the {len(present)} validation records all or none are of "
+                f"class {', '.join(map(str, missing))}: no best epoch can be chosen. Take more, or none: "
+                "validation=None keeps the last epoch (a recipe without patience in cross-validation)"
+            )
+
+
+def _is_finite(signals: np.ndarray) -> bool:
+    if signals.dtype.kind != "f":
+        return True
+    return all(np.isfinite(signals[i : i + 256]).all() for i in range(0, len(signals), 256))

@@ -64,7 +64,24 @@ def test_settings_that_no_training_could_use_are_refused(settings):
         Recipe(**settings)
 
 
-@pytest.mark.parametrize("profile", ["quick", "tiny", "reference", "full"])
+@pytest.mark.parametrize("profile", ["quick", "tiny", "small", "reference", "full"])
 def test_the_shared_recipes_are_of_nets_that_exist_in_every_profile(profile):
     recipes = read_recipes(SHARED, profile)
-    assert set(recipes) == set(yaml.safe_load(SHARED.read_text())) <= set(models.names())
+    assert set(recipes) == set(yaml.safe_load(SHARED.read_text()))
+    unknown = set(recipes) - set(models.names()) - {"default"}
+    assert not unknown, f"{SHARED} has recipes for nets that lib/biosignals/models/__init__.py does not name"
+
+
+def test_a_net_without_a_recipe_of_its_own_gets_the_default(file):
+    file.write_text(TEXT + "default: {epochs: {quick: 3}, crop: 500}")
+    recipes = read_recipes(file, "quick")
+    assert recipes["gru"] == Recipe(epochs=3, crop=500) and recipes["student"] == Recipe(epochs=2)
+    assert "gru" not in recipes
+
+
+@pytest.mark.parametrize(("profile", "net"), [("quick", "gru"), ("mine", "student")])
+def test_a_net_without_any_recipe_is_refused_with_the_remedy(file, profile, net):
+    with pytest.raises(
+        ValueError, match=f"recipes.yml has no recipe for {net} in the profile '{profile}': give {net}"
+    ):
+        read_recipes(file, profile)[net]

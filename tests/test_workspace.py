@@ -1,8 +1,10 @@
 """Where a chapter reads and writes, and what its banner says."""
 
+import json
 import re
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,9 @@ from biosignals.reporting.workspace import describe_run, open_chapter
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/profiles").mkdir(parents=True)
+    for profile in ("tiny", "quick", "small", "reference", "full", "mine"):
+        (tmp_path / f"notebooks/profiles/{profile}.yml").write_text("{}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -86,6 +90,19 @@ def test_a_list_of_records_is_found_from_notebooks_too(project, monkeypatch):
     assert workspace.locate("ptb-xl").listed is None
 
 
+@pytest.mark.parametrize(
+    ("profile", "n"), [("tiny", 12), ("small", 12), ("mine", 12), ("reference", 40), ("full", 40)]
+)
+def test_small_profiles_take_as_many_real_recordings_as_they_would_simulate(project, profile, n):
+    tiny_sets.write_ptbxl(project / "data/ptb-xl", records=40)
+    workspace = open_chapter("01_eda", profile, "data")
+    recordings = workspace.load("ptb-xl", 12)
+    assert (len(recordings), recordings.kind) == (n, "excerpt")
+    assert len(workspace.load("ptb-xl", 0)) == 40
+    (project / "records.txt").write_text("2 5 7")
+    assert list(workspace.load("ptb-xl", 2, "records.txt").table.index) == [2, 5, 7]
+
+
 def test_outside_of_the_project_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="start Jupyter in the project's folder or in notebooks/"):
@@ -107,6 +124,61 @@ def test_the_banner_says_run_date_machine_and_data(project):
     assert "PTB-XL: excerpt, n = 2,630" in text
     assert "CinC 2017: real, n = 8,528" in text
     assert "nothing clinical" not in text
+
+
+CELLS = [
+    {"cell_type": "markdown", "metadata": {}, "source": ["# Title"]},
+    {
+        "cell_type": "code",
+        "metadata": {"tags": ["parameters"]},
+        "source": [
+            'profile = "quick"\n',
+            'data = ""\n',
+            "records = 400\n",
+            "seeds = [0]\n",
+            "trees = 2 * 25",
+        ],
+    },
+]
+
+
+@pytest.fixture
+def notebook(project, monkeypatch):
+    """A chapter in Jupyter: what its cells have defined."""
+    (project / "notebooks/01_eda.ipynb").write_text(json.dumps({"cells": CELLS}))
+    (project / "notebooks/profiles/reference.yml").write_text("01_eda: {seeds: [0, 1]}")
+    values = {"records": 400, "seeds": [0]}
+    monkeypatch.setattr("biosignals.reporting.workspace.get_ipython", lambda: SimpleNamespace(user_ns=values))
+    return values
+
+
+def test_parameters_that_were_changed_in_the_notebook_are_shown_beside_the_profiles(notebook):
+    assert "Changed" not in describe_run(open_chapter("01_eda", "quick"))
+    notebook["records"] = 100
+    text = describe_run(open_chapter("01_eda", "quick"))
+    assert "Run `quick`" in text and "`records = 100` (400)" in text and "seeds" not in text
+
+
+def test_a_reference_run_with_other_values_is_none_and_leaves_no_predictions(notebook, project):
+    notebook["seeds"] = [0, 1]
+    as_published = open_chapter("01_eda", "reference")
+    assert "The reference run" in describe_run(as_published) and as_published.cache.exported is not None
+    notebook["seeds"] = [0]
+    changed = open_chapter("01_eda", "reference")
+    text = describe_run(changed)
+    assert "The reference run" not in text and "`seeds = [0]` ([0, 1])" in text
+    assert changed.cache.exported is None
+
+
+def test_a_notebook_of_ones_own_has_no_profile_to_be_compared_with(notebook):
+    assert open_chapter("my_analysis", "quick").changed == {}
+
+
+def test_an_unknown_profile_is_refused_with_the_one_that_was_meant(project):
+    with pytest.raises(
+        ValueError, match="no profile 'qiuck', did you mean 'quick'.* holds full, mine, quick"
+    ):
+        open_chapter("01_eda", "qiuck")
 
 
 def test_the_banner_warns_of_simulated_recordings(project):

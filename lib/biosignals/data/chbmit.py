@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -98,10 +99,13 @@ def _parse_file(text: str, sampling_rate: float) -> Listed:
     return Listed(times.get("Start"), times.get("End"), sampling_rate, tuple(zip(starts, ends)), fault)
 
 
-def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
+def find(
+    root: Path | str, records: Iterable[str] | None = None
+) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
     """The recordings of a CHB-MIT folder, and what is left out and why (columns record, file, reason).
 
-    root: holds chb01/ and so on, each with its summary and EDF files. Left out is a recording without one of
+    root: holds chb01/ and so on, each with its summary and EDF files. records: the names wanted ("chb01_03";
+    None: all). Left out is a recording without one of
     CHANNELS, a file that is listed but not there or the other way round, that cannot be read, or that does
     not fit its summary. Raises FileNotFoundError when the folder or all cases are missing, ValueError when no
     recording is left.
@@ -112,21 +116,26 @@ def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
         raise FileNotFoundError(f"no folder chb01 to chb24 in {root}: {GET_IT}")
     recordings, excluded = [], []
     for case in cases:
-        some, problems = _find_case(root, case)
+        some, problems = _find_case(root, case, records)
         recordings += some
         excluded += problems
     return eeg.usable("chb-mit", root, recordings, excluded)
 
 
-def _find_case(root: Path, case: str) -> tuple[list[eeg.EegRecording], list[tuple]]:
+def _find_case(
+    root: Path, case: str, records: Iterable[str] | None
+) -> tuple[list[eeg.EegRecording], list[tuple]]:
     """The recordings of one case, and (record, file, reason) of those left out."""
     recordings, excluded = [], []
     files = {path.name: path for path in (root / case).glob("*.edf")}
+    if records is not None:
+        files = {name: path for name, path in files.items() if path.stem in records}
     try:
         listed = read_summary(root / case / f"{case}-summary.txt")
     except (FileNotFoundError, ValueError) as error:
         return [], [(Path(name).stem, f"{case}/{name}", str(error)) for name in sorted(files)]
-    for name in sorted(files.keys() | listed.keys()):
+    names = files.keys() | listed.keys() if records is None else files.keys()
+    for name in sorted(names):
         try:
             recordings.append(_open_listed(case, name, files.get(name), listed.get(name)))
         except Unreadable as error:

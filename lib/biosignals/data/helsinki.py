@@ -5,6 +5,7 @@ Stevenson et al., A dataset of neonatal EEG recordings with seizure annotations,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +63,15 @@ def _read_annotations(path: Path) -> pd.DataFrame:
     return table
 
 
-def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
+def find(
+    root: Path | str, records: Iterable[str] | None = None
+) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
     """The recordings eegN.edf of a Helsinki folder, and what is left out (columns record, file, reason).
 
-    Each neonate is a subject ("eeg5"). `seizures` are those of the majority: two of three experts or more.
-    A recording ends where its annotations end; one whose annotations end more than a second early, or not
-    with it at all, is left out, and so is one that cannot be read or has no annotations.
+    records: the names wanted ("eeg5"; None: all). Each neonate is a subject ("eeg5"). `seizures` are those of
+    the majority: two of three experts or more. A recording ends where its annotations end; one whose
+    annotations end more than a second early, or not with it at all, is left out, and so is one that cannot be
+    read or has no annotations.
     Raises FileNotFoundError when folder or annotations are missing, ValueError when no recording is left.
     """
     root = Path(root)
@@ -76,6 +80,8 @@ def find(root: Path | str) -> tuple[list[eeg.EegRecording], pd.DataFrame]:
     paths = {int(path.stem[3:]): path for path in root.glob("eeg*.edf") if path.stem[3:].isdecimal()}
     for number in sorted(paths.keys() | set(votes.columns[votes.notna().any()])):
         name = f"eeg{number}"
+        if records is not None and name not in records:
+            continue
         try:
             own = votes.get(number, pd.Series(dtype=float))
             recordings.append(_open_annotated(paths.get(number), name, own))
@@ -116,15 +122,16 @@ def load(
     step: float = 10,
     sampling_rate: float = 64,
     cache: Path | str | None = None,
+    records: Iterable[str] | None = None,
 ) -> Recordings:
     """Windows of all neonates: int16 (n, 19, samples) in units of 0.2 uV against the recording's reference.
 
-    Windows last `seconds`, start each `step` seconds and are resampled to `sampling_rate`; see eeg.collect
-    for this, for `cache` and for the errors. The table has `subject`, `recording`, `start` (s), bool
-    `seizure` (it overlaps one of the majority), `samples`, and the share of the window's seconds that are
-    seizure to each expert, `A`, `B` and `C`, and to the `majority`.
+    records: of these only ("eeg5"). Windows last `seconds`, start each `step` seconds and are resampled to
+    `sampling_rate`; see eeg.collect for this, for `cache` and for the errors. The table has `subject`,
+    `recording`, `start` (s), bool `seizure` (it overlaps one of the majority), `samples`, and the share of
+    the window's seconds that are seizure to each expert, `A`, `B` and `C`, and to the `majority`.
     """
-    recordings, excluded = find(root)
+    recordings, excluded = find(root, records)
     collected = eeg.collect("helsinki", recordings, seconds, step, sampling_rate, cache=cache)
     tables = annotations(root)
     tables["majority"] = _majority(tables)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from biosignals import caching, simulate
-from biosignals.data import bidmc, cinc2017, cpsc2021, helsinki, ludb, ppgbp, ptbxl, sph, wfppg
+from biosignals.data import bidmc, cinc2017, cpsc2021, helsinki, ludb, ppgbp, ptbxl, samples, sph, wfppg
 from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
@@ -71,15 +71,16 @@ class Source:
 
 def locate(
     dataset: str, folder: Path | str | None, simulated: Path | str, records: int, seed: int = 0,
-    listed: Iterable[str] | None = None, **options: float,
+    listed: Iterable[str] | None = None, most: int = 0, **options: float,
 ) -> Source:  # fmt: skip
     """The set `dataset` (a key of OFFICIAL) in `folder`, or simulated where it or its recordings are not
     there.
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
     simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which.
-    listed: ids of the recordings to use of a set that is not simulated. Raises ValueError for a set that
-    there is no loader for and FileNotFoundError when `folder` is not there.
+    listed: ids of the recordings to use of a set that is not simulated. most: where none are listed, take no
+    more than so many (0: all), as `samples.choose` does. Raises ValueError for a set that there is no loader
+    for and FileNotFoundError when `folder` is not there.
     """
     if dataset not in OFFICIAL:
         raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
@@ -89,7 +90,11 @@ def locate(
             raise FileNotFoundError(f"data folder {folder} does not exist: name another, or none to simulate")
         if (folder / dataset).is_dir() and len(LISTED[dataset](folder / dataset)):
             kind = kind_of(dataset, folder / dataset)
-            if listed is None or kind == "simulated":
+            if kind == "simulated":
+                return Source(dataset, folder / dataset, kind)
+            if listed is None and most:
+                listed = samples.choose(dataset, folder / dataset, most)
+            if listed is None:
                 return Source(dataset, folder / dataset, kind)
             return Source(dataset, folder / dataset, "excerpt", tuple(listed))
     return Source(dataset, simulated_root(dataset, Path(simulated), records, seed, options), "simulated")

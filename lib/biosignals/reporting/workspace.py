@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
+from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from biosignals import caching
@@ -18,13 +24,15 @@ from biosignals.data.recordings import Recordings
 from biosignals.data.sources import Source
 from biosignals.reporting import plots
 from biosignals.reporting import records as reporting_records
-from biosignals.training.recipe import Recipe, read_recipes
+from biosignals.training.recipe import Recipes, read_recipes
 
 TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
     "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC", "ludb": "LUDB",
     "cpsc2021": "CPSC 2021", "afdb": "MIT-BIH AFDB", "ppg-bp": "PPG-BP",
 }  # fmt: skip
+
+WHOLE_SETS = ("reference", "full")  # profiles that take all that is there of a set, or what they list
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Workspace:
     folder: Path  # what the run leaves: executed chapters, results/, models/
     temporary: Path  # what can be made again: signals/, simulated/
     cache: Cache  # fits, predictions, features
+    changed: Mapping[str, tuple[Any, Any]]  # see `changed_parameters`
 
     @property
     def signals(self) -> Path:
@@ -48,12 +57,14 @@ class Workspace:
         """A data set on disk: the reader's, or `records` simulated ones, see `sources.locate`, also for the
         errors.
 
+        records: no more are taken of the reader's set either (0: all), but in the profiles of WHOLE_SETS.
         listed: a file below the root with the ids of the recordings to use, a line each. options: of the
         simulator.
         """
         ids = (self.root / listed).read_text().split() if listed else None
+        most = 0 if self.profile in WHOLE_SETS else records
         return sources.locate(
-            dataset, self.data, self.temporary / "simulated", records, listed=ids, **options
+            dataset, self.data, self.temporary / "simulated", records, listed=ids, most=most, **options
         )
 
     def load(
@@ -72,9 +83,9 @@ class Workspace:
         source = self.locate(dataset, records, listed, **(simulated or {}))
         return sources.load(source, self.signals, **options)
 
-    def recipes(self) -> dict[str, Recipe]:
-        """How the nets that several chapters fit are trained in this profile. Raises ValueError as
-        `read_recipes`.
+    def recipes(self) -> Recipes:
+        """How nets are trained in this profile that have no recipe in the chapter itself. Raises ValueError
+        as `read_recipes`.
         """
         return read_recipes(self.root / "notebooks/recipes.yml", self.profile)
 
@@ -91,19 +102,56 @@ def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -
 
     `data` and `folder` are taken relative to the root. An empty `folder` means runs/PROFILE with what can be
     made again in cache/; a run elsewhere keeps that below its own folder. The reference run also takes, and
-    leaves, the predictions that travel with the project; the environment's REFIT=1 fits all anew. Raises
-    FileNotFoundError outside of the project.
+    leaves, the predictions that travel with the project, unless its parameters have been changed; the
+    environment's REFIT=1 fits all anew. Raises FileNotFoundError outside of the project, ValueError for a
+    profile that is not there.
     """
     root = find_root(Path.cwd())
+    changed = changed_parameters(root, chapter, profile)
     place = root / (folder or f"runs/{profile}")
     temporary = place / "cache" if folder else root / "cache"
     for path in (place, temporary):
         path.mkdir(parents=True, exist_ok=True)
-    exported = root / "book/reference/predictions" if profile == "reference" else None
+    as_published = profile == "reference" and not changed
+    exported = root / "book/reference/predictions" if as_published else None
     cache = Cache(temporary / "results", exported, refit=os.environ.get("REFIT", "") not in ("", "0"))
     plots.use_style()
     resolved = str((root / data).resolve()) if data else ""
-    return Workspace(root, chapter, profile, resolved, place, temporary, cache)
+    return Workspace(root, chapter, profile, resolved, place, temporary, cache, changed)
+
+
+def changed_parameters(root: Path, chapter: str, profile: str) -> dict[str, tuple[Any, Any]]:
+    """Parameters that have another value in this notebook than in the profile: name > (value, the profile's).
+
+    What a profile does not name has the value of the chapter's stored parameters cell. None outside of a
+    notebook, and for one that is no chapter. Raises ValueError for a profile that is not there.
+    """
+    file = root / f"notebooks/profiles/{profile}.yml"
+    if not file.is_file():
+        known = sorted(path.stem for path in file.parent.glob("*.yml"))
+        meant = get_close_matches(profile, known, 1)
+        hint = f", did you mean {meant[0]!r}" if meant else ""
+        raise ValueError(f"no profile {profile!r}{hint}? notebooks/profiles/ holds {', '.join(known)}")
+    notebook, shell = root / f"notebooks/{chapter}.ipynb", get_ipython()
+    if shell is None or not notebook.is_file():
+        return {}
+    usual = stored_parameters(notebook) | (yaml.safe_load(file.read_text()) or {}).get(chapter, {})
+    values = {name: shell.user_ns.get(name, value) for name, value in usual.items()}
+    return {name: (values[name], value) for name, value in usual.items() if values[name] != value}
+
+
+def stored_parameters(notebook: Path) -> dict[str, Any]:
+    """The values in the cell of a notebook file that is tagged `parameters`, as far as they are written out;
+    not where a run reads and writes.
+    """
+    cells = json.loads(notebook.read_text())["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    values = {}
+    for statement in ast.parse("".join(line for cell in tagged for line in cell["source"])).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            with suppress(ValueError):  # a reader's own expression
+                values[statement.targets[0].id] = ast.literal_eval(statement.value)
+    return {name: value for name, value in values.items() if name not in ("profile", "data", "folder")}
 
 
 def find_root(start: Path) -> Path:
@@ -127,10 +175,14 @@ def banner(workspace: Workspace, *sets: Recordings | tuple[Source, int]) -> None
 
 def describe_run(workspace: Workspace, *sets: Recordings | tuple[Source, int]) -> str:
     """The banner's Markdown text; sets: recordings, or a source and how many recordings of it."""
-    name = "The reference run" if workspace.profile == "reference" else f"Run `{workspace.profile}`"
+    as_published = workspace.profile == "reference" and not workspace.changed
+    name = "The reference run" if as_published else f"Run `{workspace.profile}`"
     about = caching.provenance()
     commit = f", commit {about['commit']}" if about["commit"] else ""
     sentences = [f"**{name}**, {date.today():%-d %B %Y}{commit}, on {about['hardware']}."]
+    if workspace.changed:
+        values = [f"`{name} = {own!r}` ({usual!r})" for name, (own, usual) in workspace.changed.items()]
+        sentences.append(f"Changed in the notebook (the profile's value): {', '.join(values)}.")
     named = [(one, len(one)) if isinstance(one, Recordings) else one for one in sets]
     sentences += [f"{TITLES[one.dataset]}: {one.kind}, n = {count:,}." for one, count in named]
     if any(one.kind == "simulated" for one, _ in named):

@@ -11,6 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 
+DEFAULT = "default"  # the recipe of nets that have none of their own
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
@@ -68,7 +69,27 @@ class Recipe:
             raise ValueError(f'choose_by is "auroc" or "auprc", not {self.choose_by!r}')
 
 
-def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
+class Recipes(dict[str, Recipe]):
+    """Recipes by the name of a net, of one profile; a net that has none of its own gets that called
+    "default".
+
+    Raises ValueError, naming the remedy, for a net where there is no default either.
+    """
+
+    def __init__(self, path: Path, profile: str):
+        super().__init__()
+        self.path, self.profile = path, profile
+
+    def __missing__(self, name: str) -> Recipe:
+        if DEFAULT in self:
+            return self[DEFAULT]
+        raise ValueError(
+            f"{self.path} has no recipe for {name} in the profile {self.profile!r}: give {name}, "
+            f"or {DEFAULT}, a number of epochs there, as `epochs: {{{self.profile}: 2}}`"
+        )
+
+
+def read_recipes(path: Path | str, profile: str) -> Recipes:
     """The recipes of a YAML file: name of a net > settings of `Recipe`, with epochs by profile.
 
     A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
@@ -77,7 +98,7 @@ def read_recipes(path: Path | str, profile: str) -> dict[str, Recipe]:
         settings = yaml.safe_load(Path(path).read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML file ({error})") from error
-    recipes = {}
+    recipes = Recipes(Path(path), profile)
     for name, values in settings.items():
         try:
             if profile in values["epochs"]:

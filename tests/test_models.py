@@ -1,9 +1,21 @@
+"""Every net by the same tests, and what is special about some.
+
+A net of your own passes the first without a change here, unless it takes pictures, a second input or one length
+only: then it is named in HEIGHTS, TWO_INPUTS or FIXED_LENGTH.
+"""
+
+import inspect
+import re
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
-from biosignals import models
+from biosignals import models, onnx_files
+from biosignals.compression.export import export
 from biosignals.models.cnn_lstm import last_step
 from biosignals.models.convmixer import Block
 from biosignals.models.convnext import Block as ConvNeXtBlock
@@ -11,11 +23,12 @@ from biosignals.models.convnext import ConvNeXt
 from biosignals.models.cvt_convmixer import ConvolutionalAttention
 from biosignals.models.deit import DeiT
 from biosignals.models.eeg_small import EegSmall
-from biosignals.models.efficientnetv2 import EfficientNetV2
+from biosignals.models.efficientnetv2 import SMALL, EfficientNetV2
 from biosignals.models.layers.centred import Centred
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.image_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
 from biosignals.models.layers.onnx_s4 import as_convolutions
+from biosignals.models.layers.standardised import Standardised
 from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
@@ -40,11 +53,6 @@ FIXED_LENGTH = {
     "deit-small",
 }
 TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
-# Recurrent, attention and state-space nets, and those on pictures, of channels by time or others.
-WITHOUT_ONE_BY_K = {
-    *TWO_INPUTS, *HEIGHTS, "s4", "cnn-lstm", "cnn-bilstm", "eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"
-}  # fmt: skip
-CONVOLUTIONAL = sorted(set(models.names()) - WITHOUT_ONE_BY_K)
 SHORT = {"custom-cnn": 512, "simple-cnn": 100, "convmixer-1d": 100, **dict.fromkeys(HEIGHTS, 40)}
 OTHER = dict.fromkeys(HEIGHTS, 73)
 
@@ -52,6 +60,11 @@ OTHER = dict.fromkeys(HEIGHTS, 73)
 def build(name, channels=12, classes=5, samples=1000):
     torch.manual_seed(0)
     return models.create(name, channels * HEIGHTS.get(name, 1), classes, samples, features_of(name)).eval()
+
+
+def file_of(net):
+    """The file that a net is written in, for the message of a test that fails for it."""
+    return f"lib/biosignals/models/{inspect.getfile(type(net)).rpartition('models/')[2]}"
 
 
 def inputs(name, batch, channels, samples):
@@ -96,28 +109,45 @@ def test_every_parameter_learns_and_a_batch_of_one_equals_its_part_of_a_batch(na
     x = inputs(name, 4, 2, samples)
     with torch.no_grad():
         together, alone = net(*x), net(*(part[:1] for part in x))
-    assert together.shape == (4, 3)
-    torch.testing.assert_close(alone, together[:1], atol=1e-4, rtol=1e-4)
+    assert together.shape == (4, 3), f"{file_of(net)}: logits must be (batch, classes)"
+    message = f"{file_of(net)}: in evaluation mode a record's logits depend on the others of its batch"
+    torch.testing.assert_close(alone, together[:1], atol=1e-4, rtol=1e-4, msg=message)
     net.train()(*x).square().sum().backward()
     still = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
-    assert not still
+    assert not still, f"{file_of(net)}: these have no finite gradient"
 
 
 @every_net
 def test_other_lengths_work_or_are_refused_clearly(name):
     samples, other = SHORT.get(name, 400), OTHER.get(name, 731)
     net, x = build(name, samples=samples), inputs(name, 2, 12, other)
-    if name in FIXED_LENGTH:
-        with pytest.raises(ValueError, match=f"takes .*{samples} samples, not .*{other}"):
-            net(*x)
+    try:
+        found = net(*x)
+    except ValueError as error:
+        assert re.search(f"takes .*{samples} samples, not .*{other}", str(error)), file_of(net)
+        assert name in FIXED_LENGTH, f"{error}: if that is meant, say so in FIXED_LENGTH, {__file__}"
+    except RuntimeError as error:
+        pytest.fail(
+            f"{file_of(net)}: say what lengths it takes, by a ValueError, not in PyTorch's words: {error}"
+        )
     else:
-        assert net(*x).isfinite().all()
+        assert found.isfinite().all() and name not in FIXED_LENGTH, file_of(net)
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
+@every_net
+def test_a_net_of_convolutions_has_a_one_by_k_form_and_another_says_that_it_has_none(name):
     samples = SHORT.get(name, 400)
-    net, x = build(name, samples=samples), torch.randn(4, 12, samples)
+    net, (x, *others) = build(name, samples=samples), inputs(name, 4, 12, samples)
+    weighted = [layer for layer in net.modules() if list(layer.parameters(recurse=False))]
+    if others or not all(isinstance(layer, nn.Conv1d | nn.BatchNorm1d | nn.Linear) for layer in weighted):
+        with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
+            Conv1dAsConv2d(net, x)
+    else:
+        check_one_by_k_form(net, x)
+
+
+def check_one_by_k_form(net, x):
+    """It computes the same, and gives its weights back."""
     form = Conv1dAsConv2d(net, x)
     assert any(isinstance(layer, torch.nn.Conv2d) for layer in form.modules())
     assert not any(isinstance(layer, torch.nn.Conv1d) for layer in form.modules())
@@ -127,14 +157,6 @@ def test_the_one_by_k_form_computes_the_same_and_gives_its_weights_back(name):
     optimizer.step()
     form.copy_weights_to(net)
     torch.testing.assert_close(form.eval()(x), net.eval()(x), atol=1e-4, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", sorted(WITHOUT_ONE_BY_K))
-def test_other_nets_say_that_they_have_no_one_by_k_form(name):
-    with pytest.raises(ValueError, match=r"no 1 x k form|takes \d+ channels|takes two inputs"):
-        Conv1dAsConv2d(
-            build(name, samples=SHORT.get(name, 400)), inputs(name, 2, 12, SHORT.get(name, 400))[0]
-        )
 
 
 @pytest.mark.parametrize("name", sorted(TWO_INPUTS))
@@ -464,29 +486,66 @@ def test_attention_by_convolutions_is_attention_over_all_places():
     torch.testing.assert_close(layer(x)[0], expected, atol=1e-5, rtol=1e-4)
 
 
-# The students are one net in many widths, the recurrent nets for EEG those for ECG in other sizes.
-ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))} | {"teacher"}
+# The students are one net in many widths, the recurrent nets for EEG those for ECG in other sizes; the large nets
+# for pictures, the small ones.
+ALIKE = {name for name in models.names() if name.startswith(("student-", "eeg-cnn-"))}
+ALIKE |= {"teacher", "vit", "deit", "efficientnetv2-s", "convnext-tiny", "convmixer-2d"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", sorted(set(models.names()) - ALIKE)
-)  # the large ones' export takes up to half a minute
+@pytest.mark.parametrize("name", sorted({*models.names()} - ALIKE - TWO_INPUTS))
 def test_nets_run_elsewhere(name, tmp_path):
-    size = (1, 40) if name in HEIGHTS else (12, 1000)
-    net, x = with_blocks_that_count(build(name, size[0], samples=size[1])), inputs(name, 3, *size)
-    net.train()(*x)  # statistics of batch norm other than those it starts with
+    size = (1, 40) if name in HEIGHTS else (12, SHORT.get(name, 400))
+    check_onnx_file(build(name, size[0], samples=size[1]), *inputs(name, 3, *size), tmp_path / "net.onnx")
+
+
+@pytest.mark.slow
+def test_pictures_made_larger_run_elsewhere(tmp_path):
+    net = EfficientNetV2(182, 5, 40, height=182, resize=224, stages=SMALL, last=256)
+    check_onnx_file(net, torch.randn(3, 182, 40), tmp_path / "net.onnx")
+
+
+def check_onnx_file(net, x, path):
+    """ONNX Runtime computes what the net does, whose batch norm has seen other than what it starts with."""
+    with_blocks_that_count(net).train()(x)
+    export(Standardised(net.eval(), 0.0, 1.0), x, path)
+    with torch.no_grad():
+        expected = net(x[:2]).sigmoid().numpy()
+    found = onnx_files.run(onnx_files.open_session(path), x[:2].numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=file_of(net))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(TWO_INPUTS))
+def test_nets_of_two_inputs_run_elsewhere(name, tmp_path):
+    net, x = build(name, samples=400), inputs(name, 3, 12, 400)
+    net.train()(*x)
     net.eval()
-    two = [values[:2] for values in x]
-    expected = net(*two).detach().numpy()
-    if name == "s4":
-        net = as_convolutions(net, 1000)
-    path = str(tmp_path / "net.onnx")
-    batch = tuple({0: torch.export.Dim("batch")} for _ in x)
+    path, batch = str(tmp_path / "net.onnx"), tuple({0: torch.export.Dim("batch")} for _ in x)
     torch.onnx.export(net, x, path, dynamo=True, dynamic_shapes=batch, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    two = [values[:2] for values in x]
     named = {taken.name: values.numpy() for taken, values in zip(session.get_inputs(), two, strict=True)}
-    np.testing.assert_allclose(session.run(None, named)[0], expected, atol=1e-4)
+    np.testing.assert_allclose(session.run(None, named)[0], net(*two).detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_recurrent_layers_become_one_operator_that_computes_the_same(kind, bidirectional, tmp_path):
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = kind(2, 5, batch_first=True, bidirectional=bidirectional)
+
+        def forward(self, x):
+            steps, last = self.layer(x.transpose(1, 2))
+            last = last if isinstance(last, torch.Tensor) else torch.cat(last)
+            return torch.cat([steps.mean(1), last.mean(0)], dim=1)
+
+    torch.manual_seed(0)
+    check_onnx_file(Recurrent(), torch.randn(3, 2, 30), tmp_path / "net.onnx")
+    operators = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    assert operators.count(kind.__name__) == 1
 
 
 @pytest.mark.parametrize("samples", [100, 101])
@@ -507,6 +566,21 @@ def test_a_centred_net_takes_windows_as_recorded():
     np.testing.assert_allclose(as_recorded, as_learnt, atol=1e-4)
 
 
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="resnet1d-wang"):
-        models.create("resnet", 12, 5)
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("resnet1d_wang", "resnet1d-wang"), ("CNN-LSTM", "cnn-lstm"), ("gru", None), (12, None)],
+)
+def test_an_unknown_name_gets_the_one_that_was_meant_and_lists_all(name, meant):
+    hint = f", did you mean '{meant}'" if meant else ""
+    with pytest.raises(ValueError, match=rf"unknown net {name!r}{hint}\?.*plain-cnn, .*, resnet1d-rhythm"):
+        models.create(name, 12, 5)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"channels": "I"}, {"channels": 0}, {"classes": ["a", "b"]}, {"classes": 1.5}, {"samples": None}],
+    ids=str,
+)
+def test_counts_that_are_none_are_refused(shape):
+    with pytest.raises(ValueError, match=f"{next(iter(shape))} must be a whole number above 0"):
+        models.create("plain-cnn", **{"channels": 12, "classes": 5} | shape)

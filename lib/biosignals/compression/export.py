@@ -16,7 +16,7 @@ from onnxscript.optimizer import optimize
 from torch import Tensor, nn
 
 from biosignals import caching
-from biosignals.models.layers.onnx_lstm import as_operators
+from biosignals.models.layers.onnx_recurrent import as_operators
 from biosignals.models.layers.onnx_s4 import as_convolutions
 from biosignals.models.layers.standardised import Standardised
 from biosignals.models.s4 import S4

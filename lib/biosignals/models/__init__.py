@@ -1,79 +1,77 @@
-"""Nets by name. Each family has a file of its own that reads from top to bottom like its paper's figure."""
+"""Nets by name. Each family has a file of its own that reads from top to bottom like its paper's figure.
 
-from functools import partial
+A net of your own is a file beside these and a line below.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from numbers import Integral
+from typing import Any
 
 from torch import nn
 
-from .cnn_family import SIZES, CnnFamily
-from .cnn_lstm import CnnLstm
+from .cnn_family import SIZES
 from .convmixer import SMALL as SMALL_CONVMIXER
-from .convmixer import ConvMixer1d, ConvMixer2d
-from .convnext import ConvNeXt
-from .custom_cnn import CustomCnn
-from .cvt_convmixer import CvtConvMixer
-from .deit import DeiT
-from .eeg_cnn import EegCnn, EegCnnLstm
-from .eeg_small import EegSmall
 from .efficientnetv2 import SMALL as EFFICIENTNETV2_SMALL
-from .efficientnetv2 import EfficientNetV2
-from .inception_cnn import InceptionCnn
-from .mobilenet import MobileNet
-from .plain_cnn import PlainCnn
-from .pulse_cnn import PulseCnn
-from .resnet1d import Resnet1dWang, XResnet1d
-from .resnet34 import ResNet34
-from .rhythm_resnet import Resnet1dRhythm, Resnet1dSmall
-from .rr_transformer import RrTransformer
-from .s4 import S4
-from .shufflenet import ShuffleNet
-from .simple_cnn import SimpleCnn
-from .tcn import Tcn
-from .vit import ViT
 
 HEIGHT = 64  # rows of the pictures that nets for scalograms take
 
+
+def _net(place: str, **settings: Any) -> Callable[..., nn.Module]:
+    """What builds the net at `place`, as "gru.Gru": the class Gru of gru.py, loaded when it is built."""
+    file, _, name = place.partition(".")
+
+    def build(**shape: int) -> nn.Module:
+        return getattr(import_module(f"{__name__}.{file}"), name)(**settings, **shape)
+
+    return build
+
+
 _CONSTRUCTORS = {
-    "plain-cnn": PlainCnn,
-    "inception-cnn": InceptionCnn,
-    "resnet1d-wang": Resnet1dWang,
-    "xresnet1d": XResnet1d,
-    "s4": S4,
-    **{name: partial(CnnFamily, widths=widths) for name, widths in SIZES.items()},
-    "simple-cnn": SimpleCnn,
-    "custom-cnn": CustomCnn,
-    "cnn-lstm": CnnLstm,
-    "cnn-bilstm": partial(CnnLstm, bidirectional=True),
-    "tcn": Tcn,
-    "resnet1d-small": Resnet1dSmall,
-    "eeg-cnn": EegCnn,
-    "eeg-cnn-lstm": EegCnnLstm,
-    "eeg-cnn-bilstm": partial(EegCnnLstm, bidirectional=True),
-    "eeg-tcn": partial(Tcn, stride=2),
-    "eeg-small": EegSmall,
-    "eeg-small-normalised": partial(EegSmall, normalise=True),
-    "resnet34-1d": ResNet34,
-    "mobilenet-v1": MobileNet,
-    "shufflenet-v1": ShuffleNet,
-    "pulse-cnn": PulseCnn,
-    "convmixer-1d": ConvMixer1d,
-    "convmixer-1d-small": partial(ConvMixer1d, **SMALL_CONVMIXER),
+    "plain-cnn": _net("plain_cnn.PlainCnn"),
+    "inception-cnn": _net("inception_cnn.InceptionCnn"),
+    "resnet1d-wang": _net("resnet1d.Resnet1dWang"),
+    "xresnet1d": _net("resnet1d.XResnet1d"),
+    "s4": _net("s4.S4"),
+    **{name: _net("cnn_family.CnnFamily", widths=widths) for name, widths in SIZES.items()},
+    "simple-cnn": _net("simple_cnn.SimpleCnn"),
+    "custom-cnn": _net("custom_cnn.CustomCnn"),
+    "cnn-lstm": _net("cnn_lstm.CnnLstm"),
+    "cnn-bilstm": _net("cnn_lstm.CnnLstm", bidirectional=True),
+    "tcn": _net("tcn.Tcn"),
+    "resnet1d-small": _net("rhythm_resnet.Resnet1dSmall"),
+    "eeg-cnn": _net("eeg_cnn.EegCnn"),
+    "eeg-cnn-lstm": _net("eeg_cnn.EegCnnLstm"),
+    "eeg-cnn-bilstm": _net("eeg_cnn.EegCnnLstm", bidirectional=True),
+    "eeg-tcn": _net("tcn.Tcn", stride=2),
+    "eeg-small": _net("eeg_small.EegSmall"),
+    "eeg-small-normalised": _net("eeg_small.EegSmall", normalise=True),
+    "resnet34-1d": _net("resnet34.ResNet34"),
+    "mobilenet-v1": _net("mobilenet.MobileNet"),
+    "shufflenet-v1": _net("shufflenet.ShuffleNet"),
+    "pulse-cnn": _net("pulse_cnn.PulseCnn"),
+    "convmixer-1d": _net("convmixer.ConvMixer1d"),
+    "convmixer-1d-small": _net("convmixer.ConvMixer1d", **SMALL_CONVMIXER),
     # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the
     # literature's.
-    "convmixer-2d": partial(ConvMixer2d, height=HEIGHT),
-    "convmixer-2d-small": partial(ConvMixer2d, height=HEIGHT, **SMALL_CONVMIXER),
-    "cvt-convmixer": partial(CvtConvMixer, height=HEIGHT),
-    "vit": partial(ViT, height=182),
-    "vit-small": partial(ViT, height=HEIGHT, width=96, depth=4, hidden=384),
-    "deit": partial(DeiT, height=182),
-    "deit-small": partial(DeiT, height=HEIGHT, patch=8, width=96, depth=4, hidden=384),
-    "efficientnetv2-s": partial(EfficientNetV2, height=182, resize=224),
-    "efficientnetv2-s-small": partial(EfficientNetV2, height=HEIGHT, stages=EFFICIENTNETV2_SMALL, last=256),
-    "convnext-tiny": partial(ConvNeXt, height=182),
-    "convnext-tiny-small": partial(ConvNeXt, height=HEIGHT, depths=(2, 2, 2), widths=(24, 48, 96)),
+    "convmixer-2d": _net("convmixer.ConvMixer2d", height=HEIGHT),
+    "convmixer-2d-small": _net("convmixer.ConvMixer2d", height=HEIGHT, **SMALL_CONVMIXER),
+    "cvt-convmixer": _net("cvt_convmixer.CvtConvMixer", height=HEIGHT),
+    "vit": _net("vit.ViT", height=182),
+    "vit-small": _net("vit.ViT", height=HEIGHT, width=96, depth=4, hidden=384),
+    "deit": _net("deit.DeiT", height=182),
+    "deit-small": _net("deit.DeiT", height=HEIGHT, patch=8, width=96, depth=4, hidden=384),
+    "efficientnetv2-s": _net("efficientnetv2.EfficientNetV2", height=182, resize=224),
+    "efficientnetv2-s-small": _net(
+        "efficientnetv2.EfficientNetV2", height=HEIGHT, stages=EFFICIENTNETV2_SMALL, last=256
+    ),
+    "convnext-tiny": _net("convnext.ConvNeXt", height=182),
+    "convnext-tiny-small": _net("convnext.ConvNeXt", height=HEIGHT, depths=(2, 2, 2), widths=(24, 48, 96)),
 }
 _WITH_SECOND_INPUT = {
-    "rr-transformer": RrTransformer,
-    "resnet1d-rhythm": Resnet1dRhythm,
+    "rr-transformer": _net("rr_transformer.RrTransformer"),
+    "resnet1d-rhythm": _net("rhythm_resnet.Resnet1dRhythm"),
 }
 
 
@@ -89,12 +87,17 @@ def create(name: str, channels: int, classes: int, samples: int = 1000, features
     an LSTM or an encoder take other lengths too; the others take `samples` only. Nets for pictures, 182 rows
     (the small ones 64) by `samples`, take the rows of each image stacked as channels: 3 * 182 for three
     images. `rr-transformer` and `resnet1d-rhythm` have a second input, float32 (batch, features). Raises
-    ValueError for an unknown name, for `features` that the net does not take or lacks, for `samples` too few
-    for the net, and for rows that make no images.
+    ValueError for an unknown name, for counts that are none, for `features` that the net does not take or
+    lacks, for `samples` too few for the net, and for rows that make no images.
     """
     if name not in names():
-        raise ValueError(f"unknown net {name!r}; biosignals.models.names() lists: {', '.join(names())}")
+        meant = get_close_matches(str(name).lower().replace("_", "-"), names(), 1)
+        hint = f", did you mean {meant[0]!r}" if meant else ""
+        raise ValueError(f"unknown net {name!r}{hint}? biosignals.models.names() lists: {', '.join(names())}")
     shape = {"channels": channels, "classes": classes, "samples": samples}
+    for what, count in shape.items():
+        if not isinstance(count, Integral) or count < 1:
+            raise ValueError(f"{what} must be a whole number above 0, not {count!r}")
     if name not in _WITH_SECOND_INPUT:
         if features:
             raise ValueError(f"{name} has no second input for {features} features")

@@ -55,8 +55,8 @@ def test_an_empty_fold_is_named(table):
         splits.groups(table[table["fold"] != 5])
 
 
-def test_a_table_without_folds_is_sent_to_by_subject(table):
-    with pytest.raises(ValueError, match="by_subject"):
+def test_a_table_without_folds_is_refused_with_the_remedy(table):
+    with pytest.raises(ValueError, match="assign_folds"):
         splits.by_fold(table.drop(columns="fold"))
 
 

@@ -67,7 +67,8 @@ def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     tested = round(test * len(names))
     if not 0 <= test < 1 or len(names) - tested < 9 or (test and not tested):
         raise ValueError(
-            f"{len(names)} subjects cannot be dealt into nine folds and a test share of {test:.0%}"
+            f"{len(names)} subjects cannot be dealt into nine folds and a test share of {test:.0%}: it takes "
+            "nine to train on, one to test. With fewer, give the task groups of your own: Task(groups=...)"
         )
     order = np.random.default_rng(seed).permutation(len(names))
     folds = np.full(len(names), 10)
@@ -125,7 +126,10 @@ def sample_per_subject(subjects: Iterable, most: int, seed: int) -> np.ndarray:
 def _rows_in_folds(table: pd.DataFrame, folds: Sequence[int]) -> np.ndarray:
     """Positions (n,) of the rows in `folds`. ValueError naming a fold that has none."""
     if "fold" not in table:
-        raise ValueError("the table has no column fold: split it with by_subject")
+        raise ValueError(
+            "the table has no column fold: deal subjects into folds first, with preparation.assign_folds("
+            "recordings, test=0.1)"
+        )
     empty = [str(fold) for fold in folds if not (table["fold"] == fold).any()]
     if empty:
         present = ", ".join(map(str, sorted(table["fold"].unique())))

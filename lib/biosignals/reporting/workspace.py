@@ -30,6 +30,7 @@ TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
     "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC", "ludb": "LUDB",
     "cpsc2021": "CPSC 2021", "afdb": "MIT-BIH AFDB", "ppg-bp": "PPG-BP",
+    "own": "own recordings",
 }  # fmt: skip
 
 WHOLE_SETS = ("reference", "full")  # profiles that take all that is there of a set, or what they list

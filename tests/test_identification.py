@@ -6,6 +6,7 @@ from sklearn.metrics import roc_curve
 
 from biosignals.evaluation import identification
 from biosignals.evaluation import scores as evaluation
+from biosignals.evaluation.predictions import Predictions
 
 
 def people(count=8, windows=10, noise=0.7, seed=0):
@@ -73,7 +74,8 @@ def test_it_has_an_interval_like_any_score():
     embeddings, subjects = people(noise=2)
     enrolled, who = identification.templates(embeddings, subjects)
     scores, true = identification.similarities(embeddings, enrolled), identification.claims(subjects, who)
-    found = evaluation.interval(identification.equal_error_rate, true, scores, subjects, 50)
+    told_apart = Predictions(scores, true, subjects, np.arange(80))
+    found = evaluation.interval(identification.equal_error_rate, told_apart, 50)
     assert 0 < found.low <= found.value <= found.high < 0.5
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,9 +17,9 @@ SUBJECTS = RNG.integers(0, 120, 200)
 ONES = np.ones((1, 200))
 
 
-def predictions(probabilities=None, about=None):
+def predictions(probabilities=None, about=None, subjects=SUBJECTS):
     probabilities = PROBABILITIES if probabilities is None else probabilities
-    return Predictions(probabilities, TARGETS, SUBJECTS, np.arange(200), about or {})
+    return Predictions(probabilities, TARGETS, subjects, np.arange(200), about or {})
 
 
 def test_auroc_equals_scikit_learn_with_ties_and_weights():
@@ -86,8 +85,8 @@ def test_the_table_of_scores_holds_what_each_score_is_by_itself():
     other = RNG.random(PROBABILITIES.shape)
     table = evaluation.compare({"a": predictions(), "b": predictions(other)}, versus="b")
     row = table.query("model == 'a' and metric == 'macro_auroc'").iloc[0]
-    alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
-    paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, other, SUBJECTS)
+    alone = evaluation.interval(evaluation.macro_auroc, predictions())
+    paired = evaluation.difference(evaluation.macro_auroc, predictions(), predictions(other))
     assert tuple(row[["value", "low", "high"]]) == (alone.value, alone.low, alone.high)
     assert tuple(row[["delta", "delta_low", "delta_high"]]) == (paired.value, paired.low, paired.high)
     assert list(evaluation.ranking(table).index) == ["a", "b"]
@@ -115,10 +114,11 @@ def test_a_table_says_on_how_many_and_how_the_models_were_made():
 
 def test_unknown_subjects_count_each_by_itself():
     unknown = np.full(len(SUBJECTS), pd.NA, dtype=object)
-    args = evaluation.macro_auroc, TARGETS, PROBABILITIES
-    assert evaluation.interval(*args, unknown) == evaluation.interval(*args, np.arange(len(SUBJECTS)))
-    made = predictions()
-    table = evaluation.compare({"a": replace(made, subjects=unknown)})
+    each = predictions(subjects=np.arange(len(SUBJECTS)))
+    unknown = predictions(subjects=unknown)
+    macro_auroc = evaluation.macro_auroc
+    assert evaluation.interval(macro_auroc, unknown) == evaluation.interval(macro_auroc, each)
+    table = evaluation.compare({"a": unknown})
     assert table.subjects.isna().all()
 
 
@@ -138,34 +138,33 @@ def test_interval_agrees_with_scipy_where_each_subject_has_one_record():
     theirs = stats.bootstrap(
         (errors,), np.mean, method="percentile", n_resamples=2000, rng=0
     ).confidence_interval
-    ours = evaluation.interval(evaluation.brier, TARGETS, PROBABILITIES, np.arange(200), resamples=2000)
+    ours = evaluation.interval(evaluation.brier, predictions(subjects=np.arange(200)), resamples=2000)
     assert ours.value == pytest.approx(errors.mean())
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
 
 
 def test_copies_of_a_record_do_not_narrow_the_interval():
-    once = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, np.arange(200))
-    thrice = (np.repeat(a, 3, axis=0) for a in (TARGETS, PROBABILITIES, np.arange(200)))
-    copied = evaluation.interval(evaluation.macro_auroc, *thrice)
+    each = predictions(subjects=np.arange(200))
+    once = evaluation.interval(evaluation.macro_auroc, each)
+    copied = evaluation.interval(evaluation.macro_auroc, each.take(np.repeat(np.arange(200), 3)))
     assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.01)
 
 
 def test_difference_is_paired():
     slightly_worse = PROBABILITIES * 0.999
     slightly_worse[:5] = 0.5
-    paired = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, slightly_worse, SUBJECTS)
-    alone = evaluation.interval(evaluation.macro_auroc, TARGETS, PROBABILITIES, SUBJECTS)
+    paired = evaluation.difference(evaluation.macro_auroc, predictions(), predictions(slightly_worse))
+    alone = evaluation.interval(evaluation.macro_auroc, predictions())
     assert paired.high - paired.low < (alone.high - alone.low) / 2
-    same = evaluation.difference(evaluation.macro_auroc, TARGETS, PROBABILITIES, PROBABILITIES, SUBJECTS)
+    same = evaluation.difference(evaluation.macro_auroc, predictions(), predictions())
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
 def test_several_seeds_count_by_their_mean_score():
     other = RNG.random(PROBABILITIES.shape)
-    both = evaluation.interval(evaluation.macro_auroc, TARGETS, np.stack([PROBABILITIES, other]), SUBJECTS)
+    both = evaluation.interval(evaluation.macro_auroc, predictions(np.stack([PROBABILITIES, other])))
     single = [
-        evaluation.interval(evaluation.macro_auroc, TARGETS, p, SUBJECTS).value
-        for p in (PROBABILITIES, other)
+        evaluation.interval(evaluation.macro_auroc, predictions(p)).value for p in (PROBABILITIES, other)
     ]
     assert both.value == pytest.approx(np.mean(single))
 
@@ -179,11 +178,23 @@ def test_confusion_counts():
 
 def test_scores_by_group_leave_the_unknown_out():
     groups = pd.DataFrame({"sex": ["male"] * 90 + ["female"] * 90 + [None] * 20})
-    table = evaluation.by_group(groups, TARGETS, PROBABILITIES, SUBJECTS).set_index("group")
+    table = evaluation.by_group(groups, predictions()).set_index("group")
     assert list(table.records) == [90, 90]
     assert table.value["male"] == pytest.approx(
         evaluation.macro_auroc(TARGETS[:90], PROBABILITIES[:90], ONES[:, :90])[0]
     )
+
+
+def test_groups_are_put_into_the_order_of_the_predictions():
+    order = RNG.permutation(200)
+    people = pd.DataFrame({"sex": np.where(np.arange(200) < 90, "male", "female")}, index=np.arange(200))
+    expected = evaluation.by_group(people, predictions(), predictions(PROBABILITIES**2))
+    shuffled = evaluation.by_group(people.iloc[order], predictions(), predictions(PROBABILITIES**2))
+    pd.testing.assert_frame_equal(shuffled, expected)
+    few = evaluation.by_group(people, predictions().take(order[:50]))
+    assert few.records.sum() == 50
+    with pytest.raises(ValueError, match="90 rows for 200 predictions: index the table by"):
+        evaluation.by_group(people.iloc[:90], predictions())
 
 
 def test_the_worst_mistake_comes_first():
@@ -196,18 +207,42 @@ def test_a_record_is_among_the_worst_mistakes_once_however_many_of_its_classes_a
     assert evaluation.worst_errors(targets, probabilities, 3).tolist() == [[1, 0], [2, 1], [0, 0]]
 
 
+# What does not fit
+
+
+def test_predictions_are_scored_with_the_truth_that_they_carry_and_nothing_else_is():
+    alone = evaluation.interval(evaluation.macro_auroc, predictions().take(np.arange(199, -1, -1)))
+    assert alone.value == pytest.approx(evaluation.macro_auroc(TARGETS, PROBABILITIES, ONES)[0])
+    with pytest.raises(ValueError, match="scores take Predictions, .* what task.out_of_fold"):
+        evaluation.interval(evaluation.macro_auroc, PROBABILITIES)
+    with pytest.raises(ValueError, match="no records to score"):
+        evaluation.interval(evaluation.macro_auroc, predictions().take(np.arange(0)))
+    with pytest.raises(ValueError, match="of different records"):
+        evaluation.difference(evaluation.macro_auroc, predictions(), predictions().take(np.arange(9)))
+
+
 @pytest.mark.parametrize(
-    "targets, probabilities, subjects",
-    [
-        (TARGETS[:0], PROBABILITIES[:0], SUBJECTS[:0]),
-        (TARGETS, PROBABILITIES[:100], SUBJECTS),
-        (TARGETS, np.full_like(PROBABILITIES, np.nan), SUBJECTS),
-        (TARGETS, PROBABILITIES, SUBJECTS[:5]),
-    ],
+    "metric", [evaluation.macro_auroc, evaluation.average_precision, evaluation.f1], ids=lambda m: m.__name__
 )
-def test_what_does_not_fit_is_refused(targets, probabilities, subjects):
-    with pytest.raises(ValueError):
-        evaluation.interval(evaluation.macro_auroc, targets, probabilities, subjects)
+def test_swapped_targets_and_probabilities_are_refused(metric):
+    with pytest.raises(ValueError, match="targets must be 0 or 1: targets come first, probabilities second"):
+        metric(PROBABILITIES, TARGETS, ONES)
+
+
+def test_probabilities_are_no_decisions():
+    with pytest.raises(ValueError, match="decisions must be 0 or 1: compare probabilities with a threshold"):
+        evaluation.sensitivity(TARGETS, PROBABILITIES, ONES)
+    with pytest.raises(ValueError, match="decisions must be 0 or 1"):
+        evaluation.confusion(TARGETS, PROBABILITIES, list("abc"))
+
+
+def test_models_and_metrics_are_given_by_name():
+    with pytest.raises(ValueError, match="models are given by name, as {'tcn': predictions}"):
+        evaluation.compare(predictions())
+    with pytest.raises(ValueError, match="metrics are given by name"):
+        evaluation.compare({"a": predictions()}, metrics=[evaluation.macro_auroc])
+    with pytest.raises(ValueError, match="a metric is a function, as scores.macro_auroc, not 'auroc'"):
+        evaluation.interval("auroc", predictions())
 
 
 @pytest.mark.parametrize("missing", [False, True])

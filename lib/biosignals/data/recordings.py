@@ -29,7 +29,7 @@ class Recordings:
     - excluded: what was left out and why: columns record, file, reason.
     - kind: "real" (a whole public set), "excerpt", "derived" or "simulated"; "" where nobody said.
 
-    Raises ValueError for signals that do not match table and channels.
+    Raises ValueError for signals of another type, or that do not match table and channels.
     """
 
     dataset: str
@@ -43,8 +43,13 @@ class Recordings:
     kind: str = ""
 
     def __post_init__(self):
-        if self.signals.ndim != 3:
-            raise ValueError(f"signals must be (recordings, channels, samples), not {self.signals.shape}")
+        if np.ndim(self.signals) != 3:
+            raise ValueError(f"signals must be (recordings, channels, samples), not {np.shape(self.signals)}")
+        if self.signals.dtype not in (np.int16, np.float32):
+            raise ValueError(
+                f"signals are {self.signals.dtype}, they must be float32, or int16 with a scale: "
+                "signals.astype(np.float32)"
+            )
         if self.signals.shape[:2] != (len(self.table), len(self.channels)):
             rows, channels = len(self.table), len(self.channels)
             raise ValueError(f"signals {self.signals.shape} do not match {rows} rows and {channels} channels")

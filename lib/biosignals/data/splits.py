@@ -125,18 +125,24 @@ def sample_per_subject(subjects: Iterable, most: int, seed: int) -> np.ndarray:
 
 def _rows_in_folds(table: pd.DataFrame, folds: Sequence[int]) -> np.ndarray:
     """Positions (n,) of the rows in `folds`. ValueError naming a fold that has none."""
+    numbers = folds_of(table)
+    empty = [str(fold) for fold in folds if not (numbers == fold).any()]
+    if empty:
+        present = ", ".join(map(str, np.unique(numbers)))
+        raise ValueError(
+            f"fold {', '.join(empty)} has no recordings: choose among {present}, or load more records"
+        )
+    return np.flatnonzero(np.isin(numbers, folds))
+
+
+def folds_of(table: pd.DataFrame) -> np.ndarray:
+    """The fold of each row, (n,). Raises ValueError for a table without folds, with the remedy."""
     if "fold" not in table:
         raise ValueError(
             "the table has no column fold: deal subjects into folds first, with preparation.assign_folds("
             "recordings, test=0.1)"
         )
-    empty = [str(fold) for fold in folds if not (table["fold"] == fold).any()]
-    if empty:
-        present = ", ".join(map(str, sorted(table["fold"].unique())))
-        raise ValueError(
-            f"fold {', '.join(empty)} has no recordings: choose among {present}, or load more records"
-        )
-    return np.flatnonzero(table["fold"].isin(folds))
+    return table["fold"].to_numpy()
 
 
 def check_disjoint(table: pd.DataFrame, *rows: np.ndarray) -> None:

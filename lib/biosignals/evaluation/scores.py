@@ -13,6 +13,10 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Takes targets and probabilities, (n, classes), and weights (resamples, n); gives a score per resample."""
 
 
+SWAPPED = "targets come first, probabilities second"
+THRESHOLD = "compare probabilities with a threshold first, as task.out_of_fold(...).decide() does"
+
+
 @dataclass(frozen=True)
 class Interval:
     """A score and its 95 % interval."""
@@ -29,7 +33,9 @@ def aurocs(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
     """Area under the ROC curve, (resamples, classes); NaN where a class lacks positives or negatives.
 
     targets 0 or 1 and probabilities (n, classes), weights (resamples, n). Ties count half (Mann and Whitney).
+    Raises ValueError for targets that are neither.
     """
+    _check_yes_or_no(targets, "targets", SWAPPED)
     return np.stack([_auroc(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=1)
 
 
@@ -64,6 +70,7 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
     Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without
     positives. Arguments as `aurocs`.
     """
+    _check_yes_or_no(targets, "targets", SWAPPED)
     return np.mean(
         [_average_precision(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=0
     )
@@ -138,31 +145,25 @@ SCORE_COLUMNS = ("value", "low", "high", "delta", "delta_low", "delta_high")
 MULTICLASS = {"macro_f1": macro_f1, "balanced_accuracy": mean_recall, "accuracy": top_accuracy}
 
 
-def interval(
-    metric: Metric,
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    subjects: np.ndarray,
-    resamples: int = 1000,
-) -> Interval:
+def interval(metric: Metric, predictions: Predictions, resamples: int = 1000) -> Interval:
     """`metric` with its 95 % percentile bootstrap over subjects; one that is unknown (NA) counts by itself.
 
-    targets (n, classes), probabilities (n, classes) or, for several fits of one model, (seeds, n, classes):
-    then the mean of their scores, so that the interval speaks of the model and not of one lucky seed. Raises
-    ValueError for an empty set of records, shapes that do not fit and probabilities that are not finite.
+    Of several seeds it is the mean of their scores, so that the interval speaks of the model and not of one
+    lucky seed. Raises ValueError for no records, and for what is no metric or no predictions.
     """
-    weights = _weights(targets, subjects, resamples)
-    return _summary(_mean_score(metric, targets, probabilities, weights))
+    return _summary(_scores_of(metric, predictions, _weights_of(predictions, resamples)))
 
 
 def difference(
-    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, versus: np.ndarray, subjects: np.ndarray,
-    resamples: int = 1000,
-) -> Interval:  # fmt: skip
-    """How much `probabilities` score above `versus`, on the same resampled subjects; else as `interval`."""
-    weights = _weights(targets, subjects, resamples)
-    ours, theirs = (_mean_score(metric, targets, p, weights) for p in (probabilities, versus))
-    return _summary(ours - theirs)
+    metric: Metric, predictions: Predictions, versus: Predictions, resamples: int = 1000
+) -> Interval:
+    """How much `predictions` score above `versus`, on the same resampled subjects; else as `interval`.
+
+    Raises ValueError for predictions of other records, too.
+    """
+    _same_records({"predictions": predictions, "versus": versus})
+    weights = _weights_of(predictions, resamples)
+    return _summary(_scores_of(metric, predictions, weights) - _scores_of(metric, versus, weights))
 
 
 def compare(
@@ -175,19 +176,22 @@ def compare(
     subjects, positives (of one class), and the keys of each model's `about`. Of several seeds it is the mean
     of their scores, so that the interval speaks of the model and not of one lucky seed. A calibration error
     has no interval: resampling makes it larger, so that the percentiles need not even hold its value. Raises
-    ValueError for models of different records, for none, and as `interval`.
+    ValueError for models of different records, for none, for models or metrics without names, and as
+    `interval`.
     """
+    if not isinstance(models, Mapping):
+        raise ValueError("models are given by name, as {'tcn': predictions}")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise ValueError("metrics are given by name, as {'auroc': scores.macro_auroc}; scores.BINARY is such")
     if versus is not None and versus not in models:
         raise ValueError(f"no model named {versus!r} to compare with: there is {', '.join(map(str, models))}")
     first = _same_records(models)
     counts = {"n_test": len(first.truth), "subjects": pd.Series(list(first.subjects)).nunique() or None}
     if first.truth.shape[1] == 1:
         counts["positives"] = int(first.truth.round().sum())
-    weights, rows = _weights(first.truth, first.subjects, 1000), []
+    weights, rows = _weights_of(first, 1000), []
     for metric, score in (metrics or MULTILABEL).items():
-        values = {
-            name: _mean_score(score, first.truth, one.probabilities, weights) for name, one in models.items()
-        }
+        values = {name: _scores_of(score, one, weights) for name, one in models.items()}
         for name, ours in values.items():
             row = {"model": name, "metric": metric, **vars(_summary(ours))}
             if versus is not None:
@@ -208,30 +212,49 @@ def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
 
 
 def by_group(
-    groups: pd.DataFrame, targets: np.ndarray, probabilities: np.ndarray, subjects: np.ndarray,
-    versus: np.ndarray | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Macro AUROC with its interval in every group of every column of `groups`, a row per record.
+    groups: pd.DataFrame, predictions: Predictions, versus: Predictions | None = None
+) -> pd.DataFrame:
+    """Macro AUROC with its interval in every group of every column of `groups`.
 
-    What is unknown is left out. Returns a row per group: by, group, records, value, low, high and, with
-    `versus`, the probabilities of the model compared with, delta, delta_low, delta_high. Arrays and errors as
-    `interval`.
+    groups: a row for each prediction, in its order; a table indexed by ids is put into it. What is unknown is
+    left out. Returns a row per group: by, group, records, value, low, high and, with `versus`, the model
+    compared with, delta, delta_low, delta_high. Raises ValueError for a table of other records, and as
+    `difference`.
     """
-    rows = []
+    groups, rows = _in_order(groups, predictions), []
     for by in groups:
         for group in pd.Categorical(groups[by]).categories:
             members = (groups[by] == group).to_numpy()
-            score = interval(macro_auroc, targets[members], probabilities[members], subjects[members])
-            rows.append({"by": by, "group": group, "records": int(members.sum()), **vars(score)})
+            own = predictions.take(members)
+            row = {"by": by, "group": group, "records": int(members.sum())}
+            row |= vars(interval(macro_auroc, own))
             if versus is not None:
-                ours, theirs = probabilities[members], versus[members]
-                delta = difference(macro_auroc, targets[members], ours, theirs, subjects[members])
-                rows[-1] |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+                delta = difference(macro_auroc, own, versus.take(members))
+                row |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _in_order(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
+    """A table with a row for each prediction, in its order. ValueError where there is none for one."""
+    named = table.index.is_unique and not isinstance(table.index, pd.RangeIndex)
+    if named and pd.Index(predictions.ids).isin(table.index).all():
+        return table.loc[predictions.ids]
+    if len(table) != len(predictions.truth):
+        raise ValueError(
+            f"{len(table)} rows for {len(predictions.truth)} predictions: index the table by the recordings' "
+            "ids, as Recordings.table is, or give a row for each prediction"
+        )
+    return table
+
+
 def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Counts and rates per class of decisions `found` against `targets`, both (n, classes) of 0 and 1."""
+    """Counts and rates per class of decisions `found` against `targets`, both (n, classes) of 0 and 1.
+
+    Raises ValueError for other values.
+    """
+    _check_yes_or_no(targets, "targets", SWAPPED)
+    _check_yes_or_no(found, "decisions", THRESHOLD)
     truth, found = targets.astype(bool), found.astype(bool)
     counts = pd.DataFrame(
         {
@@ -297,6 +320,8 @@ def _average_precision(target: np.ndarray, probability: np.ndarray, weights: np.
 
 def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
     """Weighted true positives, false positives, false negatives, true negatives, (resamples,) each."""
+    _check_yes_or_no(targets, "targets", SWAPPED)
+    _check_yes_or_no(decisions, "decisions", THRESHOLD)
     truth, found = targets.astype(bool), decisions.astype(bool)
     return [
         (weights @ cases).sum(1) for cases in (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
@@ -337,32 +362,38 @@ def _same_records(models: Mapping[str, Predictions]) -> Predictions:
     return first
 
 
-def _weights(targets: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:
+def _weights_of(predictions: Predictions, resamples: int) -> np.ndarray:
     """How often each record counts: a row of ones, then a row per bootstrap resample of whole subjects."""
-    if not len(targets):
+    if not isinstance(predictions, Predictions):
+        raise ValueError(
+            "scores take Predictions, which hold the truth in their own order: what task.out_of_fold or "
+            "task.predict gives, or task.predictions(probabilities)"
+        )
+    if not len(predictions.truth):
         raise ValueError("no records to score")
-    codes = subject_codes(pd.Series(list(subjects)))
-    if len(codes) != len(targets):
-        raise ValueError(f"{len(codes)} subjects for {len(targets)} records")
+    codes = subject_codes(pd.Series(list(predictions.subjects)))
     count = codes.max() + 1
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples)
     return np.vstack([np.ones(count), draws])[:, codes]
 
 
-def _mean_score(
-    metric: Metric, targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    if np.shape(probabilities)[-2:] != targets.shape or not np.isfinite(probabilities).all():
-        raise ValueError(
-            f"probabilities {np.shape(probabilities)} must be finite and match targets {targets.shape}"
-        )
-    fits = np.reshape(probabilities, (-1, *targets.shape))
+def _scores_of(metric: Metric, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    """A score for each row of weights, the mean over seeds."""
+    if not callable(metric):
+        raise ValueError(f"a metric is a function, as scores.macro_auroc, not {metric!r}")
+    truth = predictions.truth
+    fits = np.reshape(predictions.probabilities, (-1, *truth.shape))
     blocks = np.split(
         weights, range(128, len(weights), 128)
     )  # so small that they stay in the processor's cache
-    return np.mean(
-        [np.concatenate([metric(targets, fit, block) for block in blocks]) for fit in fits], axis=0
-    )
+    return np.mean([np.concatenate([metric(truth, fit, block) for block in blocks]) for fit in fits], axis=0)
+
+
+def _check_yes_or_no(values: np.ndarray, what: str, remedy: str) -> None:
+    """ValueError where values (n, classes) are other than 0 and 1."""
+    values = np.asarray(values)
+    if not ((values == 0) | (values == 1)).all():
+        raise ValueError(f"{what} must be 0 or 1: {remedy}")
 
 
 def _summary(values: np.ndarray) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,10 @@ from torch import nn
 from biosignals import caching
 from biosignals.caching import Cache, Entry, Local, Rows
 from biosignals.data import splits
-from biosignals.data.recordings import Recordings
+from biosignals.data.recordings import Recordings, positions
 from biosignals.evaluation import calibration
 from biosignals.evaluation.predictions import Predictions, own_and_others
-from biosignals.training.data import Teacher, TrainingData
+from biosignals.training.data import Teacher, TrainingData, check_columns, check_recordings
 from biosignals.training.fit import Fit
 from biosignals.training.predict import Inference, predict, predict_onnx, predict_signals
 from biosignals.training.recipe import Recipe
@@ -48,13 +48,20 @@ class Examples:
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, rows in {"targets": self.targets, "features": self.features}.items():
-            if rows is not None and (np.ndim(rows) != 2 or len(rows) != len(self.recordings)):
-                raise ValueError(
-                    f"{name} must be ({len(self.recordings)} recordings, ...), not {np.shape(rows)}"
-                )
-        if not self.groups:
-            object.__setattr__(self, "groups", splits.groups(self.recordings.table))
+        check_recordings(self.recordings)
+        for name in ("targets", "features"):
+            object.__setattr__(self, name, check_columns(name, getattr(self, name), self.recordings))
+        groups = self.groups or splits.groups(self.recordings.table)
+        object.__setattr__(self, "groups", [self._check_group(group) for group in groups])
+
+    def _check_group(self, group: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Positions to train on and positions held out. ValueError for recordings that are in both."""
+        train, held_out = (positions(rows, len(self.recordings)) for rows in group)
+        if len(both := np.intersect1d(train, held_out)):
+            raise ValueError(
+                f"{len(both)} recordings, row {both[0]} the first, are in a group both to train on and held out"
+            )
+        return train, held_out
 
     @property
     def rows(self) -> np.ndarray:
@@ -75,8 +82,8 @@ class Examples:
 
     @property
     def test(self) -> np.ndarray:
-        """Positions (n,) of the recordings of fold 10, which is read once."""
-        return np.flatnonzero(self.recordings.table["fold"].to_numpy() == 10)
+        """Positions (n,) of the recordings of fold 10, which is read once. Raises ValueError without folds."""
+        return np.flatnonzero(splits.folds_of(self.recordings.table) == 10)
 
     def out_of_fold(
         self,
@@ -99,7 +106,7 @@ class Examples:
         n_scored_targets: only the first so many classes are predicted, the others help to learn. Raises
         ValueError as `TrainingData` and `fit`.
         """
-        models = [[model] * len(self.groups)] * len(seeds) if isinstance(model, str) else model
+        models = self._check_models(model, recipe, seeds)
         teachers = distillation or [None] * len(self.groups)
         fits = []
         for seed, of_seed in zip(seeds, models, strict=True):
@@ -113,6 +120,24 @@ class Examples:
         scored = slice(n_scored_targets)
         probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
         return _out_of_fold(self, probabilities, _mean_about([about for _, about in predictions]), fits)
+
+    def _check_models(self, model: Model, recipe: Recipe, seeds: Sequence[int]) -> list[list[str | nn.Module]]:
+        """A net for each seed and group. ValueError for what is none, and for arguments that are swapped."""
+        if not isinstance(recipe, Recipe):
+            raise ValueError(
+                f"first comes the net, then its Recipe, as out_of_fold('tcn', Recipe(epochs=20)), not {recipe!r}"
+            )
+        if not isinstance(seeds, Iterable):
+            raise ValueError(f"seeds are numbers in a list, as [0, 1, 2], not {seeds!r}")
+        if isinstance(model, str):
+            return [[model] * len(self.groups)] * len(seeds)
+        sizes = [len(nets) if isinstance(nets, Sequence) else 0 for nets in model] if isinstance(model, Sequence) else []
+        if sizes != [len(self.groups)] * len(seeds):
+            raise ValueError(
+                "a net is given by its name, one of models.names(); nets to train further, as a list for each of "
+                f"the {len(seeds)} seeds, in it a net for each of the {len(self.groups)} groups"
+            )
+        return list(model)
 
     def classify(
         self,
@@ -163,7 +188,7 @@ class Examples:
 
     def predict(self, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
         """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
-        rows = self.test if rows is None else rows
+        rows = self.test if rows is None else positions(rows, len(self.recordings))
         found = [fit.predict(self.recordings, rows, self.features, export=True) for fit in fits]
         for fit in fits:
             fit.export()  # what is quoted of it travels as its predictions do
@@ -176,7 +201,7 @@ class Examples:
 
         rows: by default those of `out_of_fold`. about: keys of a record. Raises ValueError as `Predictions`.
         """
-        rows = self.rows if rows is None else rows
+        rows = self.rows if rows is None else positions(rows, len(self.recordings))
         table = self.recordings.table
         classes = np.shape(probabilities)[-1]
         truth, subjects = self.targets[rows][:, :classes], table["subject"].to_numpy()[rows]
@@ -283,7 +308,7 @@ def with_validation(
     """`rows` (n,) to train on and to stop by: all and None; with patience the last fold is to stop by."""
     if recipe.patience is None:
         return rows, None
-    folds = table["fold"].to_numpy()[rows]
+    folds = splits.folds_of(table)[rows]
     return rows[folds < folds.max()], rows[folds == folds.max()]
 
 

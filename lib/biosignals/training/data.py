@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from biosignals.data.recordings import Recordings
+from biosignals.data.recordings import Recordings, positions
 
 
 class Teacher(Protocol):
@@ -36,9 +36,11 @@ class TrainingData:
     take one. n_scored_targets: the first so many classes (default: all) make the validation score; the others
     only help to learn. distillation: what a teacher gives, and how to learn from it.
 
-    Raises ValueError for rows without recordings, targets or features that do not fit or are not finite,
-    signals that are not finite, and for validation records that lack a class, from which no best epoch could
-    be chosen.
+    train and validation may also be masks of all recordings, bool (recordings,).
+
+    Raises ValueError for fewer than two recordings to train on, those that are in both, targets or features
+    that do not fit or are not finite, signals that are not finite, and for validation records that lack a
+    class, from which no best epoch could be chosen.
     """
 
     recordings: Recordings
@@ -50,16 +52,24 @@ class TrainingData:
     distillation: Teacher | None = None
 
     def __post_init__(self) -> None:
-        recordings, dataset = self.recordings, self.recordings.dataset
-        for name, rows in {"targets": self.targets, "features": self.features}.items():
-            if rows is not None and (len(rows) != len(recordings) or np.ndim(rows) != 2):
-                raise ValueError(f"{np.shape(rows)} of {name}, expected ({len(recordings)} recordings, ...)")
-            if rows is not None and not np.isfinite(rows).all():
+        recordings = check_recordings(self.recordings)
+        dataset = recordings.dataset
+        for name in ("targets", "features"):
+            checked = check_columns(name, getattr(self, name), recordings)
+            object.__setattr__(self, name, checked)
+            if checked is not None and not np.isfinite(checked).all():
                 raise ValueError(f"{name} hold NaN or infinity")
+        for name in ("train", "validation"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, positions(getattr(self, name), len(recordings)))
         if not len(self.train):
             raise ValueError(f"{dataset}: no recordings to train on; are its folds empty?")
+        if len(self.train) < 2:
+            raise ValueError(f"{dataset}: one recording to train on; two are the fewest")
         if self.targets.min() < 0 or self.targets.max() > 1:
             raise ValueError("targets must lie between 0 and 1")
+        if not 1 <= self.scored <= self.targets.shape[1]:
+            raise ValueError(f"n_scored_targets is {self.scored}, of {self.targets.shape[1]} targets")
         if not _is_finite(recordings.signals):
             raise ValueError(f"{dataset}: signals hold NaN or infinity; leave those recordings out first")
         if self.validation is not None:
@@ -76,6 +86,12 @@ class TrainingData:
         return self.n_scored_targets or self.targets.shape[1]
 
     def _check_validation(self) -> None:
+        both = np.intersect1d(self.train, self.validation)
+        if len(both):
+            raise ValueError(
+                f"{len(both)} recordings, row {both[0]} the first, are both to train on and to validate by: "
+                "no score of theirs would say anything"
+            )
         present = self.targets[self.validation, : self.scored].round()
         missing = [k for k, column in enumerate(present.T) if len(np.unique(column)) < 2]
         if missing:
@@ -84,6 +100,33 @@ class TrainingData:
                 f"class {', '.join(map(str, missing))}: no best epoch can be chosen. Take more, or none: "
                 "validation=None keeps the last epoch (a recipe without patience in cross-validation)"
             )
+
+
+def check_recordings(recordings: Recordings) -> Recordings:
+    """The recordings as they are. Raises ValueError for anything else, as arguments that are swapped."""
+    if not isinstance(recordings, Recordings):
+        raise ValueError(
+            f"first come Recordings, then their targets; this is {type(recordings).__name__}. Arrays become "
+            "Recordings(dataset, signals, scale, unit, sampling_rate, channels, table)"
+        )
+    return recordings
+
+
+def check_columns(name: str, columns: np.ndarray | None, recordings: Recordings) -> np.ndarray | None:
+    """`columns` (recordings, ...) as an array of numbers, None as it is.
+
+    Raises ValueError, which calls them `name`, where they are of another number of recordings or of one
+    dimension.
+    """
+    if columns is None:
+        return None
+    columns = np.asarray(columns)
+    if columns.dtype.kind not in "fiub":
+        raise ValueError(f"{name} are {columns.dtype}, they must be numbers")
+    if columns.ndim != 2 or len(columns) != len(recordings):
+        remedy = f"; for one column, {name}[:, None]" if columns.shape == (len(recordings),) else ""
+        raise ValueError(f"{name} must be ({len(recordings)} recordings, ...), not {columns.shape}{remedy}")
+    return columns if columns.dtype.kind == "f" else columns.astype(np.float32)
 
 
 def _is_finite(signals: np.ndarray) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from biosignals import models
 from biosignals.caching import Cache, Entry, Local, Rows, provenance
@@ -45,7 +45,10 @@ class Fit:
         report: Callable[[int, dict], None] | None = None,
         trainer: dict[str, Any] | None = None,
     ):
+        if not isinstance(data, TrainingData) or not isinstance(recipe, Recipe):
+            raise ValueError("fit takes a net or its name, TrainingData and a Recipe, in this order")
         self.data, self.recipe, self.seed, self.cache = data, recipe, seed, cache
+        _check_recipe(data, recipe)
         self.name = _name(model)
         self.report, self.trainer = report, trainer or {}
         self._untrained = build(model, data, recipe, seed)
@@ -141,8 +144,9 @@ def fit(
     `cache` is loaded instead of trained; None: no cache. `report` is called after each epoch with its number
     and scores; what it raises ends the training. trainer: options of Lightning's Trainer, as {"devices": 2,
     "strategy": "ddp_spawn"} or {"logger": CSVLogger("logs")}; a logger is no part of the key, and a fit that
-    is found in the cache is not logged again. Raises ValueError as `TrainingData`, and for a net that cannot
-    be built or trained on such recordings.
+    is found in the cache is not logged again. Raises ValueError as `TrainingData`, for a net that cannot be
+    built or trained on such recordings, for a recipe that does not suit them, and for a loss that is no
+    number.
     """
     fitted = Fit(model, data, recipe, seed, cache, report, trainer)
     _ = fitted.about
@@ -177,10 +181,42 @@ def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple
     return total / count, np.sqrt(squares / count - (total / count) ** 2)
 
 
+def _check_recipe(data: TrainingData, recipe: Recipe) -> None:
+    """ValueError for crops that are longer than the records, and for classes that do not exclude each other."""
+    samples = data.recordings.signals.shape[-1]
+    if recipe.crop is not None and recipe.crop > samples:
+        raise ValueError(
+            f"crops of {recipe.crop} samples do not fit into records of {samples}: crop=None takes whole records"
+        )
+    if recipe.multiclass:
+        rows = np.concatenate([data.train, [] if data.validation is None else data.validation]).astype(int)
+        sums = data.targets[rows].sum(axis=1)
+        if data.targets.shape[1] < 2 or not np.allclose(sums, 1, atol=1e-3):
+            raise ValueError(
+                "multiclass is for two classes or more of which each record has exactly one, its targets' sum "
+                "being 1: take multiclass=False"
+            )
+
+
 def _name(model: str | nn.Module) -> str:
     if isinstance(model, Standardised):
         model = model.net
     return model if isinstance(model, str) else type(model).__name__
+
+
+def _try_out(net: nn.Module, name: str, inputs: list[Tensor]) -> None:
+    """ValueError where a net cannot be run on two records, or gives something other than their logits."""
+    shape = " x ".join(map(str, inputs[0].shape[1:]))
+    try:
+        with torch.inference_mode():
+            logits = net.eval()(*inputs)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name} cannot be run on records of {shape} (channels x samples): take longer records or crops, or "
+            f"another net. PyTorch says: {error}"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(inputs[0]):
+        raise ValueError(f"{name} must give logits (batch, classes), not {getattr(logits, 'shape', type(logits))}")
 
 
 def _train(fitted: Fit) -> Entry:
@@ -195,6 +231,7 @@ def _train(fitted: Fit) -> Entry:
     inputs = [torch.from_numpy(data.recordings.physical(data.train[:2])[..., : recipe.crop])]
     if data.features is not None:
         inputs.append(torch.as_tensor(data.features[data.train[:2]], dtype=torch.float32))
+    _try_out(net, fitted.name, inputs)
     fast = net if data.features is not None else fastest_form(net, *inputs)  # which takes one input
     teacher = None if data.distillation is None else data.distillation.module(fast, *inputs)
     module = loop.TrainingModule(net, fast, data, recipe, fitted.seed, teacher)

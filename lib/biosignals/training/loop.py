@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,7 +194,10 @@ class TrainingModule(lightning.LightningModule):
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The recipe's loss of logits and targets, both (batch, classes)."""
         if self.recipe.loss is not None:
-            return self.recipe.loss(logits, targets)
+            loss = self.recipe.loss(logits, targets)
+            if not isinstance(loss, Tensor) or loss.ndim:
+                raise ValueError("a loss gives one number, a tensor of no dimension: take the mean over the batch")
+            return loss
         return (cross_entropy if self.recipe.multiclass else binary_cross_entropy_with_logits)(
             logits, targets
         )
@@ -246,6 +250,11 @@ class Progress(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         loss = float(torch.stack(module.losses).mean())
         module.losses.clear()
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"{self.name}: the training loss of epoch {len(self.epochs) + 1} is {loss}: take a smaller "
+                "learning_rate, or look for records without any signal"
+            )
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:  # which Lightning has given the validation's scores

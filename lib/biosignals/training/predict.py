@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from biosignals import caching, onnx_files
 from biosignals.caching import Cache, Local, Rows
-from biosignals.data.recordings import Recordings
+from biosignals.data.recordings import Recordings, positions
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 
 BLOCK = 1024  # recordings in memory at a time
@@ -46,8 +46,9 @@ def predict(
     """Probabilities (rows, classes) of a net, float32: the mean over overlapping crops, or of the whole
     record.
 
-    rows: positions in `recordings`, of which no more than 1,024 are in memory at a time. features: a second
-    input, float32 (recordings, features). Raises ValueError without rows.
+    rows: positions in `recordings`, or a mask, of which no more than 1,024 are in memory at a time. features:
+    a second input, float32 (recordings, features). Raises ValueError without rows, and for arguments that are
+    swapped.
     """
     return predict_with(lambda: net, net, recordings, rows, features, how)
 
@@ -64,11 +65,13 @@ def predict_with(
     yet.
 
     identity: what the net is known by, part of a cache key; features: float32 (recordings, features) or None.
-    Raises ValueError without rows.
+    Raises ValueError as `predict`.
     """
+    if not isinstance(recordings, Recordings):
+        raise ValueError(f"a net comes first, then Recordings, which {type(recordings).__name__} is not")
+    rows = positions(rows, len(recordings))
     if not len(rows):
         raise ValueError(f"{recordings.dataset}: no recordings to predict; is their split empty?")
-    rows = np.asarray(rows)
     second = None if features is None else np.asarray(features[rows], dtype=np.float32)
 
     def compute() -> np.ndarray:
@@ -99,12 +102,15 @@ def predict_signals(
 ) -> np.ndarray:
     """As `predict`, float32 (n, classes), of signals in the recordings' unit, float32 (n, channels, samples).
 
-    features: float32 (n, features) of the same recordings.
+    features: float32 (n, features) of the same recordings. Raises ValueError for signals of another shape.
     """
+    if np.ndim(signals) != 3:
+        raise ValueError(f"signals must be (n, channels, samples), not {np.shape(signals)}: for one, signals[None]")
 
     def compute() -> np.ndarray:
-        ready = prepare_for_inference(net, signals[:2, :, : how.crop], features)
-        return _probabilities_of(ready, signals, features, how)
+        x = np.asarray(signals, dtype=np.float32)
+        ready = prepare_for_inference(net, x[:2, :, : how.crop], features)
+        return _probabilities_of(ready, x, features, how)
 
     parts = (
         net,
@@ -130,7 +136,7 @@ def predict_onnx(
     rows: positions in `recordings`. change: of the signals beforehand, float32 (n, channels, samples) both.
     The file gives probabilities already: `how.multiclass` is not looked at.
     """
-    rows = np.asarray(rows)
+    rows = positions(rows, len(recordings))
 
     def compute() -> np.ndarray:
         session, parts = onnx_files.open_session(path), []
@@ -204,7 +210,7 @@ def fastest_form(net: nn.Module, example: Tensor) -> nn.Module:
         return net
     try:
         return Conv1dAsConv2d(net, example)
-    except (ValueError, RuntimeError):  # no such form, or one that cannot be run
+    except Exception:  # no such form, or one that a net's own code cannot run
         return net
 
 

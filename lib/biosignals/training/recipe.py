@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -59,8 +60,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+            if not isinstance(getattr(self, name), Real) or not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        for name in ("epochs", "batch_size", "crop", "patience"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, Integral) or value < 1):
+                raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
         if self.weight_average is not None and not 0 <= self.weight_average < 1:
             raise ValueError(f"weight_average is a decay from 0 to below 1, not {self.weight_average}")
         if self.optimizer not in OPTIMIZERS:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from biosignals.data import signal_store, waveforms
 from biosignals.data.annotation_files import Annotations
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable
+from biosignals.progress import tqdm
 from biosignals.signals import windows as signal_windows
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # symbols of beats among those of annotations

@@ -30,7 +30,8 @@ class Predictions:
         ):
             raise ValueError(
                 f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: "
-                "expected (n, classes) or (seeds, n, classes) of the same records in the same order"
+                "expected (n, classes) or (seeds, n, classes) of the same records in the same order; for one "
+                "class, probabilities[:, None]"
             )
         if not np.isfinite(self.probabilities).all():
             raise ValueError("probabilities hold NaN or infinity")

@@ -6,8 +6,8 @@ Annotations alone, as the official set has them for two of its records: no signa
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart
 
 SAMPLING_RATE = 250

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise
 
 SAMPLING_RATE = 200

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
-from tqdm import tqdm
 
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise
 
 SAMPLING_RATE, SAMPLES = 500, 5000

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 from numpy.random import Generator
-from tqdm import tqdm
 
 from biosignals.caching import writing
+from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise, pulse
 
 SAMPLING_RATE, SAMPLES, SEGMENTS = 1000, 2100, 3

@@ -59,7 +59,7 @@ class Examples:
         train, held_out = (positions(rows, len(self.recordings)) for rows in group)
         if len(both := np.intersect1d(train, held_out)):
             raise ValueError(
-                f"{len(both)} recordings, row {both[0]} the first, are in a group both to train on and held out"
+                f"{len(both)} recordings, row {both[0]} the first, stand on both sides of a group"
             )
         return train, held_out
 
@@ -82,7 +82,7 @@ class Examples:
 
     @property
     def test(self) -> np.ndarray:
-        """Positions (n,) of the recordings of fold 10, which is read once. Raises ValueError without folds."""
+        """Positions (n,) of the recordings of fold 10, which is read once. ValueError without folds."""
         return np.flatnonzero(splits.folds_of(self.recordings.table) == 10)
 
     def out_of_fold(
@@ -121,21 +121,27 @@ class Examples:
         probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
         return _out_of_fold(self, probabilities, _mean_about([about for _, about in predictions]), fits)
 
-    def _check_models(self, model: Model, recipe: Recipe, seeds: Sequence[int]) -> list[list[str | nn.Module]]:
+    def _check_models(
+        self, model: Model, recipe: Recipe, seeds: Sequence[int]
+    ) -> list[list[str | nn.Module]]:
         """A net for each seed and group. ValueError for what is none, and for arguments that are swapped."""
         if not isinstance(recipe, Recipe):
             raise ValueError(
-                f"first comes the net, then its Recipe, as out_of_fold('tcn', Recipe(epochs=20)), not {recipe!r}"
+                f"a net comes first, then its Recipe: out_of_fold('tcn', Recipe(epochs=20)), not {recipe!r}"
             )
         if not isinstance(seeds, Iterable):
             raise ValueError(f"seeds are numbers in a list, as [0, 1, 2], not {seeds!r}")
         if isinstance(model, str):
             return [[model] * len(self.groups)] * len(seeds)
-        sizes = [len(nets) if isinstance(nets, Sequence) else 0 for nets in model] if isinstance(model, Sequence) else []
+        sizes = (
+            [len(nets) if isinstance(nets, Sequence) else 0 for nets in model]
+            if isinstance(model, Sequence)
+            else []
+        )
         if sizes != [len(self.groups)] * len(seeds):
             raise ValueError(
-                "a net is given by its name, one of models.names(); nets to train further, as a list for each of "
-                f"the {len(seeds)} seeds, in it a net for each of the {len(self.groups)} groups"
+                "a net is given by its name, one of models.names(); nets to train further, as a list for each"
+                f" of the {len(seeds)} seeds, in it a net for each of the {len(self.groups)} groups"
             )
         return list(model)
 

@@ -73,7 +73,7 @@ class TrainingData:
         if not _is_finite(recordings.signals):
             raise ValueError(f"{dataset}: signals hold NaN or infinity; leave those recordings out first")
         if self.validation is not None:
-            self._check_validation()
+            self._check_validation(self.validation)
         if self.distillation is not None:
             self.distillation.check(recordings, self.targets.shape[1])
 
@@ -85,14 +85,14 @@ class TrainingData:
         """How many classes make the validation score."""
         return self.n_scored_targets or self.targets.shape[1]
 
-    def _check_validation(self) -> None:
-        both = np.intersect1d(self.train, self.validation)
+    def _check_validation(self, validation: np.ndarray) -> None:
+        both = np.intersect1d(self.train, validation)
         if len(both):
             raise ValueError(
                 f"{len(both)} recordings, row {both[0]} the first, are both to train on and to validate by: "
                 "no score of theirs would say anything"
             )
-        present = self.targets[self.validation, : self.scored].round()
+        present = self.targets[validation, : self.scored].round()
         missing = [k for k, column in enumerate(present.T) if len(np.unique(column)) < 2]
         if missing:
             raise ValueError(

@@ -182,19 +182,19 @@ def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple
 
 
 def _check_recipe(data: TrainingData, recipe: Recipe) -> None:
-    """ValueError for crops that are longer than the records, and for classes that do not exclude each other."""
+    """ValueError for crops longer than the records, and for classes that do not exclude each other."""
     samples = data.recordings.signals.shape[-1]
     if recipe.crop is not None and recipe.crop > samples:
         raise ValueError(
-            f"crops of {recipe.crop} samples do not fit into records of {samples}: crop=None takes whole records"
+            f"crops of {recipe.crop} samples do not fit into records of {samples}: crop=None takes them whole"
         )
     if recipe.multiclass:
         rows = np.concatenate([data.train, [] if data.validation is None else data.validation]).astype(int)
         sums = data.targets[rows].sum(axis=1)
         if data.targets.shape[1] < 2 or not np.allclose(sums, 1, atol=1e-3):
             raise ValueError(
-                "multiclass is for two classes or more of which each record has exactly one, its targets' sum "
-                "being 1: take multiclass=False"
+                "multiclass is for two classes or more of which each record has exactly one, so that its "
+                "targets sum to 1: take multiclass=False"
             )
 
 
@@ -204,19 +204,21 @@ def _name(model: str | nn.Module) -> str:
     return model if isinstance(model, str) else type(model).__name__
 
 
-def _try_out(net: nn.Module, name: str, inputs: list[Tensor]) -> None:
-    """ValueError where a net cannot be run on two records, or gives something other than their logits."""
+def _try_out(net: nn.Module, name: str, inputs: list[Tensor], classes: int) -> None:
+    """ValueError where a net cannot be run on two records, or does not give a logit for each class."""
     shape = " x ".join(map(str, inputs[0].shape[1:]))
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             logits = net.eval()(*inputs)
     except RuntimeError as error:
         raise ValueError(
-            f"{name} cannot be run on records of {shape} (channels x samples): take longer records or crops, or "
-            f"another net. PyTorch says: {error}"
+            f"{name} cannot be run on records of {shape} (channels x samples): take longer records or crops, "
+            f"or another net. PyTorch says: {error}"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(inputs[0]):
-        raise ValueError(f"{name} must give logits (batch, classes), not {getattr(logits, 'shape', type(logits))}")
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    expected = (len(inputs[0]), classes)
+    if found != expected:
+        raise ValueError(f"{name} gives {found} for {expected}: a net gives logits (batch, classes)")
 
 
 def _train(fitted: Fit) -> Entry:
@@ -231,7 +233,7 @@ def _train(fitted: Fit) -> Entry:
     inputs = [torch.from_numpy(data.recordings.physical(data.train[:2])[..., : recipe.crop])]
     if data.features is not None:
         inputs.append(torch.as_tensor(data.features[data.train[:2]], dtype=torch.float32))
-    _try_out(net, fitted.name, inputs)
+    _try_out(net, fitted.name, inputs, data.targets.shape[1])
     fast = net if data.features is not None else fastest_form(net, *inputs)  # which takes one input
     teacher = None if data.distillation is None else data.distillation.module(fast, *inputs)
     module = loop.TrainingModule(net, fast, data, recipe, fitted.seed, teacher)

@@ -196,7 +196,9 @@ class TrainingModule(lightning.LightningModule):
         if self.recipe.loss is not None:
             loss = self.recipe.loss(logits, targets)
             if not isinstance(loss, Tensor) or loss.ndim:
-                raise ValueError("a loss gives one number, a tensor of no dimension: take the mean over the batch")
+                raise ValueError(
+                    "a loss gives one number, a tensor of no dimension: take the mean over the batch"
+                )
             return loss
         return (cross_entropy if self.recipe.multiclass else binary_cross_entropy_with_logits)(
             logits, targets

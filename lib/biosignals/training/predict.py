@@ -105,7 +105,9 @@ def predict_signals(
     features: float32 (n, features) of the same recordings. Raises ValueError for signals of another shape.
     """
     if np.ndim(signals) != 3:
-        raise ValueError(f"signals must be (n, channels, samples), not {np.shape(signals)}: for one, signals[None]")
+        raise ValueError(
+            f"signals must be (n, channels, samples), not {np.shape(signals)}: for one, signals[None]"
+        )
 
     def compute() -> np.ndarray:
         x = np.asarray(signals, dtype=np.float32)
@@ -210,7 +212,8 @@ def fastest_form(net: nn.Module, example: Tensor) -> nn.Module:
         return net
     try:
         return Conv1dAsConv2d(net, example)
-    except Exception:  # no such form, or one that a net's own code cannot run
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError):
+        # There is no such form, or one that the net's own code cannot run.
         return net
 
 

@@ -220,7 +220,7 @@ def test_units_that_are_no_voltages_stay_but_are_not_mixed(tmp_path):
     np.testing.assert_allclose(found.physical(), np.array(signals) / 1000, atol=1e-6)
     more, _ = write(tmp_path, 1, first=2)
     with pytest.raises(
-        ValueError, match="different units: 2 of I in NU, II in NU .*; 1 of I in uV, II in uV"
+        ValueError, match="different units: 2 of I in NU, II in NU .*; 1 of I in mV, II in mV"
     ):
         load(tmp_path, write_table(tmp_path, files + more))
 

@@ -57,7 +57,7 @@ def ptbxl_database(records: int) -> pd.DataFrame:
     columns |= dict.fromkeys(ptbxl.BOOL_COLUMNS, True)
     columns |= {
         "patient_id": 700.0 + number // 2,
-        "age": np.where(number == 1, 300.0, 40.0 + number),
+        "age": np.where(number == 1, 300.0, 40.0 + number % 50),
         "sex": number % 2,
         "report": 'sinus rhythm, normal "ecg"\nsecond line',
         "scp_codes": [SCP_CODES[i % len(SCP_CODES)] for i in number],

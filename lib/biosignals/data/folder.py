@@ -26,7 +26,7 @@ SHOWN = 5  # of many files or values, those that an error names
 def load(
     folder: Path | str, table: Path | str, labels: Sequence[str] | None = None, *,
     channels: Sequence[str] | None = None, resample_to: float | None = None,
-    sampling_rate: float | None = None, unit: str = "mV",
+    sampling_rate: float | None = None, unit: str | None = None,
 ) -> Recordings:  # fmt: skip
     """The recordings in `folder` that a table lists: float32 (N, channels, longest), in mV where they are
     voltages.
@@ -37,7 +37,8 @@ def load(
     stays in the recordings' table as it is. `fold` is none: 1 to 10, where folds are given.
 
     channels: those wanted, by name, whose case does not count (None: those that all have). resample_to: Hz,
-    for recordings at different rates. sampling_rate (Hz), unit: of files that do not say theirs, as CSV.
+    for recordings at different rates. sampling_rate (Hz), unit: of files that do not say theirs, as CSV
+    (None for the unit: mV).
 
     The table of the recordings is indexed by `file` and has `subject`, `samples`, labels as bool, and the
     other columns. A file that cannot be read, holds NaN or has no row is listed in `excluded`. Raises
@@ -50,7 +51,7 @@ def load(
     signals, excluded = {}, []
     for name, path in tqdm(paths.items(), desc="reading", unit=" files", leave=False):
         try:
-            signals[name] = _read(path, sampling_rate, unit)
+            signals[name] = _part_with(_read(path, sampling_rate, unit), channels)
         except InvalidRecording as error:
             excluded.append((name, name, str(error)))
     signal_store.refuse_nothing(f"recording of {table}", len(signals), excluded)
@@ -203,7 +204,7 @@ def _unlisted(folder: Path, used: Iterable[Path]) -> list[str]:
     return [name for stem, name in unlisted.items() if stem not in stems]
 
 
-def _read(path: Path, sampling_rate: float | None, unit: str) -> Signal:
+def _read(path: Path, sampling_rate: float | None, unit: str | None) -> Signal:
     """One recording; sampling_rate and unit: of files that do not say theirs.
 
     Raises InvalidRecording as `readers.read`, and for NaN.
@@ -213,6 +214,14 @@ def _read(path: Path, sampling_rate: float | None, unit: str) -> Signal:
     if not np.isfinite(signal.values).all():
         raise InvalidRecording(f"{path.name}: holds NaN or infinity")
     return signal
+
+
+def _part_with(signal: Signal, channels: Sequence[str] | None) -> Signal:
+    """Of a recording at several rates, the part that has the channels wanted."""
+    channels = [channels] if isinstance(channels, str) else channels
+    wanted = {channel.strip().lower() for channel in channels or ()}
+    parts = (signal, *signal.others)
+    return next((one for one in parts if wanted <= {name.strip().lower() for name in one.channels}), signal)
 
 
 # Recordings that are alike

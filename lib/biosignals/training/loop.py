@@ -192,7 +192,7 @@ class TrainingModule(lightning.LightningModule):
         return loss
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The recipe's loss of logits and targets, both (batch, classes)."""
+        """The recipe's loss of logits and targets, both (batch, classes). ValueError if it is no number."""
         if self.recipe.loss is not None:
             loss = self.recipe.loss(logits, targets)
             if not isinstance(loss, Tensor) or loss.ndim:
@@ -237,7 +237,7 @@ class TrainingModule(lightning.LightningModule):
 
 class Progress(Callback):
     """A bar that moves once per epoch, so that a log of it stays short; writes the learning curve, and
-    reports it.
+    reports it. Raises ValueError for a loss that is not finite.
     """
 
     def __init__(self, name: str, file: Path, report: Callable[[int, dict], None] | None):

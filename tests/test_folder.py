@@ -1,5 +1,6 @@
 """Recordings of one's own: read as they are, or refused with the remedy."""
 
+import edfio
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,7 +40,7 @@ def test_files_of_each_kind_are_read_in_millivolts(writer, tmp_path):
     found = load(tmp_path, write_table(tmp_path, files))
     np.testing.assert_allclose(found.physical(), signals, atol=2e-3)
     assert (found.dataset, found.kind, found.unit) == ("own", "real", "mV")
-    assert [name.upper() for name in found.channels] == list(NAMES)
+    assert found.channels == NAMES
     assert found.sampling_rate == pytest.approx(100) and found.excluded.empty
     assert list(found.table.index) == files and list(found.table.subject) == ["p0", "p0", "p1", "p1"]
     np.testing.assert_array_equal(found.labels("af"), [[0], [1], [0], [1]])
@@ -190,8 +191,33 @@ def test_different_channels_are_refused_and_chosen_by_name(tmp_path):
     found = load(tmp_path, table, channels=["I", "II"])
     np.testing.assert_allclose(found.physical(), [*signals, other[[2, 0]]], atol=2e-3)
     assert load(tmp_path, table, channels="II").channels == ("II",)
-    with pytest.raises(ValueError, match="00/record.hea has no channel V1; it has I, II"):
+    with pytest.raises(ValueError, match="00/record.hea has no channel V1 at 100 Hz, where it has I, II"):
         load(tmp_path, table, channels=["V1"])
+
+
+def test_a_lead_is_the_same_however_a_recorder_calls_it(tmp_path):
+    files, (first,) = write(tmp_path, 1)
+    more, (second,) = write(tmp_path, 1, names=("Lead II", "ECG I"), first=1)
+    found = load(tmp_path, write_table(tmp_path, files + more))
+    assert found.channels == NAMES
+    np.testing.assert_allclose(found.physical(), [first, second[::-1]], atol=2e-3)
+
+
+def test_of_files_that_sample_channels_at_several_rates_those_of_one_are_chosen(tmp_path):
+    unit = {"physical_dimension": "mV", "physical_range": (-5, 5)}
+    for i in range(2):
+        signals = [("ECG I", 100, ecg(seed=i)[0]), ("Resp", 25, ecg(rate=25, seed=i)[0])]
+        edfio.Edf([edfio.EdfSignal(row, rate, label=name, **unit) for name, rate, row in signals]).write(
+            tmp_path / f"{i}.edf"
+        )
+    table = write_table(tmp_path, ["0.edf", "1.edf"])
+    assert load(tmp_path, table).sampling_rate == 100
+    slow = load(tmp_path, table, channels="Resp")
+    assert (slow.sampling_rate, slow.signals.shape) == (25, (2, 1, 100))
+    with pytest.raises(
+        ValueError, match="0.edf has no channel Resp at 100 Hz.*; no channel I at 25 Hz, where it has resp"
+    ):
+        load(tmp_path, table, channels=["I", "Resp"])
 
 
 def test_channels_in_another_order_are_put_in_that_of_the_first(tmp_path):

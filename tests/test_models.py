@@ -568,7 +568,7 @@ def test_a_centred_net_takes_windows_as_recorded():
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("resnet1d_wang", "resnet1d-wang"), ("CNN-LSTM", "cnn-lstm"), ("gru", None), (12, None)],
+    [("resnet1d_wang", "resnet1d-wang"), ("CNN-LSTM", "cnn-lstm"), ("zzz", None), (12, None)],
 )
 def test_an_unknown_name_gets_the_one_that_was_meant_and_lists_all(name, meant):
     hint = f", did you mean '{meant}'" if meant else ""

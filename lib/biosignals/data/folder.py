@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import readers, signal_store
+from biosignals.data.channel_names import LEADS, canonical
 from biosignals.data.readers import InvalidRecording, Signal
 from biosignals.data.recordings import Recordings
+from biosignals.data.units import microvolts
 from biosignals.progress import tqdm
 from biosignals.signals.resampling import resample
 
 FILE, SUBJECT, FOLD = "file", "subject", "fold"  # columns of the table that are no labels
-WITH_OWN_RATE = (".hea", ".dat", ".mat", ".edf")
 SAME_RATE = 1e-3  # relative: times in a file are rounded
 LARGEST = 1 << 33  # bytes of all signals together
 SHOWN = 5  # of many files or values, those that an error names
@@ -31,14 +32,15 @@ def load(
     """The recordings in `folder` that a table lists: float32 (N, channels, longest), in mV where they are
     voltages.
 
-    folder: holds files of the kinds that `readers.read` reads (WFDB, EDF, CSV, HDF5), also in folders of its
-    own. table: a CSV file with a row for each recording: `file`, as it lies in the folder; `subject`, whom it
-    is of; and labels, which are 0 or 1. labels: the columns that are labels (None: all others); what is none
-    stays in the recordings' table as it is. `fold` is none: 1 to 10, where folds are given.
+    folder: holds files of the kinds that `readers.read` reads (WFDB, EDF, CSV, HDF5 and others), also in
+    folders of its own. table: a CSV file with a row for each recording: `file`, as it lies in the folder;
+    `subject`, whom it is of; and labels, which are 0 or 1. labels: the columns that are labels (None: all
+    others); what is none stays in the recordings' table as it is. `fold` is none: 1 to 10, where folds are
+    given.
 
-    channels: those wanted, by name, whose case does not count (None: those that all have). resample_to: Hz,
-    for recordings at different rates. sampling_rate (Hz), unit: of files that do not say theirs, as CSV
-    (None for the unit: mV).
+    channels: those wanted, by name, "I" for "ECG I" and "Lead I" too (None: those that all have).
+    resample_to: Hz, for recordings at different rates. sampling_rate (Hz), unit (None: mV): of files that do
+    not say theirs, as CSV.
 
     The table of the recordings is indexed by `file` and has `subject`, `samples`, labels as bool, and the
     other columns. A file that cannot be read, holds NaN or has no row is listed in `excluded`. Raises
@@ -51,13 +53,12 @@ def load(
     signals, excluded = {}, []
     for name, path in tqdm(paths.items(), desc="reading", unit=" files", leave=False):
         try:
-            signals[name] = _part_with(_read(path, sampling_rate, unit), channels)
+            signals[name] = _read(path, sampling_rate, unit)
         except InvalidRecording as error:
             excluded.append((name, name, str(error)))
     signal_store.refuse_nothing(f"recording of {table}", len(signals), excluded)
-    excluded += [
-        (name, name, f"has no row in {table.name}") for name in _unlisted(folder, [table, *paths.values()])
-    ]
+    unlisted = _unlisted(folder, table, paths.values())
+    excluded += [(name, name, f"has no row in {table.name}") for name in unlisted]
     signals = _choose_channels(signals, channels)
     signals, one_unit = _to_one_unit(signals)
     signals = _to_one_rate(signals, resample_to)
@@ -196,12 +197,14 @@ def _find_files(folder: Path, names: Iterable[str], table: Path) -> dict[str, Pa
     return found
 
 
-def _unlisted(folder: Path, used: Iterable[Path]) -> list[str]:
-    """Recordings in the folder that are not among those used; several files of one name are one recording."""
-    stems = {path.resolve().with_suffix("") for path in used}
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in readers.FILE_TYPES]
-    unlisted = {path.resolve().with_suffix(""): str(path.relative_to(folder)) for path in files}
-    return [name for stem, name in unlisted.items() if stem not in stems]
+def _unlisted(folder: Path, table: Path, used: Iterable[Path]) -> list[str]:
+    """Recordings in the folder, of the kinds that are used, which no row of the table names."""
+    stems, kinds = {table.resolve().with_suffix("")}, set()
+    for path in used:
+        stems.add(path.resolve().with_suffix(""))
+        kinds.add(path.suffix)
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds]
+    return [str(path.relative_to(folder)) for path in files if path.resolve().with_suffix("") not in stems]
 
 
 def _read(path: Path, sampling_rate: float | None, unit: str | None) -> Signal:
@@ -209,19 +212,11 @@ def _read(path: Path, sampling_rate: float | None, unit: str | None) -> Signal:
 
     Raises InvalidRecording as `readers.read`, and for NaN.
     """
-    own = path.suffix.lower() in WITH_OWN_RATE
+    own = path.suffix.lower() in (*readers.WFDB, *readers.EDF)
     signal = readers.read(path) if own else readers.read(path, sampling_rate, unit)
     if not np.isfinite(signal.values).all():
         raise InvalidRecording(f"{path.name}: holds NaN or infinity")
     return signal
-
-
-def _part_with(signal: Signal, channels: Sequence[str] | None) -> Signal:
-    """Of a recording at several rates, the part that has the channels wanted."""
-    channels = [channels] if isinstance(channels, str) else channels
-    wanted = {channel.strip().lower() for channel in channels or ()}
-    parts = (signal, *signal.others)
-    return next((one for one in parts if wanted <= {name.strip().lower() for name in one.channels}), signal)
 
 
 # Recordings that are alike
@@ -230,31 +225,55 @@ def _part_with(signal: Signal, channels: Sequence[str] | None) -> Signal:
 def _choose_channels(signals: dict[str, Signal], channels: Sequence[str] | None) -> dict[str, Signal]:
     """Each recording with the channels named, in that order; None: those of the first, which all must have.
 
-    Raises ValueError for a recording that lacks one or has it twice, naming those that all have.
+    A file that samples channels at several rates gives those of one. Raises ValueError for a recording that
+    lacks a channel or has it twice, naming those that all have.
     """
     channels = [channels] if isinstance(channels, str) else channels
-    present = {name: [channel.strip().lower() for channel in one.channels] for name, one in signals.items()}
-    common = set.intersection(*map(set, present.values()))
-    first = next(iter(signals.values()))
-    if channels is None and any(set(names) != common for names in present.values()):
-        groups = _describe_groups(signals, lambda one: tuple(one.channels), ", ".join)
-        shared = [channel for channel in first.channels if channel.strip().lower() in common]
-        remedy = f"all have {', '.join(shared)}: channels={shared}" if shared else "load them apart"
-        raise ValueError(f"recordings of different channels: {groups}; {remedy}")
-    wanted = tuple(channels or first.channels)
-    chosen = {}
-    for name, one in signals.items():
-        for channel in wanted:
-            count = present[name].count(channel.strip().lower())
-            if count != 1:
-                fault = f"has no channel {channel}" if not count else f"has {count} channels named {channel}"
-                raise ValueError(
-                    f"{name} {fault}; it has {', '.join(one.channels)}. Choose others, or delete its row"
-                )
-        places = [present[name].index(channel.strip().lower()) for channel in wanted]
-        units = tuple(one.units[place] for place in places)
-        chosen[name] = Signal(one.values[places], wanted, units, one.sampling_rate)
-    return chosen
+    if channels is None:
+        channels = _channels_of_all(signals)
+    return {name: _with_channels(name, one, tuple(channels)) for name, one in signals.items()}
+
+
+def _channels_of_all(signals: dict[str, Signal]) -> tuple[str, ...]:
+    """The channels of the first recording. ValueError where others have other channels."""
+    present = [set(_keys(one.channels)) for one in signals.values()]
+    common, first = set.intersection(*present), next(iter(signals.values())).channels
+    if all(names == common for names in present):
+        return _as_leads(first)
+    groups = _describe_groups(signals, lambda one: tuple(one.channels), ", ".join)
+    shared = [channel for channel, key in zip(first, _keys(first), strict=True) if key in common]
+    remedy = f"all have {', '.join(shared)}: channels={shared}" if shared else "load them apart"
+    raise ValueError(f"recordings of different channels: {groups}; {remedy}")
+
+
+def _as_leads(channels: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of channels, an ECG's leads as they are usually written."""
+    leads = [canonical(channel).upper() for channel in channels]
+    names = [lead if lead in LEADS else name.strip() for lead, name in zip(leads, channels, strict=True)]
+    return tuple(names) if len(set(names)) == len(set(channels)) else channels
+
+
+def _with_channels(name: str, one: Signal, wanted: tuple[str, ...]) -> Signal:
+    """A recording with the channels wanted, of those that are sampled at one rate."""
+    faults = []
+    for part in (one, *one.others):
+        keys = _keys(part.channels)
+        counts = {channel: keys.count(key) for channel, key in zip(wanted, _keys(wanted), strict=True)}
+        if set(counts.values()) == {1}:
+            places = [keys.index(key) for key in _keys(wanted)]
+            units = tuple(part.units[place] for place in places)
+            return Signal(part.values[places], wanted, units, part.sampling_rate)
+        channel, count = next((channel, count) for channel, count in counts.items() if count != 1)
+        what = f"no channel {channel}" if not count else f"{count} channels {channel}"
+        faults.append(f"{what} at {part.sampling_rate:g} Hz, where it has {', '.join(part.channels)}")
+    raise ValueError(f"{name} has {'; '.join(faults)}. Choose other channels, or delete its row")
+
+
+def _keys(channels: Sequence[str]) -> list[str]:
+    """What channels are compared by: the lead where one is meant, unless two names would then be one."""
+    plain = [channel.strip().casefold() for channel in channels]
+    leads = [canonical(channel) for channel in channels]
+    return leads if len(set(leads)) == len(set(plain)) else plain
 
 
 def _to_one_unit(signals: dict[str, Signal]) -> tuple[dict[str, Signal], str]:
@@ -262,15 +281,15 @@ def _to_one_unit(signals: dict[str, Signal]) -> tuple[dict[str, Signal], str]:
 
     Raises ValueError for channels in units that cannot be brought together.
     """
-    units = {unit.strip().lower() for one in signals.values() for unit in one.units}
-    if units <= readers.UNITS.keys():
+    units = {unit.strip() for one in signals.values() for unit in one.units}
+    if all(microvolts(unit) for unit in units):
         return {name: _in_millivolts(one) for name, one in signals.items()}, "mV"
     if len(units) > 1:
         groups = _describe_groups(signals, lambda one: tuple(zip(one.channels, one.units)), _named_units)
         raise ValueError(
             f"channels in different units: {groups}; choose channels of one kind: channels=[...]"
         )
-    return signals, next(iter(signals.values())).units[0]
+    return signals, next(iter(units))
 
 
 def _named_units(pairs: Iterable[tuple[str, str]]) -> str:
@@ -278,9 +297,8 @@ def _named_units(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _in_millivolts(one: Signal) -> Signal:
-    factors = [readers.UNITS[unit.strip().lower()] / readers.UNITS["mv"] for unit in one.units]
-    values = one.values * np.array(factors, dtype=np.float32)[:, None]
-    return Signal(values, one.channels, ("mV",) * len(factors), one.sampling_rate)
+    factors = np.array([microvolts(unit) for unit in one.units], dtype=np.float32) / 1000
+    return Signal(one.values * factors[:, None], one.channels, ("mV",) * len(factors), one.sampling_rate)
 
 
 def _to_one_rate(signals: dict[str, Signal], rate: float | None) -> dict[str, Signal]:

@@ -101,7 +101,7 @@ def _parse_header(lines: list[str]) -> Header:
     count = int(record[1])
     rate = float(record[2].split("/")[0].split("(")[0]) if len(record) > 2 else 250.0
     samples = int(record[3]) if len(record) > 3 else 0
-    if not math.isfinite(rate):
+    if samples > LARGEST_FILE or not math.isfinite(rate):
         raise ValueError(f"it announces {samples} samples at {rate} Hz")
     if count < 1 or len(lines) < count + 1:
         raise ValueError(f"it announces {count} signals and describes {len(lines) - 1}")

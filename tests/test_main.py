@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import h5py
+import numpy as np
 import pytest
 
 import made_model
+from biosignals.__main__ import main
 from made_recordings import ecg, write_csv, write_wfdb
 
 
@@ -73,3 +76,23 @@ def test_neither_the_library_nor_an_answer_waits_for_what_it_does_not_need(model
         [sys.executable, "-c", f"{code}; {heavy}"], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_recording_and_its_channels_may_be_named(model, tmp_path, monkeypatch, capsys):
+    tracings = np.zeros((2, 400, 12), np.float32)
+    tracings[:] = ecg(rate=100, channels=12).T
+    with h5py.File(tmp_path / "r.hdf5", "w") as file:
+        file["tracings"], file["exam_id"] = tracings, [11, 22]
+        file.attrs["sampling_rate"] = 100
+        file.attrs["channels"] = [f"ECG{lead}" for lead in range(1, 13)]
+    arguments = ["biosignals", "predict", str(tmp_path / "r.hdf5"), "--model", str(model)]
+    for more, code in (
+        ([], 1),
+        (["--record", "22"], 1),
+        (["--record", "22", "--rename", "ECG1=I", "--rename", "ECG2=II"], 0),
+    ):
+        monkeypatch.setattr(sys, "argv", arguments + more)
+        assert main() == code
+    output = capsys.readouterr()
+    assert "holds 2 recordings (11, 22): name one" in output.err and "made needs I, II" in output.err
+    assert "superclass, made" in output.out

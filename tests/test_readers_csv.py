@@ -69,6 +69,7 @@ DIALECTS = {
     "powers of ten": "time,I\n" + table(TIMES, SINE, form="{:.6e}"),
     "a unit in the name": "Time (s),I (mV)\n" + table(TIMES, SINE),
     "a row of units": "time,I\ns,mV\n" + table(TIMES, SINE),
+    "a row of units that names one for the times, too": "time,I\nmV,mV\n" + table(TIMES, SINE),
     "PhysioNet's": "'Elapsed time','I'\n'hh:mm:ss.mmm','mV'\n" + table([f"'0:{t:06.3f}'" for t in TIMES], SINE),
     "PhysioNet's with dates": "'Time and date','I'\n'hh:mm:ss.mmm dd/mm/yyyy','mV'\n"
     + table([f"'[12:00:{t:06.3f} 02/01/2000]'" for t in TIMES], SINE),

@@ -156,7 +156,7 @@ def _rate(clocks: list[Column], stated: float | None, given: float | None) -> fl
     """The rate of times that go on in equal steps, those with a unit before others; else stated or given."""
     faults = []
     for clock in sorted(clocks, key=lambda clock: not clock.unit):
-        unit = clock.unit or (clock.name if times.is_unit(clock.name) else "")
+        unit = next((text for text in (clock.unit, clock.name) if times.is_unit(text)), "")
         try:
             return times.sampling_rate(clock.values, unit.casefold(), given or stated)
         except InvalidRecording as fault:

@@ -27,6 +27,7 @@ from biosignals.data import (
 from biosignals.signals.eeg_features import ar2
 from biosignals.signals.pulses import pulse_types
 from biosignals.signals.quality import einthoven_error
+from conftest import ROOT
 
 FOLDER = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
 FOLDS_OF_EXCERPT = [241, 284, 285, 248, 293, 265, 270, 286, 230, 228]
@@ -163,6 +164,22 @@ def test_all_neonates_are_found_with_three_experts():
     if len(recordings) == 46:
         shares = [round(float(np.nanmean(table.to_numpy())), 2) for table in tables.values()]
         assert shares == [0.59, 0.58, 0.44]
+
+
+@needs["helsinki"]
+def test_the_card_counts_mixed_neonates_as_the_annotations_and_chapter_5_do(cache):
+    votes = sum(helsinki.annotations(FOLDER / "helsinki").values())
+    seconds = (votes >= 2).where(votes.notna()).mean()
+    if len(helsinki.find(FOLDER / "helsinki")[0]) != 46:
+        pytest.skip("figures of the excerpt")
+    windows = helsinki.load(FOLDER / "helsinki", seconds=4, step=1, cache=cache).table
+    of_windows = (windows.majority > 0.5).groupby(windows.subject).mean()
+    mixed = [int(share.between(0, 1, inclusive="neither").sum()) for share in (seconds, of_windows)]
+    words = {5: "five", 7: "seven"}
+    card = " ".join((ROOT / "book/data/helsinki.md").read_text().split())
+    assert f"{46 - mixed[0]} of the 46 have one label throughout" in card
+    assert f"{words[mixed[0]]} have seconds of both labels" in card
+    assert f"{words[mixed[1]]} neonates have both kinds" in card
 
 
 @needs["bidmc"]

@@ -1,0 +1,107 @@
+"""What the executed chapters show: captions, counts and labels that fit the records and can be read."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+from biosignals.data import helsinki
+from conftest import CHAPTERS, Run
+
+chapters = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page: its caption, its labels (headings and names of rows), and the cells of each column."""
+
+    caption: str
+    labels: list[str]
+    columns: dict[str, list[str]]
+
+
+def read_table(text: str) -> Table:
+    page = BeautifulSoup(text, "html.parser")
+    caption = page.find(["caption", "figcaption"])
+    rows = [[cell.text.strip() for cell in row.find_all("td")] for row in page.find_all("tr")]
+    columns = list(zip(*filter(None, rows)))
+    headings = [cell.text for cell in page.select("th.col_heading")][-len(columns) :]
+    labels = [cell.text.strip() for cell in page.find_all("th")]
+    return Table(caption.text if caption else "", labels, dict(zip(headings, columns)))
+
+
+def outputs(notebook: Path, kind: str) -> list[str]:
+    cells = nbformat.read(notebook, as_version=4).cells
+    found = [output for cell in cells for output in cell.get("outputs", [])]
+    if kind == "text":
+        return [output.text for output in found if output.get("name") == "stdout"]
+    return [output.data[kind] for output in found if kind in output.get("data", {})]
+
+
+def tables(run: Run, chapter: str) -> list[Table]:
+    texts = outputs(run.folder / f"{chapter}.ipynb", "text/html")
+    return [read_table(text) for text in texts if "<table" in text]
+
+
+def miscounted(captions: list[str], records: list[dict]) -> list[str]:
+    """Captions of scores out of fold that count other rows than any such record was scored on."""
+    counts = {f"{row['n_test']:,}" for row in records if row["split"] == "out-of-fold"}
+    of_scores = [caption for caption in captions if re.search("out of fold", caption, re.IGNORECASE)]
+    return [caption for caption in of_scores if set(re.findall(r"\bn = ([\d,]*\d)", caption)) - counts]
+
+
+def test_a_caption_with_another_n_than_its_rows_is_found():
+    records = [{"split": "out-of-fold", "n_test": 2357}, {"split": "test", "n_test": 2580}]
+    right, wrong = (f"Macro AUROC out of fold, PTB-XL, excerpt, n = {n}" for n in ("2,357", "2,580"))
+    assert miscounted([right, wrong, "PTB-XL, excerpt, n = 2,580"], records) == [wrong]
+
+
+@chapters
+def test_captions_count_the_rows_that_were_scored(chapter, tiny_run):
+    path = tiny_run.folder / f"results/{chapter}.json"
+    records = json.loads(path.read_text()) if path.exists() else []
+    if chapter != CHAPTERS[-1]:  # which shows the records of all others
+        assert not miscounted([table.caption for table in tables(tiny_run, chapter)], records)
+
+
+@chapters
+def test_counts_have_no_decimals(chapter, tiny_run):
+    """No column of whole numbers above one is printed as 96.00; medians and percentages may happen to be whole."""
+    for table in tables(tiny_run, chapter):
+        for heading, cells in table.columns.items():
+            filled = [cell.replace(",", "") for cell in cells if cell]
+            whole = all(re.fullmatch(r"\d+\.0+", cell) for cell in filled)
+            large = whole and any(float(cell) > 1 for cell in filled)
+            assert not large or re.search("median|%", heading), f"{heading}: {filled} in {table.caption}"
+
+
+@chapters
+def test_labels_are_words_and_not_what_the_code_calls_them(chapter, tiny_run):
+    for table in tables(tiny_run, chapter):
+        cells = [cell for column in table.columns.values() for cell in column]
+        code = r"^\(?['\"]|^\d+\.\d{6}$|^nan$|\b(?:None|NaN|nan%)\b|\b1 (?:seed|epoch|model|chapter)s"
+        found = [text for text in (table.caption, *table.labels, *cells) if re.search(code, text)]
+        assert not found, table.caption
+
+
+def test_neonates_with_both_labels_are_counted_by_windows_and_by_seconds(tiny_run):
+    """As on the data card, which says how far the two counts are apart."""
+    votes = sum(helsinki.annotations(next(tiny_run.folder.glob("cache/simulated/helsinki-*"))).values())
+    share = (votes >= 2).where(votes.notna()).mean()
+    captions = [table.caption for table in tables(tiny_run, "05_cnn_lstm")]
+    (found,) = filter(None, (re.search(r"(\d+) neonates .* of (\d+) with", text) for text in captions))
+    assert int(found[1]) <= int(found[2]) == share.between(0, 1, inclusive="neither").sum()
+
+
+def test_the_order_of_channels_and_windows_is_not_shown_without_its_intervals(tiny_run):
+    printed = "".join(outputs(tiny_run.folder / "05_cnn_lstm.ipynb", "text"))
+    assert re.search(r"AUROC from .*\non 3 validation patients: the intervals (overlap|are apart)\.", printed)
+
+
+def test_a_page_shows_the_count_of_models_on_each_test_set(tiny_run):
+    (table,) = (table for table in tables(tiny_run, "10_scoreboard") if "each test set" in table.caption)
+    assert "PTB-XL, simulated" in table.labels and len(table.columns["models"]) > 3

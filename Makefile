@@ -13,7 +13,7 @@ export MALLOC_TRIM_THRESHOLD_ = 8589934592
 export MALLOC_TOP_PAD_ = 268435456
 
 CHAPTERS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
-LIBRARY := $(shell find lib/biosignals -name '*.py')
+CODE := notebooks/execute.py notebooks/recipes.yml requirements.lock $(sort $(shell find lib/biosignals -name '*.py'))
 RUN := runs/$(PROFILE)
 SHOWN = $(shell cat runs/latest 2>/dev/null || echo book/reference)
 
@@ -36,6 +36,17 @@ BIN := $(ENV)/bin
 export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 READY := $(ENV)/complete
 
+# The last file of an environment says for which packages and which folder it was made. One that was copied or moved, or
+# that lacks packages of the list, is brought up to date; one that does not start any more is built anew. A link is the
+# environment of another folder and used as it is.
+MADE_FOR := $(shell cat requirements.lock environment.yml | cksum) $(CURDIR)
+STATE := $(shell \
+	if test ! -e $(READY); then echo missing; \
+	elif test ! -e $(ENV); then echo current; \
+	elif ! $(ENV)/bin/python -c 'import pip' 2>/dev/null; then echo broken; \
+	elif test -L $(ENV) || test "$$(cat $(READY))" = "$(MADE_FOR)"; then echo current; \
+	else echo outdated; fi)
+
 .PHONY: help env data run-all book lab style check test-fast test bench publish clean FORCE
 
 help:  ## list the targets
@@ -55,8 +66,8 @@ book: $(READY)  ## render the newest run, or else the reference run, without exe
 	$(BIN)/python notebooks/assemble.py $(SHOWN) book/chapters
 	$(BIN)/python -c "from jupyter_book.cli.main import main; main()" build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
 
-lab: $(READY)  ## open the chapters in Jupyter Lab
-	$(BIN)/python -m jupyterlab notebooks
+lab: $(READY)  ## open the chapters in Jupyter Lab, with this environment's kernel before any other
+	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyterlab notebooks
 
 style: $(READY)  ## look for faults of style and spelling, in a second or two
 	$(BIN)/python -m ruff check .
@@ -84,16 +95,24 @@ publish: $(READY)  ## make the finished run of PROFILE=reference the one that th
 clean:  ## remove runs, caches and the rendered book; environment and data stay
 	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache .mypy_cache
 
-# The environment's last file says that it is whole: an installation that was cut short starts again.
-$(READY): requirements.lock environment.yml
+$(READY): $(if $(filter current,$(STATE)),,FORCE)
+	@test ! -L $(ENV) || { echo "$(ENV) is a link to an environment that is not complete or does not start:" \
+		"run make env where it lies, or remove the link" >&2; exit 1; }
+ifeq ($(STATE),outdated)
+	@echo "$(ENV) was made in another folder or for other packages than those of requirements.lock: it is brought up to date"
+	for script in $$(grep -lI '/$(ENV)' $(BIN)/*); do \
+		sed -i.old "s|/[^ \"']*/$(ENV)|$(CURDIR)/$(ENV)|g" $$script && rm $$script.old; done
+	$(BIN)/python -m pip install --requirement requirements.lock
+else
+	@test $(STATE) != broken || echo "$(ENV) does not start any more, its Python was moved or removed: it is built anew"
 	rm -rf $(ENV)
 	$(CREATE)
+endif
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
-	touch $@
+	rm -f $@ && echo "$(MADE_FOR)" > $@
 
 # A chapter that reads what another one wrote depends on it here, as $(RUN)/NN_name.ipynb: $(RUN)/MM_name.ipynb
-$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/execute.py notebooks/recipes.yml notebooks/profiles/$(PROFILE).yml $(RUN)/data.txt \
-		$(LIBRARY) requirements.lock | $(READY)
+$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yml $(CODE) $(RUN)/inputs.txt | $(READY)
 	$(BIN)/python notebooks/execute.py $* --profile $(PROFILE) --data "$(DATA)"
 
 $(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
@@ -103,11 +122,12 @@ $(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
 SCOREBOARD := $(RUN)/10_scoreboard.ipynb
 $(SCOREBOARD): $(filter-out $(SCOREBOARD),$(CHAPTERS:notebooks/%=$(RUN)/%)) $(wildcard book/*.csv)
 
-# The folder that the run reads: a file that changes only when DATA does.
-$(RUN)/data.txt: FORCE | notebooks/profiles/$(PROFILE).yml
+# What all chapters of the run read, the folder and the code: a file that changes only when these do. Dates alone do not tell
+# code that was copied from elsewhere, or changed while a chapter ran.
+$(RUN)/inputs.txt: FORCE | notebooks/profiles/$(PROFILE).yml
 	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "DATA=$(DATA): there is no such folder" >&2; exit 1; }
-	@mkdir -p $(RUN) && place=$$(test -z "$(DATA)" || { cd "$(DATA)" && pwd -P; }) && \
-	{ echo "$$place" | cmp -s - $@ || echo "$$place" > $@; }
+	@mkdir -p $(RUN) && { test -z "$(DATA)" || (cd "$(DATA)" && pwd -P | sed "s|^$(CURDIR)/||"); cksum $(CODE); } > $@.new && \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 notebooks/profiles/%.yml:
 	@echo "PROFILE=$*: there is no such profile; choose one of" $(basename $(notdir $(wildcard notebooks/profiles/*.yml))) >&2; exit 1

@@ -5,12 +5,23 @@ joblib.Memory was considered. It hashes a function's source text but not the cod
 takes a net by its pickle, and has no second key by which another machine finds a result.
 """
 
-from .files import locked, release, replacing, writing
+from .files import (
+    DiskFull,
+    is_full,
+    locked,
+    release,
+    replacing,
+    size_below,
+    size_in_words,
+    temporary_folder,
+    writing,
+)
 from .key import Key, Local, Rows
 from .provenance import provenance
 from .store import Cache, Entry, call, fetch, fetch_entry, with_provenance
 
 __all__ = [
-    "Cache", "Entry", "Key", "Local", "Rows", "call", "fetch", "fetch_entry", "locked", "provenance",
-    "release", "replacing", "with_provenance", "writing",
+    "Cache", "DiskFull", "Entry", "Key", "Local", "Rows", "call", "fetch", "fetch_entry", "is_full", "locked",
+    "provenance", "release", "replacing", "size_below", "size_in_words", "temporary_folder",
+    "with_provenance", "writing",
 ]  # fmt: skip

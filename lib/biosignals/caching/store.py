@@ -127,7 +127,7 @@ def _holds(entry: Entry, having: str) -> bool:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], about: dict) -> None:
-    with writing(path) as unfinished:
+    with writing(path, sum(array.nbytes for array in arrays.values())) as unfinished:
         np.savez_compressed(unfinished, about=np.array(json.dumps(about)), **arrays)
     _written.add(path)
 

@@ -7,7 +7,6 @@ Of 255 x 64 + 255 x 64 = 32,640 they lose nothing.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,8 +67,8 @@ def to_dynamic_int8(source: Path, target: Path) -> Path:
 
     Raises ValueError as `to_float16`.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        place = Path(folder) / "dynamic.onnx"
+    with caching.temporary_folder() as folder, quiet():
+        place = folder / "dynamic.onnx"
         model = _prepared(source)
         quantize_dynamic(
             model, place, weight_type=QuantType.QInt8, reduce_range=True,
@@ -96,8 +95,8 @@ def to_int8(
         raise ValueError(f"method is one of {sorted(methods)}, not {method!r}")
     calibration = np.asarray(calibration, dtype=np.float32)
     _check_calibration(source, calibration)
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        place = Path(folder) / "static.onnx"
+    with caching.temporary_folder() as folder, quiet():
+        place = folder / "static.onnx"
         model = _prepared(source)
         quantize_static(
             model, place, _Reader(calibration), quant_format=QuantFormat.QDQ,
@@ -133,10 +132,10 @@ def quantized_layers(path: Path) -> tuple[int, int]:
     Counted in the graph that the runtime makes of the file: a layer that it could not fuse with the quantize
     nodes around it runs in floats. A high-pass before the first layer is none.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with caching.temporary_folder() as folder:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = str(Path(folder) / "runs.onnx")
+        options.optimized_model_filepath = str(folder / "runs.onnx")
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         graph = onnx.load(options.optimized_model_filepath).graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -192,8 +191,8 @@ def _prepared(source: Path) -> onnx.ModelProto:
     model = _opened(source)
     if any("Quantize" in node.op_type or "Integer" in node.op_type for node in model.graph.node):
         raise ValueError(f"{Path(source).name} has 8 bits already: quantize the file that it was made from")
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "prepared.onnx"
+    with caching.temporary_folder() as folder:
+        place = folder / "prepared.onnx"
         quant_pre_process(source, place, skip_symbolic_shape=True)
         return onnx.load(place)
 

@@ -1,12 +1,13 @@
 """Downloads official releases of public data sets: `python -m biosignals.data.download ptb-xl --folder data`.
 
-A set is put together in `FOLDER/NAME.incomplete`. Only when every file is there and verified does that folder
-get its final name, or do its files take the place of those of a set that lost some: `FOLDER/NAME` stays where
-it is until something better is whole, and a reader's own files stay in it. An interrupted download goes on
-where it stopped, which neither pooch nor `caching.writing` offers: both begin anew.
+What arrives lies in `FOLDER/NAME.incomplete` until every file is there and verified. Then that folder gets
+its final name; for a set that lost files, they are moved to their places. Other files in a set's folder are
+left alone. An interrupted download goes on where it stopped, which neither pooch nor `caching.writing`
+offers: both begin anew.
 """
 
 import argparse
+import glob
 import json
 import os
 import re
@@ -24,12 +25,14 @@ import pooch
 import requests
 
 from biosignals import caching
-from biosignals.data.archives import ArchiveError, is_archive, safe_path, unpack
+from biosignals.data import set_folder
+from biosignals.data.archives import ArchiveError, safe_path, unpack
 from biosignals.data.catalogue import CATALOGUE, SERVERS, Release
+from biosignals.data.set_folder import MARKER
 from biosignals.progress import tqdm
 
-MARKER = "DOWNLOADED.json"  # in a set's folder, written last: what is of it, and how large
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+CHECKSUMS = "SHA256SUMS.txt"  # PhysioNet's list of files
+ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 ATTEMPTS = 5  # without a byte of progress, before a file is given up
 BACKOFF = 2.0  # seconds before the second attempt, doubled for each further one
 WORKERS = 4  # files at a time: PTB-XL is 87,000 small ones
@@ -45,6 +48,16 @@ class DownloadError(RuntimeError):
 
 class Missing(DownloadError):
     """A file that the server does not have."""
+
+
+class WebPage(DownloadError):
+    """A page, such as one that asks for a login, in place of a file."""
+
+    def __init__(self, url: str):
+        super().__init__(
+            f"{url}: the server sends a page, not the file, and it was not kept. Does the network ask for a "
+            "login? Open the address in a browser, then run again."
+        )
 
 
 class Interrupted(Exception):
@@ -65,22 +78,18 @@ def _describe(name: str, release: Release) -> str:
     """Two lines about a set: what it is, size, licence and page."""
     size = "size told when the download starts"
     if release.size and release.disk:
-        size = f"about {_bytes(release.size)} to download, {_bytes(release.disk)} on disk"
+        amounts = [caching.size_in_words(amount) for amount in (release.size, release.disk)]
+        size = f"about {amounts[0]} to download, {amounts[1]} on disk"
     return f"{name:9} {release.title}\n          {size}; licence {release.licence}; {release.page}"
-
-
-def _bytes(size: float) -> str:
-    """A number of bytes in words."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
 def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
     """Downloads, verifies and unpacks sets into folder/name and returns these folders.
 
-    A set that is already whole is skipped, one that lost or changed files is repaired, files that are not its
-    own stay as they are, and a folder that this function did not make is left alone. Raises ValueError for an
-    unknown name, DownloadError for what keeps a set from being whole, ArchiveError for an archive or a file
-    name that is not safe.
+    A set that is already whole is skipped, and one that lost or changed files is repaired. Left alone are a
+    folder that this function did not make, and files in a set's folder that are not of the release. Raises
+    ValueError for an unknown name, DownloadError for what keeps a set from being whole, ArchiveError for an
+    archive or a file name that is not safe.
     """
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if name not in CATALOGUE]:
@@ -88,52 +97,68 @@ def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
     for name in names:
         print(_describe(name, CATALOGUE[name]))
     with requests.Session() as session:
-        found = []
-        for name in names:
-            with caching.locked(Path(folder) / name):  # one process at a time
-                found.append(_fetch_set(name, CATALOGUE[name], Path(folder), session))
-        return found
+        return [_fetch_set(name, CATALOGUE[name], Path(folder), session) for name in names]
 
 
 def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
-    target, incoming = folder / name, folder / f"{name}.incomplete"
-    if target.exists():
-        if _is_whole(target):
-            print(f"{target}: already complete")
-            return target
-        print(f"{target}: files changed since the download; checking each and getting what is missing")
-    incoming.mkdir(parents=True, exist_ok=True)
-
-    files = _list_files(release, incoming, session)
-    for file in files:
-        _take_over(target, incoming, file)
-    done = {file for file in tqdm(files, f"{name}: what is here") if _is_there(incoming, file)}
-    _require_space(incoming, max(release.disk or 0, sum(file.size or 0 for file in files)))
-    _fetch_files(name, release, files, done, incoming, session)
-    unverified = [file.path for file in files if file.checksum is None]
-    for path in unverified:
-        print(f"{name}: {path} has no published checksum; its size and an archive's own CRC were checked")
-    if release.archives:
-        _unpack_all([incoming / file.path for file in files], incoming)
-
-    about = {"title": release.title, "page": release.page, "licence": release.licence}
-    marker = about | {"without_checksum": unverified, "files": _sizes(incoming)}
-    if target.exists():
-        _move_into(target, incoming)
-    else:
-        os.replace(incoming, target)
-    with caching.writing(target / MARKER) as unfinished:
-        unfinished.write_text(json.dumps(marker, indent=1))
+    target = folder / name
+    if not _is_whole(target):
+        with caching.locked(target, waiting=f"{target}: waiting for another process that downloads it"):
+            if not _is_whole(target):  # the other one may have got it meanwhile
+                _complete(name, release, target, session)
+                return target
+    print(f"{target}: already complete")
     return target
 
 
-def _fetch_files(name: str, release: Release, files: list, done: set, incoming: Path, session) -> None:
+def _is_whole(target: Path) -> bool:
+    if target.exists() and not (target / MARKER).is_file():
+        raise DownloadError(
+            f"{target} is not from this command and is left alone. Move it away or choose another folder."
+        )
+    contents = set_folder.read_contents(target)
+    return bool(contents) and set_folder.has_all(contents, [target])
+
+
+def _complete(name: str, release: Release, target: Path, session) -> None:
+    """Downloads what a set lacks; what there is of it stays where it is until all of that has arrived."""
+    incoming = target.with_name(f"{target.name}.incomplete")
+    if target.exists():
+        print(f"{target}: files changed since the download; checking each and getting what is missing")
+    incoming.mkdir(parents=True, exist_ok=True)
+    known = set_folder.read_contents(target) | set_folder.read_contents(incoming)
+    needed = release.disk or 0
+    try:
+        files = _list_files(release, incoming, session)
+        needed = max(needed, sum(file.size or 0 for file in files))
+        listed = tqdm(files, f"{name}: what is here")
+        done = {file for file in listed if _is_there(file, known, incoming, target)}
+        _require_space(incoming, target, needed)
+        _fetch_files(name, release, files, done, incoming, target, session)
+        unverified = [file.path for file in files if file.checksum is None]
+        for path in unverified:
+            print(f"{name}: {path} has no published checksum; its size and an archive's own CRC were checked")
+        for file in files if release.archives else []:
+            _unpack(file.path, incoming, known)
+        about = {"title": release.title, "page": release.page, "licence": release.licence}
+        _put_into_place(files, known, incoming, target, about | {"without_checksum": unverified})
+    except OSError as error:
+        if not caching.is_full(error, target.parent):
+            raise
+        missing = needed - _size_here(incoming, target)
+        raise _no_room(incoming, max(missing, getattr(error, "needed", 0), CHUNK)) from error
+
+
+def _fetch_files(
+    name: str, release: Release, files: list, done: set, incoming: Path, target: Path, session
+) -> None:
     """Downloads what is not done, a few files at a time; the first failure stops the rest."""
     total = release.size if any(file.size is None for file in files) else sum(file.size for file in files)
     print(f"{name}: {len(files)} files, {total / 1e9:.2f} GB, {len(done)} files already here")
     pool, stop = ThreadPoolExecutor(WORKERS), threading.Event()
     with tqdm(total=total, desc=name, unit="B", unit_scale=True, smoothing=0.05) as bar:
-        bar.update(sum(file.size or _size(incoming / file.path) for file in done))
+        places = {file: (incoming / file.path, target / file.path) for file in done}
+        bar.update(sum(file.size or max(map(_size, places[file])) for file in done))
 
         def progress(count: int) -> None:
             bar.update(count)
@@ -159,6 +184,8 @@ def _fetch_files(name: str, release: Release, files: list, done: set, incoming: 
 def _list_files(release: Release, incoming: Path, session) -> list[RemoteFile]:
     try:
         files = PUBLISHERS[release.publisher](release, incoming, session)
+    except WebPage as error:
+        raise DownloadError(f"{release.page}: cannot read the publisher's list. {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DownloadError(f"{release.page}: cannot read the publisher's list: {error!r}") from error
     if not files:
@@ -170,13 +197,13 @@ def _physionet(release: Release, incoming: Path, session) -> list[RemoteFile]:
     (project,) = release.records
     checksums = {}
     try:
-        text = _read_list(f"{SERVERS['physionet']}/{project}/SHA256SUMS.txt", incoming, session)
+        text = _read_list(f"{SERVERS['physionet']}/{project}/{CHECKSUMS}", incoming, session)
         for line in text.splitlines():
-            digest, path = line.split(maxsplit=1)
-            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-                raise ValueError(f"{digest[:80]!r} is no SHA-256")
-            checksums[path] = f"sha256:{digest}"
-        (incoming / "SHA256SUMS.txt").write_text(text)
+            found = re.fullmatch(r"([0-9a-fA-F]{64})\s+(\S.*)", line)
+            if found is None:
+                raise ValueError(f"{line[:80]!r} is no checksum with the name of a file")
+            checksums[found[2]] = f"sha256:{found[1]}"
+        (incoming / CHECKSUMS).write_text(text)
     except Missing:
         if not release.only:  # some challenges come without a list of checksums
             raise
@@ -247,12 +274,13 @@ def download(
 
 def _download_from(url: str, path: Path, checksum: str | None, session, progress) -> None:
     part = _part(path)
+    may_be_page = checksum is not None or path.suffix.lower() in (".html", ".htm")
     failures = shown = 0
     try:
         while True:
             before = _size(part)
             try:
-                for size in _transfer(url, part, session):
+                for size in _transfer(url, part, session, may_be_page):
                     progress(size - shown)
                     shown = size
                 break
@@ -261,9 +289,13 @@ def _download_from(url: str, path: Path, checksum: str | None, session, progress
                 if failures >= ATTEMPTS:
                     raise DownloadError(f"{url}: {error}. Run again later to go on.") from error
                 time.sleep(BACKOFF * 2 ** (failures - 1))
-        if checksum and not _matches(part, checksum):
+        is_right = _matches(part, checksum) if checksum else may_be_page or not _is_page(part)
+        if not is_right:
+            is_page = _is_page(part)
             part.unlink()
             _note(path).unlink()
+            if is_page:
+                raise WebPage(url)
             raise DownloadError(
                 f"{url}: its checksum is not the published {checksum}, so {path} was not kept. "
                 "Run again; if it stays so, the file changed at the publisher or on the way."
@@ -277,7 +309,7 @@ def _download_from(url: str, path: Path, checksum: str | None, session, progress
     _note(path).unlink()
 
 
-def _transfer(url: str, part: Path, session) -> Iterator[int]:
+def _transfer(url: str, part: Path, session, may_be_page: bool) -> Iterator[int]:
     """Writes what is missing of one file to part and yields the size so far."""
     note = part.with_name(part.name + ".json")
     known = _read_note(note) if part.is_file() else None
@@ -293,11 +325,9 @@ def _transfer(url: str, part: Path, session) -> Iterator[int]:
         if status not in (200, 206, 416):
             missing = Missing if status in (403, 404, 410) else DownloadError
             raise missing(f"{url}: the server answers {status} {response.reason}. Was the file moved?")
-        kind = response.headers.get("Content-Type", "") if status in (200, 206) else ""
-        if kind.startswith("text/html") and not url.endswith((".html", ".htm")):
-            raise DownloadError(
-                f"{url}: the server sends a page, not the file. Does it want a login? Run again later."
-            )
+        kind = response.headers.get("Content-Type", "").lower()
+        if kind.startswith("text/html") and status != 416 and not may_be_page:
+            raise WebPage(url)
         resumed = status == 206
         length = response.headers.get("Content-Length")
         size = (have if resumed else 0) + int(length) if length else None
@@ -316,6 +346,12 @@ def _transfer(url: str, part: Path, session) -> Iterator[int]:
                 yield out.tell()
     if size is not None and _size(part) != size:
         raise Interrupted(f"the connection closed after {_size(part)} of {size} bytes")
+
+
+def _is_page(path: Path) -> bool:
+    with open(path, "rb") as file:
+        beginning = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return beginning.startswith(b"<") and (b"<html" in beginning or b"<!doctype html" in beginning)
 
 
 def _part(path: Path) -> Path:
@@ -345,91 +381,82 @@ def _matches(path: Path, checksum: str) -> bool:
 # A set's folder
 
 
-def _is_whole(target: Path) -> bool:
-    if not (target / MARKER).is_file():
-        raise DownloadError(
-            f"{target} is not from this command and is left alone. Move it away or choose another folder."
-        )
+def _is_there(file: RemoteFile, known: set_folder.Contents, incoming: Path, target: Path) -> bool:
+    """Whether a published file, or what was in it, has arrived or is in its place."""
+    arrived, place = safe_path(incoming, file.path), safe_path(target, file.path)
+    if arrived.is_file():
+        return file.checksum is None or _matches(arrived, file.checksum)
+    if place.is_file() and file.checksum is not None:
+        return _matches(place, file.checksum)
+    made = {file.path: known.get(file.path, {})}
+    return any(made.values()) and set_folder.has_all(made, [target, incoming, _unpacked(arrived)])
+
+
+def _unpack(path: str, incoming: Path, known: set_folder.Contents) -> None:
+    """Unpacks an archive that has arrived beside itself, notes what was in it and removes it.
+
+    ArchiveError for one that cannot be unpacked, which is removed, so that the next run gets it anew.
+    """
+    archive = safe_path(incoming, path)
+    if not archive.name.lower().endswith(ARCHIVES) or not archive.is_file():
+        return
+    for half_made in archive.parent.glob(
+        f".{glob.escape(_unpacked(archive).name)}-*"
+    ):  # by a run that was killed
+        shutil.rmtree(half_made)
     try:
-        files = json.loads((target / MARKER).read_text())["files"]
-        return all(_size(target / path) == size for path, size in files.items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # a marker that was damaged
-        return False
+        unpack(archive, _unpacked(archive))
+    except ArchiveError as error:
+        archive.unlink()
+        raise ArchiveError(f"{error} It was removed: run again to download it anew.") from error
+    known[path] = set_folder.sizes_below(_unpacked(archive))
+    set_folder.write_contents(incoming, known, {})
+    archive.unlink()
 
 
-def _take_over(target: Path, incoming: Path, file: RemoteFile) -> None:
-    """Puts a file that the set has whole beside those that are downloaded, as a link where that can be."""
-    there, here = safe_path(target, file.path), safe_path(incoming, file.path)
-    if file.checksum and there.is_file() and not here.exists() and _matches(there, file.checksum):
-        here.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(there, here)
-        except OSError:  # a file system without links
-            shutil.copyfile(there, here)
-
-
-def _move_into(target: Path, incoming: Path) -> None:
-    """Puts each file of the whole set `incoming` into its place in `target`, where other files stay."""
-    for path in _sizes(incoming):
-        place = target / path
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(incoming / path, place)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise DownloadError(
-                f"{place} of the set is in the way of another: move {error.filename}"
-            ) from error
-    shutil.rmtree(incoming)
-
-
-def _is_there(incoming: Path, file: RemoteFile) -> bool:
-    path = safe_path(incoming, file.path)
-    if path.is_file():
-        return file.checksum is None or _matches(path, file.checksum)
-    return _unpacked(path).is_dir()
-
-
-def _unpack_all(paths: list[Path], incoming: Path) -> None:
-    """Unpacks each archive beside itself; when all are there, moves what they hold into the set's folder."""
-    for path in paths:
-        for half_made in incoming.glob(f".{_unpacked(path).name}-*"):  # by a run that was killed
-            shutil.rmtree(half_made)
-        if path.is_file() and is_archive(path):
-            unpack(path, _unpacked(path))
-            path.unlink()
-        elif path.is_file() and path.suffix in ARCHIVES:
-            path.unlink()
-            raise DownloadError(
-                f"{path.name} is no archive, perhaps a page that was sent in its place: it was not kept. "
-                "Run again later."
-            )
-    for unpacked in filter(Path.is_dir, map(_unpacked, paths)):
-        for entry in unpacked.iterdir():
-            place = incoming / entry.name
-            if place.is_dir():
-                shutil.rmtree(place)
-            os.replace(entry, place)
-        unpacked.rmdir()
+def _put_into_place(
+    files: list[RemoteFile], known: set_folder.Contents, incoming: Path, target: Path, about: dict
+) -> None:
+    """Makes the folder of what arrived the set's, or moves what arrived to its places in the set."""
+    folder = target if target.exists() else incoming
+    aside = set_folder.free_name(target.with_name(f"{target.name}.replaced"))
+    names = [file.path for file in files] + [CHECKSUMS] * (incoming / CHECKSUMS).is_file()
+    paths = {name: list(known.get(name, [name])) for name in names}
+    for name in names:
+        unpacked = _unpacked(incoming / name)
+        for path in paths[name]:
+            for source in (unpacked / path, incoming / path):
+                if source.is_file() and source != folder / path:
+                    set_folder.move(source, folder, path, aside)
+        set_folder.remove_empty(unpacked)
+    contents = {name: {path: _size(folder / path) for path in paths[name]} for name in names}
+    set_folder.write_contents(folder, contents, about)
+    if folder == incoming:
+        os.replace(incoming, target)
+    else:
+        (incoming / MARKER).unlink(missing_ok=True)
+        set_folder.remove_empty(incoming)
 
 
 def _unpacked(archive: Path) -> Path:
     return archive.with_name(archive.name + ".unpacked")
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each file below a folder, by its path there, the marker apart."""
-    paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-    return {path: size for path, size in sorted(sizes.items()) if path != MARKER}
+def _size_here(incoming: Path, target: Path) -> int:
+    return caching.size_below(incoming) + caching.size_below(target)
 
 
-def _require_space(incoming: Path, needed: float) -> None:
-    missing = needed - sum(_sizes(incoming).values()) - shutil.disk_usage(incoming).free
+def _require_space(incoming: Path, target: Path, needed: float) -> None:
+    missing = needed - _size_here(incoming, target) - shutil.disk_usage(incoming).free
     if missing > 0:
-        raise DownloadError(
-            f"{incoming}: {missing / 1e9:.1f} GB more of free disk space are needed. "
-            "Make room or choose another folder, then run again."
-        )
+        raise _no_room(incoming, missing)
+
+
+def _no_room(incoming: Path, missing: float) -> DownloadError:
+    return DownloadError(
+        f"{incoming}: the disk is full; {caching.size_in_words(missing)} more of free space are needed. Make "
+        "room or choose another folder, then run again: what has arrived is kept."
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

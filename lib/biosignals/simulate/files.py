@@ -15,8 +15,9 @@ VERSION = 1  # of the simulator: raise it whenever the same seed gives other rec
 
 def write(path: Path, content: bytes | str) -> None:
     """Write a file so that it is never seen half-written; text is UTF-8 with its own line ends."""
-    with writing(path) as unfinished:
-        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    data = content.encode() if isinstance(content, str) else content
+    with writing(path, len(data)) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def begin(root: str | Path, **options: tuple[float, float]) -> Path:

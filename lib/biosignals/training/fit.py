@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from biosignals import models
-from biosignals.caching import Cache, Entry, Local, Rows, provenance
+from biosignals.caching import Cache, Entry, Local, Rows, provenance, temporary_folder
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.high_pass import HighPass
 from biosignals.models.layers.standardised import Standardised
@@ -237,9 +235,9 @@ def _train(fitted: Fit) -> Entry:
     fast = net if data.features is not None else fastest_form(net, *inputs)  # which takes one input
     teacher = None if data.distillation is None else data.distillation.module(fast, *inputs)
     module = loop.TrainingModule(net, fast, data, recipe, fitted.seed, teacher)
-    with tempfile.TemporaryDirectory(prefix="fit-") as folder:
+    with temporary_folder() as folder:
         started = time.perf_counter()
-        progress = loop.Progress(fitted.name, Path(folder) / "history.csv", fitted.report)
+        progress = loop.Progress(fitted.name, folder / "history.csv", fitted.report)
         best = loop.run(module, progress, folder, fitted.trainer)
         seconds = time.perf_counter() - started
         module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])

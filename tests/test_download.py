@@ -314,7 +314,7 @@ def test_a_page_in_place_of_an_archive_is_an_error_and_fetched_anew(web, tmp_pat
     good, page = make_zip({"a/A1.mat": CONTENT}), b"<!doctype html><html>Please log in</html>"
     kind = release(only=("a.zip",), archives=True)
     publish_physionet(web, {"a.zip": page}, at="mirror", listed=False)
-    with pytest.raises(DownloadError, match="a.zip is no archive, perhaps a page.*Run again"):
+    with pytest.raises(DownloadError, match="a.zip: the server sends a page.*run again"):
         fetch_set(web, tmp_path, kind)
     assert not (tmp_path / "set").exists()
     publish_physionet(web, {"a.zip": good}, at="mirror", listed=False)

@@ -25,6 +25,7 @@ def project(tmp_path):
     """A project with the real Makefile and execute.py, and two small chapters."""
     for name in (
         "Makefile",
+        "_config.yml",
         "pyproject.toml",
         "requirements.lock",
         "environment.yml",

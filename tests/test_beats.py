@@ -3,7 +3,8 @@ import pytest
 import pywt
 from wfdb.processing import xqrs_detect
 
-from biosignals.signals.beats import median_beat, most_typical, r_peaks
+from biosignals.data.ptbxl import LEADS
+from biosignals.signals.beats import median_beat, most_typical, qrs_axis, r_peaks, wave_limits
 
 
 def test_agrees_with_wfdb_on_a_real_ecg():
@@ -54,3 +55,41 @@ def test_the_most_typical_is_the_middle_one_of_those_chosen():
     assert most_typical(beats, np.array([False, False, True, True, True, False])) == 3
     with pytest.raises(ValueError, match="none"):
         most_typical(beats, np.zeros(6, bool))
+
+
+WAVES = {"P": (-0.17, 0.018, 0.15), "Q": (-0.03, 0.008, -0.1), "R": (0, 0.01, 1.2), "S": (0.03, 0.008, -0.2),
+         "T": (0.28, 0.04, 0.35)}  # fmt: skip
+
+
+def beats_of_bumps(sampling_rate: float, beats: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """One lead whose waves are Gaussian bumps at known places, one beat a second; and its R peaks."""
+    time = np.arange(round(beats * sampling_rate)) / sampling_rate % 1 - 0.4
+    lead = sum(
+        height * np.exp(-0.5 * ((time - place) / width) ** 2) for place, width, height in WAVES.values()
+    )
+    return lead, np.round((np.arange(beats) + 0.4) * sampling_rate).astype(int)
+
+
+@pytest.mark.parametrize("sampling_rate", [100, 500])
+def test_waves_are_found_where_they_are(sampling_rate):
+    limits = wave_limits(*beats_of_bumps(sampling_rate), sampling_rate)
+    assert limits["P_peak"] == pytest.approx(-0.17, abs=0.015)
+    assert limits["T_peak"] == pytest.approx(0.28, abs=0.02)
+    order = ["P_onset", "P_peak", "P_offset", "QRS_onset", "QRS_offset", "T_onset", "T_peak", "T_offset"]
+    assert list(limits) == order and sorted(order, key=limits.get) == order
+    assert 0.06 < limits["QRS_offset"] - limits["QRS_onset"] < 0.13
+
+
+def test_what_is_not_there_is_nan():
+    assert np.isnan(list(wave_limits(np.zeros(1000), np.array([100, 200]), 100).values())).all()
+
+
+@pytest.mark.parametrize("degrees", [-60, 0, 45, 90, 150])
+def test_the_axis_is_the_direction_that_the_heart_points_in(degrees):
+    angles = {"I": 0, "AVF": 90}  # a lead sees the heart's projection; augmented ones are sqrt(3)/2 as large
+    beat = np.zeros((1, 12, 80))
+    pulse = np.exp(-0.5 * ((np.arange(80) - 30) / 1.5) ** 2)
+    for lead, angle in angles.items():
+        size = np.sqrt(3) / 2 if lead == "AVF" else 1
+        beat[0, LEADS.index(lead)] = size * np.cos(np.radians(degrees - angle)) * pulse
+    assert qrs_axis(beat, 100, LEADS) == pytest.approx([degrees])

@@ -1,7 +1,13 @@
 """Heart beats: where they are in an ECG, and what the typical one looks like."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import signal
+
+from biosignals.signals.filters import resample
+
+FINE_RATE = 500  # Hz, at which waves are delineated
 
 
 def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.ndarray:
@@ -55,3 +61,39 @@ def most_typical(beats: np.ndarray, chosen: np.ndarray) -> int:
         raise ValueError("none of the recordings is chosen, or none has a whole beat")
     distance = np.square(beats[rows] - np.median(beats[rows], axis=0)).sum(axis=(1, 2))
     return int(rows[distance.argmin()])
+
+
+def wave_limits(x: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> dict[str, float]:
+    """Where P, QRS and T begin, peak and end in one lead: seconds from the R peak, median over its beats.
+
+    x: (samples,), one lead; peaks: (beats,) positions of its R peaks in samples. Names are P_onset, P_peak,
+    P_offset, QRS_onset, QRS_offset, T_onset, T_peak, T_offset; NaN for what is found in no beat. NeuroKit2's
+    wavelet delineation, after Martinez et al. (2004), at 500 Hz, to which slower recordings are resampled.
+    """
+    import neurokit2  # more than a second, for which others need not wait
+
+    names = {"P_Onsets": "P_onset", "P_Peaks": "P_peak", "P_Offsets": "P_offset",
+             "R_Onsets": "QRS_onset", "R_Offsets": "QRS_offset",
+             "T_Onsets": "T_onset", "T_Peaks": "T_peak", "T_Offsets": "T_offset"}  # fmt: skip
+    limits = dict.fromkeys(names.values(), np.nan)
+    rate, fine = FINE_RATE, resample(x, sampling_rate, FINE_RATE)
+    peaks = np.rint(np.asarray(peaks) * rate / sampling_rate).astype(int)
+    if len(peaks) < 3:  # too few for the delineation to tell how far apart beats are
+        return limits
+    _, found = neurokit2.ecg_delineate(fine, peaks, sampling_rate=rate, method="dwt")
+    for key, name in names.items():
+        places = np.asarray(found[f"ECG_{key}"][: len(peaks)], dtype=float)
+        if np.isfinite(places).any():
+            limits[name] = float(np.nanmedian(places - peaks[: len(places)]) / rate)
+    return limits
+
+
+def qrs_axis(beats: np.ndarray, sampling_rate: float, leads: Sequence[str]) -> np.ndarray:
+    """The heart's electrical axis in the frontal plane, (N,) degrees: 0 to the left, 90 to the feet.
+
+    beats: (N, leads, window) in mV, median beats from 0.3 s before to 0.5 s after the R peak. From the net
+    area of the QRS in lead I and aVF, the second by 2 / sqrt(3), since augmented leads are that much smaller.
+    """
+    qrs = beats[..., round(0.24 * sampling_rate) : round(0.38 * sampling_rate)].sum(axis=-1)
+    left, down = (qrs[:, list(leads).index(lead)] for lead in ("I", "AVF"))
+    return np.degrees(np.arctan2(2 * down / np.sqrt(3), left))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from biosignals.signals.perturbations import add_noise, drop_lead
+from biosignals.signals.perturbations import add_drift, add_noise, drop_lead
 
 
 def test_a_lead_falls_off_and_the_original_stays():
@@ -14,3 +14,15 @@ def test_noise_has_the_level_asked_for_and_comes_back_the_same():
     noisy = add_noise(x, 0.2)
     assert noisy.dtype == np.float32 and abs(noisy.std() - 0.2) < 0.005
     np.testing.assert_array_equal(noisy, add_noise(x, 0.2))
+
+
+def test_drift_is_an_offset_or_a_slow_sine_of_its_own_in_each_lead_the_same_each_time():
+    x = np.zeros((50, 12, 1000), np.float32)
+    offset = add_drift(x, 0.5, 100)
+    assert offset.dtype == np.float32 and (np.ptp(offset, axis=-1) == 0).all()
+    assert abs(offset[..., 0].std() - 0.5) < 0.05
+    breath = add_drift(x, 0.5, 100, frequency=0.25)
+    power = np.abs(np.fft.rfft(breath))[..., 1:]
+    assert set(power.argmax(-1).ravel()) <= {1, 2}  # 0.25 Hz lies between the second and third tenth of a Hz
+    assert len(np.unique(breath[0, :, 0])) == 12
+    np.testing.assert_array_equal(breath, add_drift(x, 0.5, 100, frequency=0.25))

@@ -15,3 +15,17 @@ def add_noise(x: np.ndarray, level: float) -> np.ndarray:
 
     The same noise each time."""
     return x + np.random.default_rng(0).normal(0, level, x.shape).astype(x.dtype)
+
+
+def add_drift(x: np.ndarray, level: float, sampling_rate: float, frequency: float = 0.0) -> np.ndarray:
+    """A copy of x, (N, leads, samples), with an offset, or above 0 Hz a slow sine, of its own in each lead.
+
+    level: deviation, in the unit of x, from which offsets and amplitudes are drawn, the same each time, as
+    are the sines' phases.
+    """
+    rng = np.random.default_rng(0)
+    height, phase = rng.normal(0, level, x.shape[:2]), rng.uniform(0, 2 * np.pi, x.shape[:2])
+    if frequency == 0:
+        return x + height[..., None].astype(x.dtype)
+    turns = 2 * np.pi * frequency * np.arange(x.shape[-1]) / sampling_rate
+    return x + (height[..., None] * np.sin(turns + phase[..., None])).astype(x.dtype)

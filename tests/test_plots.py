@@ -36,6 +36,15 @@ def test_a_page_keeps_the_cardiologists_scale():
     assert texts.count("II") == 2
 
 
+def test_the_paper_is_ruled_each_millimetre_by_two_paths():
+    ax = plots.ecg_page(np.zeros((12, 1000)), 100, LEADS)
+    thin, thick = ax.patches
+    for lines, step in ((thin, 1), (thick, 5)):
+        upright = [x for (x, _), (other, _) in lines.get_path().vertices.reshape(-1, 2, 2) if x == other]
+        assert np.allclose(np.diff(upright), step) and np.allclose(np.mod(upright, step), 0)
+        assert len(upright) == pytest.approx(np.ptp(ax.get_xlim()) / step, abs=1)
+
+
 def test_a_page_finds_leads_by_name():
     x = np.arange(12.0)[:, None] / 10 + np.zeros((12, 1000))
     first = plots.ecg_page(x, 100, LEADS)
@@ -321,3 +330,16 @@ def test_a_scalogram_is_drawn_over_its_seconds_and_frequencies():
     low, high = ax.get_xlim()
     assert low == pytest.approx(0) and high == pytest.approx(5)
     assert ax.get_yscale() == "log"
+
+
+def test_a_drawing_is_short_and_its_numbers_are_not():
+    """Each point takes a few letters in one line; labels say what they said."""
+    _, ax = plt.subplots()
+    ax.plot(np.random.default_rng(0).normal(size=2000))
+    ax.text(0, 0, "0.12345 and  more")
+    text = plots.figure_html(ax, ALT)
+    assert "0.12345" in text
+    paths = re.findall(r' d="([^"]*)"', text)
+    assert max(map(len, paths)) < 2000 * 14 and not any("\n" in path for path in paths)
+    coordinates = [float(number) for path in paths for number in re.findall(r"\d+\.\d+", path)]
+    assert coordinates and all(round(number, 1) == number for number in coordinates)

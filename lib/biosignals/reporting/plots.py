@@ -24,7 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from pandas.io.formats.style import Styler
 from scipy import stats
 from sklearn import metrics
@@ -179,10 +181,16 @@ def _svg(figure: Figure, alt: str) -> str:
         r"^.*?<svg [^>]*>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
     )
     drawing = re.sub(r' id="[^"#]*_\d+"|font-family: [^;"]*;? ?', "", drawing)
+    drawing = re.sub(r' d="[^"]*"', _shortened, drawing)
     width = round(float(box.split()[2]) * 96 / 72)
     style = f"--width: {width}px; width: {width}px; max-width: 100%; height: auto; stroke-linejoin: round"
     about = f'role="img" aria-label="{html.escape(alt)}" style="{style}"'
     return f'<svg viewBox="{box}" {about}>{drawing.replace(TEXT, "currentColor").strip()}'
+
+
+def _shortened(path: re.Match) -> str:
+    """A path in one line, to a tenth of a point, which no screen shows: a third of it in a notebook."""
+    return re.sub(r"\s+", " ", re.sub(r"(\d\.\d)\d+", r"\1", path[0]))
 
 
 def _points(artist: Artist) -> int:
@@ -344,17 +352,23 @@ def paper(seconds: float, rows: int) -> Axes:
         ylim=(bottom, top),
         aspect="equal",
         facecolor=PAPER,
-        xticklabels=[],
-        yticklabels=[],
+        xticks=[],
+        yticks=[],
     )
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MultipleLocator(5))
-        axis.set_minor_locator(MultipleLocator(1))
-    ax.grid(which="minor", color=THIN, linewidth=0.4)
-    ax.grid(which="major", color=THICK, linewidth=0.6)
-    ax.tick_params(which="both", length=0, labelcolor="none")
+    grid(ax, 1, 1, color=THIN, linewidth=0.4)
+    grid(ax, 5, 5, color=THICK, linewidth=0.6)
     ax.spines[:].set(visible=True, color=THICK)
     return ax
+
+
+def grid(ax: Axes, x_step: float, y_step: float, color: str, linewidth: float) -> None:
+    """Rule a sheet each `x_step` and `y_step` within its limits: one path, where ticks would be hundreds."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    across = [((x, bottom), (x, top)) for x in x_step * np.arange(np.ceil(left / x_step), right / x_step)]
+    along = [((left, y), (right, y)) for y in y_step * np.arange(np.ceil(bottom / y_step), top / y_step)]
+    corners = np.array(across + along).reshape(-1, 2)
+    path = Path(corners, [Path.MOVETO, Path.LINETO] * (len(corners) // 2))
+    ax.add_patch(PathPatch(path, facecolor="none", edgecolor=color, linewidth=linewidth, zorder=0.5))
 
 
 def trace(

@@ -158,14 +158,19 @@ def tidy(
     path of this machine.
     """
     notebook.metadata.pop("papermill", None)
+    prompt = None  # of the fold that the parameters are in
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         tags = cell.metadata.get("tags", [])
         if "parameters" in tags:
+            prompt = cell.metadata.get("mystnb")
             tags.append("remove-cell")
         if "injected-parameters" in tags:
             cell.source = readable(cell.source, paths)
+            if prompt:
+                cell.metadata["mystnb"] = prompt
+                tags.append("hide-input")
         if cell.cell_type == "code":
             cell.outputs = readable(cell.outputs, paths)
             for output in cell.outputs:

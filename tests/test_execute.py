@@ -87,6 +87,21 @@ def test_a_chapter_gets_its_profiles_parameters_and_shows_its_progress(project):
 
 
 @pytest.mark.slow
+def test_parameters_of_a_run_are_folded_as_the_chapters_own_are(project):
+    path = project / "notebooks/01_first.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    prompt = {"code_prompt_show": "Set-up", "code_prompt_hide": "Set-up"}
+    notebook.cells[0].metadata.update(tags=["parameters", "hide-input"], mystnb=prompt)
+    nbformat.write(notebook, path)
+    for chapter, folded in {"01_first": prompt, "02_second": None}.items():
+        assert execute(project, chapter).returncode == 0
+        own, injected, _ = nbformat.read(project / f"runs/quick/{chapter}.ipynb", as_version=4).cells
+        assert "remove-cell" in own.metadata.tags
+        assert injected.metadata.get("mystnb") == folded
+        assert ("hide-input" in injected.metadata.tags) == bool(folded)
+
+
+@pytest.mark.slow
 def test_an_executed_chapter_names_no_place_on_this_machine(project):
     add_chapter(
         project,

@@ -10,16 +10,22 @@ import papermill
 import pytest
 import yaml
 
-from conftest import CHAPTERS, ROOT
+from conftest import CHAPTERS, EARLIER_PATTERN, ROOT
 
 LONGEST_CELL = 25  # lines of code
 WIDEST_LINE = 88
 LONGEST_FUNCTION = 9  # statements: a shorthand for the cells around it; anything longer is the library's
 MOST_CODE_IN_A_ROW = 3  # code cells without a word between
 
+MOST_TABLES = 10  # open ones
+QUESTION = re.compile(r"\*\*[^*]+\?\*\*")
+GLUED = re.compile(r"\{glue:\w+\}`(\w+)`")
+SENTENCE = re.compile(r"[.!?](?=\s|$)")
+
 COMPREHENSION = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS)
+in_pattern = pytest.mark.parametrize("chapter", [name for name in CHAPTERS if name not in EARLIER_PATTERN])
 
 
 def read(chapter: str) -> nbformat.NotebookNode:
@@ -149,6 +155,174 @@ def test_profiles_name_only_chapters_and_parameters_that_exist(name):
 def test_text_names_no_place_outside_the_project(chapter):
     text = "\n".join(cell.source for cell in read(chapter).cells)
     assert not re.search(r"\.\./\.\.|/home/|/Users/|/root/|/tmp/|C:\\", text)
+
+
+# The pattern of a chapter: see CONTRIBUTING.md
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def prompt(cell: nbformat.NotebookNode) -> str:
+    """What the line says that opens a folded cell."""
+    look = cell.metadata.get("mystnb", {})
+    assert look.get("code_prompt_show") == look.get("code_prompt_hide")
+    return look.get("code_prompt_show", "")
+
+
+def sections(chapter: str) -> dict[str, list[nbformat.NotebookNode]]:
+    """The cells of each section by its heading, those of the opening by the chapter's title; text that a heading
+    divides is two cells.
+    """
+    found = {}
+    for cell in read(chapter).cells:
+        pieces = [cell]
+        if cell.cell_type == "markdown":
+            pieces = map(nbformat.v4.new_markdown_cell, re.split(r"\n(?=## )", cell.source))
+        for piece in pieces:
+            if cell.cell_type == "markdown" and re.match("##? ", piece.source):
+                found[piece.source.partition("\n")[0]] = []
+            found[list(found)[-1]].append(piece)
+    return found
+
+
+def text(cells: list[nbformat.NotebookNode]) -> str:
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def calls(cell: nbformat.NotebookNode, *names: str) -> list[ast.Call]:
+    """Calls of the functions `names` ("plots.show") in a cell of code, in their order."""
+    if cell.cell_type != "code":
+        return []
+    found = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    return [node for node in found if ast.unparse(node.func) in names]
+
+
+PICTURES = ("plots.show",)  # with what to look closer at, if there is any
+TABLES = "plots.table", "plots.sortable"
+
+
+@in_pattern
+def test_opens_with_question_findings_and_a_picture(chapter):
+    first, *others = read(chapter).cells
+    title, question, found = re.split(r"\n\n", first.source)
+    assert re.fullmatch(r"# \d+\. .+", title) and QUESTION.fullmatch(question)
+    assert found.startswith("**What we found.**")
+    sentences = len(SENTENCE.findall(GLUED.sub("", found.removeprefix("**What we found.**"))))
+    assert 3 <= sentences <= 5 and len(GLUED.findall(found)) >= 3
+    opening = others[: next(i for i, cell in enumerate(others) if "\n## " in f"\n{cell.source}")]
+    assert len([cell for cell in opening if calls(cell, *PICTURES)]) == 1
+    after = others[len(opening)]
+    assert re.match(r"\*Data: [^*]+Time to run: ", after.source), "no line with data, n and time"
+
+
+@in_pattern
+def test_set_up_and_parameters_are_folded(chapter):
+    cells = [cell for cell in read(chapter).cells if cell.cell_type == "code"]
+    first = next(i for i, cell in enumerate(cells) if "banner(" in cell.source)
+    assert all(
+        "hide-input" in tags(cell) and prompt(cell).startswith("Set-up") for cell in cells[: first + 1]
+    )
+    for cell in cells:
+        assert bool({"hide-input", "hide-output", "hide-cell"} & set(tags(cell))) == bool(prompt(cell))
+        assert not {"remove-cell", "remove-input"} & set(tags(cell)), "code that readers copy needs this cell"
+
+
+@in_pattern
+def test_every_section_shows_a_picture_before_a_table(chapter):
+    closing = ("## What to take away", "## Exercises", "## What to read next")
+    for heading, cells in sections(chapter).items():
+        if heading.startswith(closing):
+            continue
+        kinds = [kind for cell in cells for kind in (PICTURES, TABLES) if calls(cell, *kind)]
+        assert PICTURES in kinds, f"{heading}: no picture"
+        assert kinds[0] == PICTURES, f"{heading}: a table before the first picture"
+
+
+@in_pattern
+def test_at_most_ten_tables_are_open(chapter):
+    cells = read(chapter).cells
+    shown = [
+        call
+        for cell in cells
+        if not {"hide-output", "hide-cell"} & set(tags(cell))
+        for call in calls(cell, *TABLES)
+    ]
+    written = re.findall(r"^\|[-| :]+\|$", text(cells), re.MULTILINE)
+    assert len(shown) + len(written) <= MOST_TABLES
+
+
+@in_pattern
+def test_every_picture_says_what_it_shows(chapter):
+    """What draws is shown, once, with a sentence for readers who cannot see it."""
+    drawn = re.compile(r"plt\.subplots\(|\.plot\.\w+\(|= plots\.(?!show|table|lead_label)\w+\(|= ecg_plots\.")
+    for cell in code_cells(chapter):
+        shown = calls(cell, *PICTURES)
+        assert len(shown) == bool(drawn.search(cell.source)), cell.source
+        assert not calls(cell, "plots.note", "plt.show"), cell.source
+        for call in shown:
+            assert len(call.args) >= 2
+            said = call.args[1]
+            if isinstance(said, ast.Name):
+                (said,) = [node.value for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assign)
+                           and ast.unparse(node.targets[0]) == said.id]  # fmt: skip
+            assert isinstance(said, ast.JoinedStr | ast.Constant)
+            words = " ".join(
+                part.value for part in getattr(said, "values", [said]) if isinstance(part, ast.Constant)
+            )
+            assert len(words.split()) >= 4 and words.rstrip().endswith(".")
+
+
+@in_pattern
+def test_numbers_in_the_text_are_those_that_the_code_glues(chapter):
+    used = set(GLUED.findall(text(read(chapter).cells)))
+    tree = code(chapter)
+    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    spelled = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    patterns = ["".join(re.escape(part.value) if isinstance(part, ast.Constant) else r"\w+" for part in node.values)
+                for node in spelled]  # fmt: skip
+    missing = [key for key in used - constants if not any(re.fullmatch(pattern, key) for pattern in patterns)]
+    assert used and not missing, missing
+    prefix = f"ch{int(chapter[:2])}_"
+    assert all(key.startswith(prefix) for key in used)
+    assert not [key for key in constants if isinstance(key, str) and re.fullmatch(rf"{prefix}\w+", key)
+                and key not in used]  # fmt: skip
+
+
+@in_pattern
+def test_ideas_have_equations_and_claims_have_sources(chapter):
+    written = text(read(chapter).cells)
+    assert written.count("$$") >= 4 and written.count("$$") % 2 == 0
+    cited = set(re.findall(r"\{cite:[pt]\}`([^`]+)`", written))
+    entries = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.MULTILINE))
+    assert len(cited) >= 3 and cited <= entries, cited - entries
+
+
+@in_pattern
+def test_closes_with_exercises_whose_solutions_are_folded(chapter):
+    found = sections(chapter)
+    *_, takeaways, exercises, reading = found
+    headings = ["## What to take away", "## Exercises", "## What to read next"]
+    assert [takeaways, exercises, reading] == headings
+    cells = found[exercises]
+    asked = re.findall(r"^\*\*(\d+)\. .+?\*\* ", text(cells), re.MULTILINE)
+    assert asked == [str(i + 1) for i in range(len(asked))] and 3 <= len(asked) <= 5
+    solutions = [cell for cell in cells if cell.cell_type == "code"]
+    assert len(solutions) == len(asked)
+    assert all("hide-cell" in tags(cell) and prompt(cell) == "Solution" for cell in solutions)
+    assert len(re.findall(r"^- ", text(found[takeaways]), re.MULTILINE)) >= 3
+    assert "{cite" in text(found[reading])
+
+
+@in_pattern
+def test_no_statement_needs_to_be_read_twice(chapter):
+    for node in ast.walk(code(chapter)):
+        assert not isinstance(node, ast.NamedExpr), ast.unparse(node)
+        merged = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+        assert not (merged and isinstance(node.left, ast.Dict) | isinstance(node.right, ast.Dict)), (
+            ast.unparse(node)
+        )
 
 
 @pytest.mark.slow

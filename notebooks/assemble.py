@@ -53,9 +53,9 @@ def draw_scores(found: pd.DataFrame) -> str:
         f"Macro AUROC of {len(nets)} nets against their number of parameters; a dashed "
         f"line joins the {len(front)} that no smaller net beats."
     )
-    note = f"PTB-XL, excerpt, out of fold, n = {nets.n_test.max():,}; bars: 95 %"
-    closer = interactive.trade_off(nets, "parameters", "chapter")
-    return plots.figure_html(ax, alt, note, closer)
+    about = f"PTB-XL, {nets.kind.iloc[0]}, out of fold, n = {nets.n_test.max():,}"
+    closer = interactive.trade_off(nets, "parameters", "chapter", score="macro AUROC")
+    return plots.figure_html(ax, alt, f"{about}; bars: 95 %", closer)
 
 
 def copy_chapters(run: Path, folder: Path) -> None:

@@ -10,8 +10,8 @@ from biosignals.reporting.plots import GREY, PALETTE, lead_label
 
 LAYOUT = {
     "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-    "margin": {"l": 60, "r": 10, "t": 10, "b": 50}, "font": {"size": 13}, "hovermode": "closest",
-    "legend": {"orientation": "h"},
+    "margin": {"l": 60, "r": 10, "t": 40, "b": 50}, "font": {"size": 13}, "hovermode": "closest",
+    "legend": {"orientation": "h", "y": 1, "yanchor": "bottom"}, "modebar": {"bgcolor": "rgba(0,0,0,0)"},
 }  # fmt: skip
 AXIS = {"gridcolor": "rgba(128,128,128,0.3)", "zeroline": False, "linecolor": GREY}
 
@@ -46,9 +46,11 @@ def scalogram(picture: np.ndarray, seconds: float, frequencies: np.ndarray) -> g
     return go.Figure(map_, {**LAYOUT, **axes, "height": 400})
 
 
-def trade_off(scores: pd.DataFrame, cost: str, hue: str, label: str = "model") -> go.Figure:
+def trade_off(
+    scores: pd.DataFrame, cost: str, hue: str, label: str = "model", score: str = "score"
+) -> go.Figure:
     """Scores (columns value, low, high) against a cost on a logarithmic axis, a colour for each `hue`; a
-    point says its `label`.
+    point says its `label`. `score`: what the scores are called.
     """
     traces = []
     for colour, (name, rows) in zip(PALETTE * len(scores), scores.groupby(hue, sort=False)):
@@ -68,5 +70,5 @@ def trade_off(scores: pd.DataFrame, cost: str, hue: str, label: str = "model") -
                 hovertemplate=f"%{{text}}, %{{x:,}} {cost}<extra></extra>",
             )
         )  # fmt: skip
-    axes = {"xaxis": {**AXIS, "title": cost, "type": "log"}, "yaxis": {**AXIS, "title": "score"}}
+    axes = {"xaxis": {**AXIS, "title": cost, "type": "log"}, "yaxis": {**AXIS, "title": score}}
     return go.Figure(traces, {**LAYOUT, **axes, "height": 480})

@@ -165,12 +165,14 @@ def test_a_score_and_its_interval_stand_in_one_column_with_names_that_readers_kn
     frame = plots.printable(pd.DataFrame([row, row | {"value": None, "low": None, "high": None}]), digits=3)
     assert frame.to_dict("records")[0] == {
         "metric": "AUPRC", "score [95 %]": ".915 [.900-.930]", "difference [95 %]": "-.010 [-.020 to .001]",
-        "n": 400, "parameters": 5e5, "prevalence": 0.0625,
+        "n_test": 400, "params": 5e5, "prevalence": 0.0625,
     }  # fmt: skip
     assert frame["score [95 %]"].tolist()[1] == ""
     by_metric = plots.printable(pd.DataFrame({"brier": [0.1]}, index=pd.Index(["macro_f1"], name="metric")))
-    assert list(by_metric.index) == ["macro F1"] and list(by_metric) == ["Brier score"]
-    assert list(plots.printable(pd.DataFrame({"STD_": [1]}))) == ["STD_"]  # no key of a record
+    assert list(by_metric.index) == ["macro F1"]
+    shown = plots.table(pd.DataFrame({"brier": [0.1], "n_test": [5], "STD_": [1]}), "PTB-XL, simulated")
+    html = shown.format("{:.0f}", subset=["n_test"]).to_html()  # by the name that the reader's code knows
+    assert re.findall(r'class="col_heading[^>]*>([^<]*)<', html) == ["Brier score", "n", "STD_"]
 
 
 def test_counts_are_whole_however_small_they_are():

@@ -217,17 +217,19 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 2) -> Styler:
     numbers = [name for name, column in frame.items() if pd.api.types.is_numeric_dtype(column)]
     counts = [name for name in numbers if _is_count(frame[name])]
     style = frame.style.format(precision=digits, thousands=",", na_rep="")
-    style = style.format("{:,.0f}", subset=counts, na_rep="").set_caption(caption)
+    style = style.format("{:,.0f}", subset=counts, na_rep="").format_index(label_of, axis="columns")
     places = [place for place, (_, column) in enumerate(frame.items()) if _holds_numbers(column)]
     rules = [
         {"selector": f".col{place}", "props": "text-align: right; white-space: nowrap"} for place in places
     ]
-    return style.set_table_styles([{"selector": "caption", "props": "caption-side: bottom"}, *rules])
+    return style.set_caption(caption).set_table_styles(
+        [{"selector": "caption", "props": "caption-side: bottom"}, *rules]
+    )
 
 
 def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """A table as readers read it: a score and its interval in one column, ".915 [.905-.924]", and keys of
-    records and names of metrics in words.
+    """A table as readers read it: a score and its interval in one column, ".915 [.905-.924]", and metrics in
+    words. Other columns keep their names; `table` and `sortable` print those of records in words, too.
 
     The columns value, low, high become one, and so do delta, delta_low, delta_high; `digits`: theirs. Where
     the rows say how many are positive, an AUPRC has its prevalence beside it.
@@ -245,7 +247,7 @@ def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
         frame = frame.rename(index=label_of, level="metric")
     if "metric" in frame:
         frame["metric"] = frame["metric"].map(label_of)
-    return frame.rename(columns=label_of).rename_axis(index=label_of, columns=label_of)
+    return frame.rename_axis(index=label_of, columns=label_of)
 
 
 def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
@@ -259,7 +261,8 @@ def sortable(frame: pd.DataFrame, caption: str, digits: int = 3) -> HTML:
     frame = printable(frame, digits)
     texts = [_printed(column, digits) for _, column in frame.items()]
     marks = [_mark(column, cells) for (_, column), cells in zip(frame.items(), texts)]
-    headings = "".join(f"<th{mark}>{html.escape(str(name))}</th>" for name, mark in zip(frame, marks))
+    names = [html.escape(str(label_of(name))) for name in frame]
+    headings = "".join(f"<th{mark}>{name}</th>" for name, mark in zip(names, marks))
     rows = "\n".join(
         f"<tr>{''.join(f'<td{mark}>{html.escape(text)}</td>' for text, mark in zip(row, marks))}</tr>"
         for row in zip(*texts)

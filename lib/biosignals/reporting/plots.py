@@ -180,7 +180,7 @@ def _svg(figure: Figure, alt: str) -> str:
     drawing = re.sub(
         r"^.*?<svg [^>]*>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL
     )
-    drawing = re.sub(r' id="[^"#]*_\d+"|font-family: [^;"]*;? ?', "", drawing)
+    drawing = re.sub(r'(?<=<g) id="[^"]*"| id="[^"#]*_\d+"|font-family: [^;"]*;? ?', "", drawing)
     drawing = re.sub(r' d="[^"]*"', _shortened, drawing)
     width = round(float(box.split()[2]) * 96 / 72)
     style = f"--width: {width}px; width: {width}px; max-width: 100%; height: auto; stroke-linejoin: round"
@@ -194,10 +194,12 @@ def _shortened(path: re.Match) -> str:
 
 
 def _points(artist: Artist) -> int:
-    """How many points a line or a collection draws."""
+    """How many points or fields a line, a cloud or a mesh draws."""
     if isinstance(artist, Line2D):
         return np.size(artist.get_xdata())
-    return np.shape(artist.get_offsets())[0] if isinstance(artist, Collection) else 0
+    if isinstance(artist, Collection):
+        return max(np.shape(artist.get_offsets())[0], np.size(artist.get_array()))
+    return 0
 
 
 def note(ax: Axes, text: str) -> Axes:

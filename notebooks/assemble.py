@@ -130,8 +130,8 @@ def code(notebook: nbformat.NotebookNode) -> list[str]:
 def commits(run: Path) -> dict[str, str]:
     """The commit that each chapter's last record was made with."""
     path = run / "results.json"
-    records = json.loads(path.read_text()) if path.is_file() else []
-    return {row["chapter"]: row["commit"] for row in records if row["commit"]}
+    rows = json.loads(path.read_text()) if path.is_file() else []
+    return {row["chapter"]: row["commit"] for row in rows if row["commit"]}
 
 
 def older(commit: str | None) -> str:

@@ -69,7 +69,6 @@ MISTAKES = {
     "half an epoch": (lambda: Recipe(epochs=0.5), "epochs must be a whole number"),
     "epochs in words": (lambda: Recipe(epochs="20"), "epochs must be above 0, not '20'"),
     "one class that excludes others": (lambda: one_class().out_of_fold("student-4k", replace(SHORT, multiclass=True)), "multiclass=False"),
-    "classes that do not exclude each other": (lambda: fitted(replace(SHORT, multiclass=True), targets=np.ones((60, 2))), "sum to 1"),
     "swapped net and data": (lambda: fit(TrainingData(SIGNALS, TARGETS, ROWS), "student-4k", SHORT), "a net or its name, TrainingData and a Recipe, in this order"),
     "too short for the net": (lambda: fitted(replace(SHORT, crop=None), "plain-cnn", replace(SIGNALS, signals=SIGNALS.signals[..., :40])), r"plain-cnn cannot be run on records of 2 x 40 \(channels x samples\): take longer"),
     "a net that gives no logits": (lambda: fitted(model=Bare(lambda x: x.mean())), r"Bare gives \(1,\) for \(2, 2\): a net gives logits \(batch, classes\)"),

@@ -2,9 +2,11 @@
 
 import nbformat
 import pytest
+import tqdm
 from nbclient import NotebookClient
 
 from biosignals import progress
+from biosignals.caching import Key
 
 CELL = """
 from biosignals.progress import tqdm
@@ -52,4 +54,14 @@ def test_a_bar_is_drawn_while_it_runs(shown):
 
 def test_outside_of_a_notebook_bars_are_tqdms_own():
     assert not progress.in_notebook()
-    assert progress.tqdm is not progress.NotebookBar
+    assert type(progress.tqdm(range(2), disable=True)) is tqdm.tqdm
+
+
+def test_what_draws_a_bar_is_known_by_what_it_computes(monkeypatch, shown):
+    def compute(x):
+        return [y + 1 for y in progress.tqdm(x)]
+
+    outside = Key.of(compute)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    assert compute([1, 2]) == [2, 3] and shown
+    assert Key.of(compute) == outside

@@ -37,4 +37,9 @@ def in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
-tqdm = NotebookBar if in_notebook() else bars.tqdm
+def tqdm(*arguments: Any, **options: Any) -> bars.tqdm:
+    """A bar for what is iterated over, or for a total, as `tqdm.tqdm` makes it, also for the arguments."""
+    return (NotebookBar if in_notebook() else bars.tqdm)(*arguments, **options)
+
+
+tqdm.makes_no_difference = True  # type: ignore[attr-defined]  # to a result: keys of the cache leave it out

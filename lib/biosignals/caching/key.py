@@ -146,7 +146,7 @@ class _Digest:
             self.hash.update(np.ascontiguousarray(array).view(np.uint8))
 
     def _add_function(self, function: types.FunctionType) -> None:
-        if self._is_foreign(function):
+        if self._is_foreign(function) or getattr(function, "makes_no_difference", False):
             return
         self.add((function.__defaults__, function.__kwdefaults__))
         enclosed = [cell.cell_contents for cell in function.__closure__ or ()]

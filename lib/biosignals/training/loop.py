@@ -33,7 +33,7 @@ from biosignals.training.predict import crop_probabilities
 from biosignals.training.recipe import OPTIMIZERS, Recipe
 
 
-def run(module: TrainingModule, progress: Progress, folder: Path, options: dict[str, Any]) -> str:
+def run(module: TrainingModule, progress: Progress, folder: str, options: dict[str, Any]) -> str:
     """Train to the end; the file of the best epoch's weights, or of the last one's without validation."""
     recipe = module.recipe
     score = None if module.data.validation is None else f"validation_{recipe.choose_by}"
@@ -237,7 +237,7 @@ class TrainingModule(lightning.LightningModule):
 
 class Progress(Callback):
     """A bar that moves once per epoch, so that a log of it stays short; writes the learning curve, and
-    reports it. Raises ValueError for a loss that is not finite.
+    reports it. Raises ValueError where the loss is not finite.
     """
 
     def __init__(self, name: str, file: Path, report: Callable[[int, dict], None] | None):

@@ -1,19 +1,22 @@
 """Downloads against a small server on loopback: whole, interrupted, changed, damaged and hostile."""
 
+import errno
 import hashlib
 import http.server
 import io
 import json
+import os
 import re
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
-from biosignals.data import download
+from biosignals.data import archives, download
 from biosignals.data.catalogue import CATALOGUE, Release
 from biosignals.data.download import DownloadError, fetch, main
 
@@ -300,6 +303,71 @@ def test_a_set_stays_where_it_is_while_the_publisher_cannot_be_reached(web, tmp_
     assert contents(target)["a"] == CONTENT
 
 
+def test_own_files_beside_a_download_that_goes_on_stay(web, tmp_path):
+    publish_figshare(web, "17", {"a.zip": make_zip({"records/A1.h5": CONTENT})})
+    own = {"notes.txt": b"mine", "records/my_labels.csv": b"A1,AF"}
+    for path, content in own.items():
+        (tmp_path / "set.incomplete" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set.incomplete" / path).write_bytes(content)
+    found = contents(fetch_set(web, tmp_path, release("figshare", ("17",), archives=True)))
+    assert own.items() <= found.items() and found["records/A1.h5"] == CONTENT
+
+
+def test_what_a_repair_replaces_is_kept_beside_the_set(web, tmp_path, capsys):
+    publish_physionet(web, {"a": CONTENT, "records/b": b"small"})
+    target = fetch_set(web, tmp_path)
+    for mine in (b"edited by hand", b"edited again"):
+        (target / "a").write_bytes(mine)
+        fetch_set(web, tmp_path)
+        assert contents(target)["a"] == CONTENT
+    (target / "records/b").unlink()
+    (target / "records").rmdir()
+    (target / "records").write_bytes(b"a file in the way")
+    fetch_set(web, tmp_path)
+    assert contents(target)["records/b"] == b"small"
+    beside = {path: content for path, content in contents(tmp_path).items() if not path.startswith("set/")}
+    assert set(beside.values()) == {b"edited by hand", b"edited again", b"a file in the way"}
+    assert all(str(tmp_path / path) in capsys.readouterr().out for path in list(beside)[:1])
+
+
+def test_a_run_that_is_killed_near_its_end_is_finished_by_the_next(web, tmp_path, monkeypatch):
+    publish_figshare(web, "17", {"a.zip": make_zip({"records/A1.h5": CONTENT, "records/A2.h5": b"2"})})
+    kind = release("figshare", ("17",), archives=True)
+    for step in ("write_contents", "move", "remove_empty", "write_contents"):
+        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+            killed.setattr(download.set_folder, step, mock.Mock(side_effect=KeyboardInterrupt))
+            fetch_set(web, tmp_path, kind)
+    rename = os.replace
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        last = mock.Mock(side_effect=KeyboardInterrupt)
+        killed.setattr(os, "replace", lambda a, b: last() if b == tmp_path / "set" else rename(a, b))
+        fetch_set(web, tmp_path, kind)
+    web.requests.clear()
+    found = contents(fetch_set(web, tmp_path, kind))
+    assert (found["records/A1.h5"], found["records/A2.h5"]) == (CONTENT, b"2")
+    assert not any("a.zip" in path for path, _ in web.requests)
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+
+
+def test_a_whole_set_is_not_written_to(web, tmp_path, monkeypatch):
+    publish_physionet(web, {"a": CONTENT})
+    fetch_set(web, tmp_path)
+    monkeypatch.setattr(download.caching, "locked", lambda *_: pytest.fail("a folder may be read-only"))
+    fetch_set(web, tmp_path)
+
+
+def test_two_at_once_download_a_set_once(web, tmp_path, monkeypatch, capsys):
+    publish_physionet(web, {"a": CONTENT, "b": b"small"})
+    monkeypatch.setattr(download, "CATALOGUE", release())
+    monkeypatch.setattr(download, "SERVERS", web.servers)
+    with ThreadPoolExecutor(2) as pool:
+        targets = list(pool.map(lambda _: fetch(["set"], tmp_path)[0], range(2)))
+    assert targets == [tmp_path / "set"] * 2 and contents(tmp_path / "set")["a"] == CONTENT
+    assert [path for path, _ in web.requests].count("/files/set/1.0/a") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+    assert "already complete" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("damage", ["", "[]", '{"files": 3}', "nonsense"])
 def test_a_damaged_marker_is_made_again(web, tmp_path, damage):
     publish_physionet(web, {"a": CONTENT})
@@ -327,6 +395,51 @@ def test_what_is_sent_as_a_page_is_no_file(web, tmp_path, path):
     web.kinds[path] = "text/html; charset=utf-8"
     with pytest.raises(DownloadError, match="sends a page, not the file"):
         fetch_set(web, tmp_path, release(only=(path,)))
+
+
+@pytest.mark.parametrize("path", ["a.csv", "RECORDS", "a.dat"])
+def test_a_page_is_known_by_its_content_too(web, tmp_path, path):
+    publish_physionet(web, {path: b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>"}, listed=False)
+    with pytest.raises(DownloadError, match=rf"{path}: the server sends a page"):
+        fetch_set(web, tmp_path, release(only=(path,)))
+    web.files[f"/files/set/1.0/{path}"] = b"1,2\n"
+    assert contents(fetch_set(web, tmp_path, release(only=(path,))))[path] == b"1,2\n"
+
+
+def test_a_file_with_the_published_checksum_is_taken_whatever_the_server_calls_it(web, tmp_path):
+    files = {"a.dat": CONTENT, "page.html": b"<html>about the set</html>"}
+    publish_physionet(web, files)
+    web.kinds |= dict.fromkeys(files, "text/html")
+    found = contents(fetch_set(web, tmp_path))
+    assert {path: found[path] for path in files} == files
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-30], lambda b: b"", lambda b: b"who knows" * 9])
+def test_what_should_be_an_archive_and_is_none_is_an_error_and_fetched_anew(web, tmp_path, damage, capsys):
+    good = make_zip({"a/A1.mat": CONTENT})
+    kind = release(only=("a.zip",), archives=True)
+    publish_physionet(web, {"a.zip": damage(good)}, listed=False)
+    with mock.patch.multiple(download, CATALOGUE=kind, SERVERS=web.servers):
+        assert main(["set", "--folder", str(tmp_path)]) == 1
+        assert re.search(r"a.zip is not unpacked.*run again to download it anew", capsys.readouterr().err)
+        publish_physionet(web, {"a.zip": good}, listed=False)
+        assert main(["set", "--folder", str(tmp_path)]) == 0
+    assert contents(tmp_path / "set")["a/A1.mat"] == CONTENT
+
+
+def test_files_that_are_archives_by_content_only_stay_as_they_are(web, tmp_path):
+    table = make_zip({"xl/workbook.xml": b"<workbook/>"})
+    publish_figshare(web, "17", {"table.xlsx": table})
+    assert (
+        contents(fetch_set(web, tmp_path, release("figshare", ("17",), archives=True)))["table.xlsx"] == table
+    )
+
+
+def test_archives_with_one_folder_in_common_are_joined(web, tmp_path):
+    archives = {f"{name}.zip": make_zip({f"records/{name}.h5": name.encode()}) for name in ("A1", "A2")}
+    publish_figshare(web, "17", archives)
+    found = contents(fetch_set(web, tmp_path, release("figshare", ("17",), archives=True)))
+    assert (found["records/A1.h5"], found["records/A2.h5"]) == (b"A1", b"A2")
 
 
 def test_a_page_in_place_of_the_list_of_checksums_is_an_error(web, tmp_path):
@@ -450,6 +563,32 @@ def test_a_full_disk_is_noticed_before_the_download(web, tmp_path, monkeypatch):
     with pytest.raises(DownloadError, match=r"41\.6 GB more"):
         fetch_set(web, tmp_path, release(disk=42.6e9))
     assert not any(path.endswith("/a") for path, _ in web.requests)
+
+
+class FullDisk(io.BytesIO):
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["download", "unpack"])
+def test_a_disk_that_gets_full_is_named_with_what_is_needed_and_the_next_run_goes_on(
+    web, tmp_path, monkeypatch, capsys, where
+):
+    publish_figshare(web, "17", {"a.zip": make_zip({"a/A1.mat": CONTENT}), "b.csv": b"1"})
+    monkeypatch.setattr(
+        download, "CATALOGUE", release("figshare", ("17",), archives=True, disk=300e6, size=1e6)
+    )
+    monkeypatch.setattr(download, "SERVERS", web.servers)
+    command = ["set", "--folder", str(tmp_path)]
+    module, mode = (download, "ab") if where == "download" else (archives, "xb")
+    with monkeypatch.context() as full:
+        on_full_disk = lambda path, how="r": FullDisk() if how == mode else open(path, how)  # noqa: SIM115
+        full.setattr(module, "open", on_full_disk, raising=False)
+        assert main(command) == 1
+    told = capsys.readouterr().err
+    assert re.search(r"set.incomplete: the disk is full; 0\.3 GB more.*Make room.*run again", told), told
+    assert main(command) == 0
+    assert contents(tmp_path / "set")["a/A1.mat"] == CONTENT
 
 
 # The command

@@ -289,17 +289,7 @@ def _download_from(url: str, path: Path, checksum: str | None, session, progress
                 if failures >= ATTEMPTS:
                     raise DownloadError(f"{url}: {error}. Run again later to go on.") from error
                 time.sleep(BACKOFF * 2 ** (failures - 1))
-        is_right = _matches(part, checksum) if checksum else may_be_page or not _is_page(part)
-        if not is_right:
-            is_page = _is_page(part)
-            part.unlink()
-            _note(path).unlink()
-            if is_page:
-                raise WebPage(url)
-            raise DownloadError(
-                f"{url}: its checksum is not the published {checksum}, so {path} was not kept. "
-                "Run again; if it stays so, the file changed at the publisher or on the way."
-            )
+        _verify(url, path, checksum, may_be_page)
     except DownloadError:
         progress(-shown)
         raise
@@ -307,6 +297,22 @@ def _download_from(url: str, path: Path, checksum: str | None, session, progress
         raise DownloadError(f"{url}: {error}") from error
     os.replace(part, path)
     _note(path).unlink()
+
+
+def _verify(url: str, path: Path, checksum: str | None, may_be_page: bool) -> None:
+    """DownloadError, and nothing is kept, where what arrived is not the file."""
+    part = _part(path)
+    is_page = _is_page(part)
+    if _matches(part, checksum) if checksum else may_be_page or not is_page:
+        return
+    part.unlink()
+    _note(path).unlink()
+    if is_page:
+        raise WebPage(url)
+    raise DownloadError(
+        f"{url}: its checksum is not the published {checksum}, so {path} was not kept. "
+        "Run again; if it stays so, the file changed at the publisher or on the way."
+    )
 
 
 def _transfer(url: str, part: Path, session, may_be_page: bool) -> Iterator[int]:
@@ -400,16 +406,15 @@ def _unpack(path: str, incoming: Path, known: set_folder.Contents) -> None:
     archive = safe_path(incoming, path)
     if not archive.name.lower().endswith(ARCHIVES) or not archive.is_file():
         return
-    for half_made in archive.parent.glob(
-        f".{glob.escape(_unpacked(archive).name)}-*"
-    ):  # by a run that was killed
+    unpacked = _unpacked(archive)
+    for half_made in archive.parent.glob(f".{glob.escape(unpacked.name)}-*"):  # by a run that was killed
         shutil.rmtree(half_made)
     try:
-        unpack(archive, _unpacked(archive))
+        unpack(archive, unpacked)
     except ArchiveError as error:
         archive.unlink()
         raise ArchiveError(f"{error} It was removed: run again to download it anew.") from error
-    known[path] = set_folder.sizes_below(_unpacked(archive))
+    known[path] = set_folder.sizes_below(unpacked)
     set_folder.write_contents(incoming, known, {})
     archive.unlink()
 
@@ -421,7 +426,7 @@ def _put_into_place(
     folder = target if target.exists() else incoming
     aside = set_folder.free_name(target.with_name(f"{target.name}.replaced"))
     names = [file.path for file in files] + [CHECKSUMS] * (incoming / CHECKSUMS).is_file()
-    paths = {name: list(known.get(name, [name])) for name in names}
+    paths = {name: list(known.get(name) or [name]) for name in names}
     for name in names:
         unpacked = _unpacked(incoming / name)
         for path in paths[name]:

@@ -198,7 +198,8 @@ def _points(artist: Artist) -> int:
     if isinstance(artist, Line2D):
         return np.size(artist.get_xdata())
     if isinstance(artist, Collection):
-        return max(np.shape(artist.get_offsets())[0], np.size(artist.get_array()))
+        fields = artist.get_array()
+        return max(np.shape(artist.get_offsets())[0], 0 if fields is None else fields.size)
     return 0
 
 

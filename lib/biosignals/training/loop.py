@@ -33,7 +33,7 @@ from biosignals.training.predict import crop_probabilities
 from biosignals.training.recipe import OPTIMIZERS, Recipe
 
 
-def run(module: TrainingModule, progress: Progress, folder: str, options: dict[str, Any]) -> str:
+def run(module: TrainingModule, progress: Progress, folder: Path, options: dict[str, Any]) -> str:
     """Train to the end; the file of the best epoch's weights, or of the last one's without validation."""
     recipe = module.recipe
     score = None if module.data.validation is None else f"validation_{recipe.choose_by}"

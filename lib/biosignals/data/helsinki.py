@@ -14,7 +14,7 @@ import pandas as pd
 
 from biosignals.data import eeg
 from biosignals.data.recordings import Recordings
-from biosignals.data.waveforms import Unreadable
+from biosignals.data.waveforms import Unreadable, reading
 from biosignals.signals.windows import runs
 
 CHANNELS = (
@@ -48,11 +48,9 @@ def _read_annotations(path: Path) -> pd.DataFrame:
     """One expert's annotations: float (seconds, neonates)."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: {GET_IT}")
-    try:
+    with reading(path, f"{GET_IT} again"):
         table = pd.read_csv(path, dtype=float, nrows=LONGEST + 1, skip_blank_lines=False)
         table.columns = [int(name) for name in table.columns]
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): {GET_IT} again") from error
     known = table.notna().to_numpy()
     if table.empty or len(table) > LONGEST or not table.columns.is_unique or min(table.columns) < 1:
         raise ValueError(f"{path} has not a column for each of different neonates: {GET_IT} again")

@@ -47,7 +47,7 @@ STATE := $(shell \
 	elif test -L $(ENV) || test "$$(cat $(READY))" = "$(MADE_FOR)"; then echo current; \
 	else echo outdated; fi)
 
-.PHONY: help env data run-all book lab style check test-fast test bench publish clean FORCE
+.PHONY: help env data run-all book lab style check test-fast test bench torture publish clean FORCE
 
 help:  ## list the targets
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -86,6 +86,9 @@ test: $(READY)  ## run every test
 
 bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
 	$(BIN)/python tests/bench.py --data "$(DATA)"
+
+torture: $(READY)  ## kill long work and damage files at length, some ten minutes: counts in book/torture.csv
+	$(BIN)/python tests/torture.py
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
 	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/

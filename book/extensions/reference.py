@@ -7,14 +7,15 @@ import inspect
 from functools import partial
 from pathlib import Path
 
+import yaml
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    options = config.html_theme_options
-    if options.get("repository_url"):
-        folder = f"{options['repository_url']}/blob/{options.get('repository_branch', 'main')}"
+    repository = yaml.safe_load((Path(app.confdir or app.srcdir) / "_config.yml").read_text())["repository"]
+    if repository["url"]:
+        folder = f"{repository['url']}/blob/{repository['branch']}"
         app.setup_extension("sphinx.ext.linkcode")
         config.linkcode_resolve = partial(address, folder)
 

@@ -2,8 +2,8 @@
 
 A chapter whose code has changed since it was executed says so, with the commit that it
 was executed with. Of its parameters the page shows all, so that its code can be copied.
-Beside them come what pages take from the records of the reference run, and the library
-that draws interactive pictures.
+Beside them come what pages take from the records of the reference run, pages that
+describe the library, and what draws interactive pictures.
 """
 
 import ast
@@ -17,6 +17,7 @@ import pandas as pd
 import plotly
 import yaml
 
+import biosignals
 from biosignals.reporting import findings, interactive, plots, records, scoreboard
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,43 @@ def main() -> None:
     answers = findings.chapters_in_markdown(sentences, found)
     (folder / "answers.md").write_text(answers)
     (folder / "scores.html").write_text(draw_scores(found))
+    describe_library(folder / "api")
+
+
+def describe_library(folder: Path) -> None:
+    """A page for each package of the library, which Sphinx fills from the docstrings;
+    modules beside the packages share one.
+    """
+    library = Path(biosignals.__file__).parent
+    folder.mkdir(exist_ok=True)
+    for package in sorted(file.parent for file in library.glob("*/__init__.py")):
+        modules = sorted(package.rglob("*.py"))
+        text = describe(package.name.capitalize(), modules, package)
+        (folder / f"{package.name}.md").write_text(text)
+    beside = [library / "__init__.py", *sorted(library.glob("[a-z]*.py"))]
+    text = describe("The library as a whole", beside, library)
+    (folder / "library.md").write_text(text)
+
+
+def describe(title: str, modules: list[Path], package: Path) -> str:
+    """The page of some modules, those without public content left out."""
+    parts = [f"# {title}"]
+    for module in filter(is_public, modules):
+        name = ".".join(module.relative_to(package).with_suffix("").parts)
+        before = "" if package.name == "biosignals" else "biosignals."
+        dotted = f"{before}{package.name}.{name}".removesuffix(".__init__")
+        parts += [f"## {name}"] if name != "__init__" else []
+        parts.append(f"```{{eval-rst}}\n.. automodule:: {dotted}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def is_public(module: Path) -> bool:
+    """Whether a module describes itself, or functions and classes of it, to readers."""
+    tree = ast.parse(module.read_text())
+    names = [getattr(node, "name", "_") for node in tree.body]
+    public = [name for name in names if not name.startswith("_") and name != "main"]
+    package = module.name == "__init__.py" and ast.get_docstring(tree) is not None
+    return bool(public) or package
 
 
 def draw_scores(found: pd.DataFrame) -> str:

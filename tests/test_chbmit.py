@@ -339,3 +339,25 @@ def test_a_file_that_holds_no_features_is_refused(tmp_path):
     (tmp_path / "chb01/chb01-summary.txt").unlink()
     with pytest.raises(FileNotFoundError, match="chb01-summary.txt does not exist"):
         chbmit.load_ar2(tmp_path)
+
+
+def lengthen(path, records):
+    """Makes an EDF file of one-second records longer; what is added holds zeros, and takes no room."""
+    content = bytearray(path.read_bytes())
+    size = (len(content) - int(content[184:192])) // int(content[236:244])
+    content[236:244] = b"%-8d" % records
+    path.write_bytes(content)
+    os.truncate(path, int(content[184:192]) + records * size)
+
+
+def test_an_hour_is_read_whole(tmp_path):
+    write_summary(tmp_path, "chb01", HEAD + entry("chb01_03.edf", [(2996, 3036)]))
+    write_recording(tmp_path, "chb01_03", seconds=4)
+    lengthen(tmp_path / "chb01/chb01_03.edf", 3600)
+    (one,), excluded = chbmit.find(tmp_path)
+    assert (one.seconds, one.samples, one.seizures) == (3600, 921_600, ((2996, 3036),)) and excluded.empty
+    np.testing.assert_allclose(eeg.read(one, 0, 1024), noise(23, 4, 256), atol=0.01)
+    zero = eeg.read(one, 921_600 - 256, 921_600)
+    assert zero.shape == (23, 256) and np.abs(zero).max() < 0.01
+    windows = eeg.collect("chb-mit", [one], 10, 10, 64, cache=tmp_path / "cache")
+    assert windows.signals.shape == (360, 23, 640) and windows.table["seizure"].sum() == 5

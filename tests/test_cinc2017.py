@@ -143,3 +143,10 @@ def test_final_labels_that_are_none_are_refused_not_passed_over(root, load):
 def test_the_older_list_need_not_be_there(root, load):
     (root / "training2017/REFERENCE.csv").rename(root / "REFERENCE-v3.csv")
     assert load().table["label"].tolist() == list("NAO~")
+
+
+def test_the_longest_recording_is_read_whole(tmp_path):
+    tiny_sets.write_cinc2017(tmp_path, [2714, 18_286], "NA")
+    recordings = cinc2017.load(tmp_path, cache=tmp_path / "cache")
+    assert recordings.signals.shape == (2, 1, 18_286)
+    assert np.array_equal(recordings.signals[1, 0], tiny_sets.noise(1, 1, 18_286)[:, 0])

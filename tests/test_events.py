@@ -99,12 +99,28 @@ def test_the_delay_is_that_of_the_first_alarm():
     assert events.score_events([(1000, 1100)], heard((1020, 1030), (1060, 1070)), 3600).delays == (30.0,)
 
 
-@pytest.mark.parametrize("event", [(-1, 5), (10, 10), (3600, 3610)])
+@pytest.mark.parametrize("event", [(-1, 5), (10, 10), (3600, 3610), (10, np.inf), (10, np.nan)])
 def test_events_outside_of_the_recording_are_refused(event):
     with pytest.raises(ValueError, match="recording of 3600 s"):
         events.score_events([event], [], 3600)
     with pytest.raises(ValueError, match="recording of 3600 s"):
         events.score_events([], heard(event), 3600)
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0, -1, np.inf, np.nan])
+def test_a_recording_of_no_length_is_refused(seconds):
+    with pytest.raises(
+        ValueError, match="a recording of .* s: events are scored from 0.1 s on, give its length"
+    ):
+        events.score_events([], [], seconds)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "found"), [((169.95, 180), 0), ((169.94, 180), 1), ((60, 70.04), 0), ((60, 70.06), 1)]
+)
+def test_a_seizure_that_is_missed_by_less_than_a_tenth_of_a_second_has_no_delay(alarm, found):
+    counts = events.score_events([(100, 110)], heard(alarm), 3600)
+    assert (counts.found, counts.false_alarms, len(counts.delays)) == (found, 1 - found, found)
 
 
 spans = st.lists(st.tuples(st.integers(0, 3500), st.integers(1, 700)), max_size=6).map(

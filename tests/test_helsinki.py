@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from biosignals.data import edf, eeg, helsinki
 from biosignals.signals import windows
+from test_chbmit import lengthen
 from test_eeg import noise, write_edf
 
 LABELS = [f"EEG {name}-Ref" for name in helsinki.CHANNELS]
@@ -182,3 +183,14 @@ def test_a_failing_disk_aborts(root, monkeypatch):
     monkeypatch.setattr(edf, "open", fail, raising=False)
     with pytest.raises(OSError, match="Input/output error"):
         helsinki.find(root)
+
+
+def test_seventy_four_minutes_are_read_whole(tmp_path):
+    write_edf(tmp_path / "eeg1.edf", noise(21, 4, 256), 256, [*LABELS, "ECG", "Resp"])
+    lengthen(tmp_path / "eeg1.edf", 4440)
+    for expert in "ABC":
+        write_annotations(tmp_path, expert, {1: [0] * 4000 + [1] * 100 + [0] * 340})
+    windows = helsinki.load(tmp_path, cache=tmp_path / "cache")
+    assert windows.signals.shape == (444, 19, 640) and windows.excluded.empty
+    assert windows.table["start"].iloc[-1] == 4430 and windows.table["seizure"].sum() == 10
+    assert windows.signals[0].any() and not windows.signals[1:].any()

@@ -101,6 +101,7 @@ def test_500_hz_records_are_read_from_their_own_files(tmp_path):
     tiny_sets.write_ptbxl(tmp_path / "set", records=2, sampling_rate=500)
     recordings = ptbxl.load(tmp_path / "set", 500, cache=tmp_path / "cache")
     assert recordings.signals.shape == (2, 12, 5000) and recordings.sampling_rate == 500
+    assert np.array_equal(recordings.signals[1], tiny_sets.noise(2, 12, 5000).T)
 
 
 @pytest.mark.parametrize(

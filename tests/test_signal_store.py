@@ -1,4 +1,6 @@
+import errno
 import json
+import multiprocessing
 import os
 import threading
 
@@ -6,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import test_bidmc
+import test_wfppg
 import tiny_sets
-from biosignals.data import ptbxl, signal_store
+from biosignals import caching
+from biosignals.data import bidmc, cinc2017, ptbxl, signal_store, waveforms, wfppg
 
 
 @pytest.fixture
@@ -129,6 +134,15 @@ def test_a_foreign_manifest_is_not_believed(root, tmp_path, reads, content):
     assert len(reads) == 2
 
 
+@pytest.mark.parametrize("shape", ["[7, 12, 1000]", "[5, 12, 1000]", "[6, 12, -1000]", "[6]", "[1e99]", "7"])
+def test_a_cache_with_another_shape_is_made_again(root, tmp_path, reads, shape):
+    expected = np.array(ptbxl.load(root, cache=tmp_path / "cache").signals)
+    manifest = folder_of(tmp_path / "cache") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("[6, 12, 1000]", shape))
+    again = ptbxl.load(root, cache=tmp_path / "cache")
+    assert len(reads) == 2 and np.array_equal(again.signals, expected)
+
+
 def test_a_killed_reading_leaves_nothing_behind_that_opens(root, tmp_path, monkeypatch, reads):
     def stop(*args):
         raise KeyboardInterrupt
@@ -193,3 +207,118 @@ def test_a_table_comes_back_as_it_was(tmp_path):
     signal_store.write_table(tmp_path / "table.json", table)
     json.loads((tmp_path / "table.json").read_text())
     pd.testing.assert_frame_equal(signal_store.read_table(tmp_path / "table.json"), table)
+
+
+def fails(*args, **options):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_whole_cache_opens_where_nothing_can_be_written(root, tmp_path, monkeypatch):
+    first = ptbxl.load(root, cache=tmp_path / "cache")
+    for name in ("locked", "replacing", "writing"):
+        monkeypatch.setattr(caching, name, fails)
+    assert same(first, ptbxl.load(root, cache=tmp_path / "cache"))
+    with pytest.raises(waveforms.StorageError, match="other.*: Read-only file system. .* load again"):
+        ptbxl.load(root, cache=tmp_path / "other")
+
+
+def test_a_full_disk_is_told_by_the_folder_and_leaves_nothing(root, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signal_store, "write_table", full)
+        with pytest.raises(OSError, match="cache/ptb-xl-100-.*: the disk is full"):
+            ptbxl.load(root, cache=tmp_path / "cache")
+    assert folders_of(tmp_path / "cache") == []
+    assert len(ptbxl.load(root, cache=tmp_path / "cache")) == 6
+
+
+def while_it_is_read(monkeypatch, happens):
+    """Has something happen once, after the third record was read."""
+    read, calls = waveforms.read, []
+
+    def watched(*args, **options):
+        calls.append(args)
+        if len(calls) == 4:
+            happens()
+        return read(*args, **options)
+
+    monkeypatch.setattr(waveforms, "read", watched)
+
+
+CHANGES = {
+    "the folder goes": lambda root: root.rename(root.with_name("gone")),
+    "a part of it goes": lambda root: (root / "records100").rename(root / "gone"),
+    "a record that was read": lambda root: os.utime(root / "records100/00000/00001_lr.dat", ns=(1, 1)),
+    "a record to be read goes": lambda root: (root / "records100/00000/00006_lr.dat").unlink(),
+    "the table": lambda root: (root / ptbxl.DATABASE).write_text(""),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_set_that_changes_while_it_is_read_is_not_kept(root, tmp_path, monkeypatch, change):
+    with monkeypatch.context() as patch:
+        while_it_is_read(patch, lambda: change(root))
+        with pytest.raises(waveforms.StorageError, match="changed or went away while .* load again"):
+            ptbxl.load(root, cache=tmp_path / "cache")
+    assert folders_of(tmp_path / "cache") == []
+
+
+def test_a_table_that_changed_before_its_records_were_looked_at_is_noticed(root, tmp_path, monkeypatch):
+    def late(database):
+        patch.undo()
+        (root / ptbxl.DATABASE).write_text((root / ptbxl.DATABASE).read_text().replace("40.0", "41.0"))
+        return parse(database)
+
+    parse = ptbxl._parse_all
+    with monkeypatch.context() as patch:
+        patch.setattr(ptbxl, "_parse_all", late)
+        with pytest.raises(waveforms.StorageError, match="changed or went away"):
+            ptbxl.load(root, cache=tmp_path / "cache")
+    assert 41 in ptbxl.load(root, cache=tmp_path / "cache").table["age"].tolist()
+
+
+def test_what_a_plan_left_out_is_read_when_it_is_mended(tmp_path):
+    """Headers of CinC 2017, texts of BIDMC and the signals of WF-PPG are looked at before the recordings."""
+    tiny_sets.write_cinc2017(tmp_path / "cinc2017")
+    test_bidmc.write_record(tmp_path / "bidmc", 1)
+    test_bidmc.write_record(tmp_path / "bidmc", 2)
+    test_wfppg.write_window(tmp_path / "wf-ppg", 0)
+    test_wfppg.write_window(tmp_path / "wf-ppg", 1)
+    files = {
+        cinc2017: tmp_path / "cinc2017/training2017/A00002.hea",
+        bidmc: tmp_path / "bidmc/bidmc_csv/bidmc_02_Fix.txt",
+        wfppg: tmp_path / "wf-ppg/1_preprocessed_1000.csv",
+    }
+    for loader, file in files.items():
+        content, name = file.read_bytes(), loader.__name__.rpartition(".")[2]
+        root = tmp_path / {"wfppg": "wf-ppg"}.get(name, name)
+        file.unlink()
+        assert len(loader.load(root, cache=tmp_path / "cache").excluded) == 1
+        file.write_bytes(content)
+        assert loader.load(root, cache=tmp_path / "cache").excluded.empty
+
+
+def test_of_two_processes_one_reads_and_both_have_all_of_it(root, tmp_path, monkeypatch):
+    context = multiprocessing.get_context("fork")
+    start, write = context.Barrier(2), signal_store.write
+
+    def log(line):
+        with open(tmp_path / "log", "a") as file:
+            file.write(f"{line}\n")
+
+    def load():
+        monkeypatch.setattr(signal_store, "write", lambda *args: log("reads") or write(*args))
+        start.wait()
+        found = ptbxl.load(root, cache=tmp_path / "cache")
+        log(same(found, expected))
+
+    expected = ptbxl.load(root, cache=tmp_path / "alone")
+    workers = [context.Process(target=load) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted((tmp_path / "log").read_text().split()) == ["True", "True", "reads"]
+    assert len(list((tmp_path / "cache").iterdir())) == 1

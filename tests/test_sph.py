@@ -148,6 +148,9 @@ def rewrite(data, name="ecg"):
         (lambda root: edit(root, "5200", "-1"), "N in metadata.csv is not 1 to 60000"),
         (lambda root: edit(root, "5200", "99999999"), "N in metadata.csv is not 1 to 60000"),
         (lambda root: edit(root, "22;23,S00002", "22;23,"), "no Patient_ID"),
+        (lambda root: edit(root, "S00002,,F", "S00002,-5,F"), "Age in metadata.csv is not 0 to 120"),
+        (lambda root: edit(root, "S00002,,F", "S00002,1e999,F"), "Age in metadata.csv is not 0 to 120"),
+        (rewrite(np.full((12, 5200), 1000, np.float16)), "beyond 32 mV for 100% .*unit is wrong"),
     ],
 )
 def test_a_damaged_record_is_left_out_and_listed(root, load, damage, reason):
@@ -212,3 +215,12 @@ def test_a_failing_disk_aborts(root, tmp_path, monkeypatch):
     monkeypatch.setattr(sph.h5py, "File", fail)
     with pytest.raises(OSError, match="Input/output error"):
         sph.load(root, cache=tmp_path / "cache")
+
+
+def test_a_recording_of_official_length_is_read_whole(root, load, monkeypatch):
+    monkeypatch.setattr("test_sph.LENGTHS", [5000, 28_000, 6000, 5000])
+    edit(root, ",5200,", ",28000,")
+    write_h5(root / "records/A00002.h5", signals(1))
+    recordings = load()
+    assert recordings.signals.shape == (4, 12, 28_000) and recordings.table["samples"].iloc[1] == 28_000
+    assert np.abs(recordings.physical([1])[0] - signals(1).astype(np.float64)).max() < 0.00051

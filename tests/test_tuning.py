@@ -126,6 +126,18 @@ def test_poor_trials_are_pruned_and_count(file):
     assert study.trials[6].intermediate_values == {0: -6}
 
 
+@pytest.mark.parametrize("scores", [{"validation_auroc": math.nan}, {"validation_auprc": 0.5}])
+def test_a_trial_is_not_judged_by_a_score_that_is_none(file, scores):
+    def objective(trial, settings):
+        tuning.reporter(trial, "validation_auroc")(1, scores)
+        return 1.0
+
+    with pytest.raises(
+        ValueError, match="no validation_auroc to judge trial 0 by .* records of both classes"
+    ):
+        tuning.tune(objective, X, 1, file, f"judged by {scores}")
+
+
 def test_an_error_ends_the_run_and_the_next_one_goes_on(file):
     def breaks(trial, settings):
         if trial.number == 1:

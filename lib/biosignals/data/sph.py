@@ -24,6 +24,7 @@ SAMPLING_RATE = 500
 LONGEST = 500 * 120  # samples; the longest of the set has 28,000
 FIBRILLATION = "50"  # AHA/ACC/HRS statement
 FOLDER, METADATA, CODES = "records", "metadata.csv", "code.csv"
+UNKNOWN = ("", "nan", "na")
 COLUMNS = ("ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N")
 GET_IT = 'get the set with make data SETS="sph"'
 
@@ -74,7 +75,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
 
 
 def _read_metadata(root: Path | str) -> pd.DataFrame:
-    """metadata.csv, indexed by ECG_ID: text as it is, `Age` and `N` as numbers (NaN where they are none).
+    """metadata.csv, indexed by ECG_ID: text as it is, `N` as a number (NaN where it is none).
 
     FileNotFoundError when folder or file is missing, ValueError for missing columns or repeated records.
     """
@@ -83,8 +84,7 @@ def _read_metadata(root: Path | str) -> pd.DataFrame:
     if table["ECG_ID"].duplicated().any():
         twice = table.loc[table["ECG_ID"].duplicated(), "ECG_ID"].iloc[0]
         raise ValueError(f"{path} lists record {twice} twice: {GET_IT} again")
-    for column in ("Age", "N"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
+    table["N"] = pd.to_numeric(table["N"], errors="coerce")
     return table.set_index("ECG_ID")
 
 
@@ -108,9 +108,9 @@ def _find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
     reasons[~(lengths.between(1, LONGEST) & (lengths % 1 == 0))] = (
         f"N in {METADATA} is not 1 to {LONGEST} samples"
     )
-    reasons[metadata["Age"].notna() & ~metadata["Age"].between(0, OLDEST)] = (
-        f"Age in {METADATA} is not 0 to {OLDEST}: correct it"
-    )
+    ages = metadata["Age"]
+    possible = ages.str.casefold().isin(UNKNOWN) | pd.to_numeric(ages, errors="coerce").between(0, OLDEST)
+    reasons[~possible] = f"Age in {METADATA} is not 0 to {OLDEST}: correct it"
     reasons[metadata["Patient_ID"] == ""] = f"no Patient_ID in {METADATA}: it cannot be split by patient"
     named = [re.fullmatch(r"\w[\w-]*", record, re.ASCII) is not None for record in metadata.index]
     reasons[~np.array(named, dtype=bool)] = f"ECG_ID is no file name ({METADATA}): refused"
@@ -127,7 +127,7 @@ def _describe(metadata: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "subject": metadata["Patient_ID"],
-            "age": metadata["Age"].astype(float),
+            "age": pd.to_numeric(metadata["Age"], errors="coerce").astype(float),
             "sex": metadata["Sex"].map({"M": "male", "F": "female"}),
             "codes": metadata["AHA_Code"],
             "AFIB": np.array(

@@ -187,6 +187,8 @@ def _cut(window: Window, channel: str) -> tuple[list[np.ndarray], pd.DataFrame, 
         raise Unreadable(f"a window without its {lacking}: {GET_IT}")
     site = "in" if "_In_" in channel else "ref"
     table = _read_table(window.table)
+    if table.empty:
+        raise Unreadable(f"{window.table.name} lists no pulse: leave it out")
     starts, ends = table[f"{site}_s"].to_numpy(), table[f"{site}_e"].to_numpy()
     x = _read_signal(window.signals, channel)
     if not channel.endswith("_AC"):

@@ -16,6 +16,7 @@ from biosignals.evaluation.predictions import Predictions
 from biosignals.evaluation.scores import compare, ratio
 from biosignals.signals.windows import runs, smooth
 
+RATE = 10  # Hz, of timescoring: finer times are rounded
 BEFORE, AFTER, APART = 30.0, 60.0, 90.0
 """SzCORE's seconds: how far an alarm may be before or after a seizure, and how close two events are one."""
 
@@ -113,16 +114,23 @@ def score_events(
     below 0 when that alarm came early, but never below the tolerated -30 s: an alarm that has lasted long is
     no forecast.
 
-    reference: annotated seizures (start, end) and `seconds`, the recording's length. Raises ValueError for
-    events that are not within the recording.
+    reference: annotated seizures (start, end) and `seconds`, the recording's length. All counts to a tenth of
+    a second. Raises ValueError for events that are not within the recording or never end, and for a recording
+    shorter than that.
     """
+    if not 1 / RATE <= seconds < np.inf:
+        raise ValueError(
+            f"a recording of {seconds:g} s: events are scored from {1 / RATE} s on, give its length"
+        )
     seizures = sorted((float(start), float(end)) for start, end in reference)
     heard = sorted(hypothesis)
     for start, end in [*seizures, *(alarm[:2] for alarm in heard)]:
-        if not 0 <= start < min(end, seconds):
-            raise ValueError(f"event from {start:g} to {end:g} s in a recording of {seconds:g} s")
+        if not 0 <= start < min(end, seconds) or end == np.inf:
+            raise ValueError(
+                f"event from {start:g} to {end:g} s in a recording of {seconds:g} s: cut it to the recording"
+            )
     seizures, marked = _merge(seizures), _merge([alarm[:2] for alarm in heard])
-    score = EventScoring(*(Annotation(events, 10, round(seconds * 10)) for events in (seizures, marked)))
+    score = EventScoring(*(Annotation(events, RATE, round(seconds * RATE)) for events in (seizures, marked)))
     delays = [_delay(start, end, heard) for start, end in seizures]
     delays = tuple(delay for delay in delays if delay is not None)
     return EventCounts(int(score.tp), int(score.refTrue), int(score.fp), seconds / 3600, delays)
@@ -147,9 +155,15 @@ def _merge(events: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _delay(start: float, end: float, heard: list[Alarm]) -> float | None:
     for alarm in heard:
-        if alarm.start < end + AFTER and alarm.end > start - BEFORE:
+        if _overlap(alarm[:2], (max(start - BEFORE, 0), end + AFTER)):
             return max(alarm.raised - start, -BEFORE)
     return None
+
+
+def _overlap(*events: tuple[float, float]) -> bool:
+    """Whether events (start, end) share a tenth of a second, as timescoring rounds them."""
+    starts, ends = zip(*((round(start * RATE), round(end * RATE)) for start, end in events))
+    return max(starts) < min(ends)
 
 
 # Scores of detectors

@@ -78,7 +78,7 @@ def test_no_page_shows_an_error_or_calls_home(pages):
     for page in pages.glob("book/**/*.html"):
         text = page.read_text()
         assert "Traceback (most recent call last)" not in text
-        assert not re.search(r"google-analytics|gtag\(|plausible|matomo", text)
+        assert not re.search(r"google-analytics|gtag\(|plausible\.io|matomo", text)
 
 
 class Pictures(HTMLParser):

@@ -122,7 +122,7 @@ def mark(root, *marks):
             "says 6100 samples at 250 Hz, expected some at 200 Hz",
         ),
         (lambda root: edit(root, " 200 6100", " 200 0"), "says 0 samples at 200 Hz"),
-        (lambda root: edit(root, " 200 6100", " 200 99999999999"), "is cut short .24400 bytes"),
+        (lambda root: edit(root, " 200 6100", " 200 99999999999"), "announces 99999999999 samples"),
         (lambda root: edit(root, " I\n", " V1\n"), "no lead I; it holds V1, II"),
         (lambda root: mark(root, (6101, "N")), "annotation at sample 6101, but its recording ends at 6100"),
         (

@@ -373,6 +373,8 @@ def test_a_chapter_whose_code_has_changed_says_with_which_commit_it_was_executed
     records = [{"chapter": "01_first", "commit": "abc123"}, {"chapter": "02_second", "commit": None}]
     write(project / "runs/quick/results.json", json.dumps(records))
     add_chapter(project, "01_first", "print('another length', length)")
+    for name in ("book/findings.yml", "book/reference/results.json"):  # for the pages beside the chapters
+        write(project / name, (ROOT / name).read_text())
     command = [sys.executable, project / "notebooks/assemble.py", "runs/quick", "book/chapters"]
     assert run(project, *command).returncode == 0
     first, second = (

@@ -241,7 +241,9 @@ def test_summaries_word_one_and_several_seizures_differently():
 
 def test_chbmit_is_marked_and_repeats_with_the_seed(chb, tmp_path):
     mark = json.loads((chb / "SIMULATED.json").read_text())
-    assert mark == {"records": 5, "seed": 1, "version": files.VERSION, "minutes": 2.5, "files_per_subject": 2}
+    asked = {"records": 5, "seed": 1, "version": files.VERSION, "minutes": 2.5, "files_per_subject": 2}
+    written = [path for path in chb.rglob("*") if path.is_file() and path.name != "SIMULATED.json"]
+    assert mark == asked | {"files": len(written), "bytes": sum(path.stat().st_size for path in written)}
     chbmit.write(tmp_path / "again", 1, seed=1, minutes=2.5, files_per_subject=2)
     assert not list(tmp_path.rglob("*.part"))
     chbmit.write(tmp_path / "twice", 1, seed=1, minutes=2.5, files_per_subject=2)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import MultilabelAUROC
 
-from biosignals.caching import Cache
+from biosignals.caching import Cache, temporary_folder
 from biosignals.data.recordings import Recordings
 from biosignals.training import fit as training
 from biosignals.training import loop
@@ -54,7 +55,7 @@ def fit(
     signals, targets = data or recordings()
     validation = None if validation is None else np.array(validation)
     data = training.TrainingData(signals, targets, np.array(train), validation, **more)
-    return training.fit(model, data, recipe, seed, Cache(folder), report)
+    return training.fit(model, data, recipe, seed, None if folder is None else Cache(folder), report)
 
 
 def test_a_net_learns_what_is_there_to_learn(tmp_path):
@@ -149,6 +150,19 @@ def test_a_fit_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch)
     with pytest.raises(RuntimeError, match="cut"):
         fit(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_works_in_a_temporary_folder_that_others_know_to_be_in_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = []
+
+    def report(epoch, scores):
+        seen.extend(tmp_path.iterdir())
+        with temporary_folder():  # as another process begins, which removes what is not in use
+            assert seen[0].is_dir()
+
+    fit(None, report=report)
+    assert seen and list(tmp_path.iterdir()) == []
 
 
 def test_patience_ends_a_fit_early(tmp_path):
@@ -348,7 +362,7 @@ def test_signals_stay_in_their_memory_map(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np, pandas as pd, psutil
-from biosignals.caching import Cache
+from biosignals.caching import Cache, temporary_folder
 from biosignals.data.recordings import Recordings
 from biosignals.training.fit import TrainingData, fit
 from biosignals.training.recipe import Recipe

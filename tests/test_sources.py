@@ -1,7 +1,10 @@
+import errno
+from pathlib import Path
+
 import pytest
 
 import tiny_sets
-from biosignals import simulate
+from biosignals import caching, simulate
 from biosignals.data import cinc2017, ptbxl, sources
 
 
@@ -91,6 +94,21 @@ def test_a_simulation_that_fails_leaves_no_set(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         sources.locate("ptb-xl", None, tmp_path, 10)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_a_simulation_on_a_full_disk_names_its_folder_what_is_needed_and_the_remedy(tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def until_full(path, data):
+        if path.suffix == ".hea":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    expected = r"ptb-xl-10-0: the disk is full; free space needed: more than \d+ kB\. Make room.*run again"
+    with pytest.raises(caching.DiskFull, match=expected):
+        sources.locate("ptb-xl", None, tmp_path, 10)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_simulated_sets_load_like_real_ones(tmp_path):

@@ -1,17 +1,24 @@
 """Execute one chapter headlessly: `python notebooks/execute.py 01_eda --profile quick`.
 
-The executed notebook appears under its name, RUN/01_eda.ipynb, only when it is
-finished; one that failed stays as RUN/01_eda.failed.ipynb to look at.
+The chapter runs in the Python that runs this file, and with the library beside it. The
+executed notebook appears under its name, RUN/01_eda.ipynb, only when it is finished;
+one that failed stays as RUN/01_eda.failed.ipynb to look at.
 """
 
 import argparse
 import base64
+import errno
+import fcntl
 import io
 import os
 import re
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import nbformat
 import papermill
@@ -25,35 +32,77 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 BETWEEN_SAVES = 10  # seconds
+# Around a whole path: it is no part of a word, of a longer name, of an address or of an
+# HTML tag, but may follow file://, a written-out \n, or a colour of the terminal.
+COLOUR = "|".join(rf"(?<=\x1b\[[\d;]{{{length}}}m)" for length in range(9))
+BEFORE = rf"(?:(?<![\w./~<-])|(?<=file://)|(?<=\\[nrt])|{COLOUR})"
+NOT_IN_A_TAG = r"(?<!=[\"'])"  # where one short folder may be the address of a link
+AFTER = r"(?:(/)(?=[\w.])|(?![\w-]|\.\w))"
 
 
 def main() -> None:
     arguments = parse_arguments()
     os.chdir(ROOT)
+    library = [str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(library)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = Path(arguments.folder or f"runs/{arguments.profile}")
     finished, unfinished, failed = (
         run / f"{arguments.chapter}{end}.ipynb" for end in ("", ".part", ".failed")
     )
     run.mkdir(parents=True, exist_ok=True)
+    with reserved(unfinished):
+        try:
+            execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
+        except KeyboardInterrupt:
+            unfinished.unlink(missing_ok=True)
+            print(
+                f"\n{arguments.chapter}: interrupted; the next run begins it again",
+                file=sys.stderr,
+            )
+            os._exit(1)  # at once: what was awaited would be reported at length
+        except (PapermillExecutionError, RuntimeError, TimeoutError) as error:
+            os.replace(unfinished, failed)
+            reason = explain(arguments.chapter, error)
+            sys.exit(f"{reason}\nLook at the partly executed notebook: {failed}")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            sys.exit(f"{arguments.chapter}: the disk of {run} is full: make room")
+        notebook = nbformat.read(unfinished, as_version=4)
+        paths = private_paths(arguments.data, arguments.folder)
+        nbformat.write(tidy(notebook, paths), unfinished)
+        os.replace(unfinished, finished)
+        failed.unlink(missing_ok=True)
+
+
+@contextmanager
+def reserved(unfinished: Path) -> Iterator[None]:
+    """One process at a time executes a chapter into a folder while others wait. Leaves
+    no unfinished notebook, nor what a killed process left of it.
+    """
+    while True:
+        with open(unfinished, "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{unfinished}: waiting for another run of it", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(file, unfinished):  # else the other one has finished it
+                try:
+                    yield
+                finally:
+                    if is_at(file, unfinished):
+                        unfinished.unlink()
+                return
+
+
+def is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is the one that has this path."""
     try:
-        execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
-    except KeyboardInterrupt:
-        unfinished.unlink(missing_ok=True)
-        print(
-            f"\n{arguments.chapter}: interrupted; the next run begins it again",
-            file=sys.stderr,
-        )
-        os._exit(1)  # at once: what was awaited would be reported at length
-    except (PapermillExecutionError, RuntimeError, TimeoutError) as error:
-        os.replace(unfinished, failed)
-        reason = explain(arguments.chapter, error)
-        sys.exit(f"{reason}\nLook at the partly executed notebook: {failed}")
-    notebook = nbformat.read(unfinished, as_version=4)
-    nbformat.write(
-        tidy(notebook, private_paths(arguments.data, arguments.folder)), unfinished
-    )
-    os.replace(unfinished, finished)
-    failed.unlink(missing_ok=True)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -78,9 +127,11 @@ def parse_arguments() -> argparse.Namespace:
 def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
     """What papermill puts below the chapter's parameters cell."""
     chosen = yaml.safe_load(Path(f"notebooks/profiles/{profile}.yml").read_text()) or {}
-    return {"profile": profile, "data": data, "folder": folder} | chosen.get(
-        chapter, {}
-    )
+    places = {
+        name: path and os.path.normpath(path)  # x/ and ./x are x
+        for name, path in {"data": data, "folder": folder}.items()
+    }
+    return {"profile": profile} | places | chosen.get(chapter, {})
 
 
 class OwnKernel(AsyncKernelManager):
@@ -207,9 +258,10 @@ def readable(node, paths: dict[str, str]):
     if not isinstance(node, str):
         return node
     for path, name in paths.items():
-        # A whole path only: no part of a word, of a longer name or of an HTML tag.
-        whole = rf"(?<![\w./~<-]){re.escape(path)}(?:(/)(?=[\w.])|(?![\w-]))"
-        node = re.sub(whole, partial(replacement, name), node)
+        if path in node:
+            before = BEFORE if path.count("/") > 1 else BEFORE + NOT_IN_A_TAG
+            whole = rf"{before}{re.escape(path)}{AFTER}"
+            node = re.sub(whole, partial(replacement, name), node)
     if "/ipykernel_" not in node:  # a figure of megabytes is slow to search
         return node
     return re.sub(r"[^\s\"'<>]{0,200}/ipykernel_\d+/\d+\.py", "cell", node)
@@ -223,16 +275,20 @@ def replacement(name: str, match: re.Match) -> str:
 
 
 def private_paths(data: str, folder: str) -> dict[str, str]:
-    """Absolute paths that say where things lie on this machine, longest first, and what
-    to write instead.
+    """Paths that say where things lie on this machine, longest first, and what to write
+    instead.
     """
-    named = {str(ROOT): "", sys.prefix: "environment", str(Path.home()): "~"}
-    for path in filter(None, (data, folder)):
+    places, named = [(str(ROOT), ""), (sys.prefix, "environment")], {}
+    for path in map(os.path.normpath, filter(None, (data, folder))):
         place = Path(path).resolve()
-        if place != ROOT and place not in ROOT.parents:
-            typed = path if ".." in path else os.path.abspath(path)
-            named |= {str(place): place.name, typed.rstrip("/"): place.name}
-    named = {path: name for path, name in named.items() if len(Path(path).parts) > 1}
+        if place not in (ROOT, *ROOT.parents):
+            places.append((os.path.abspath(path), place.name))
+            named |= {path: place.name} if path.startswith("../") else {}
+    places.append((os.path.expanduser("~"), "~"))
+    for path, name in places:
+        if os.path.isabs(path) and path != "/":  # a home may be either in a container
+            named.setdefault(path, name)
+            named.setdefault(os.path.realpath(path), name)
     return dict(sorted(named.items(), key=lambda item: -len(item[0])))
 
 

@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -177,6 +179,70 @@ def test_whole_paths_of_this_machine_are_replaced(tidy, project):
     assert tidy(f"'{project}/real/a.dat'", "real/") == "'real/a.dat'"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "\x1b[0;32m/home/me/x.py\x1b[0m in \x1b[32m/home/me\x1b[39m",
+            "\x1b[0;32m~/x.py\x1b[0m in \x1b[32m~\x1b[39m",
+        ),
+        ("'a\\n/home/me/x' file:///home/me/x", "'a\\n~/x' file://~/x"),
+        ("<td>/home/me/x</td><img src='/home/me/x.png'>", "<td>~/x</td><img src='~/x.png'>"),
+        ("/home/me:/home/me, (/home/me)", "~:~, (~)"),
+        (
+            "/home/me.old /home/me-2 x/home/me http://a/home/me",
+            "/home/me.old /home/me-2 x/home/me http://a/home/me",
+        ),
+    ],
+)
+def test_a_path_is_known_by_what_is_around_it(tidy, text, expected):
+    assert tidy(text) == expected
+
+
+def test_a_home_of_one_short_name_is_no_address_of_a_link(tidy):
+    text = "<a href='/a/b.html' title=\"/a/b\">c</a> <b>1/a</b>"
+    assert tidy(text, home="/a") == text
+    assert tidy("in /a/b", home="/a") == "in ~/b"
+
+
+@pytest.mark.parametrize("home", ["", "relative", "~"])
+def test_a_container_without_a_home_changes_nothing(tidy, home):
+    assert tidy("relative ~/x /y", home=home) == "relative ~/x /y"
+
+
+def test_the_project_is_named_before_the_home_that_it_lies_in(tidy, project):
+    assert tidy(f"{project}/lib {project}", home=str(project)) == "lib ."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["real/", "./real"])
+def test_a_folder_is_shown_by_one_name(project, data):
+    assert execute(project, "01_first", "--data", data).returncode == 0
+    assert 'data = \\"real\\"' in (project / "runs/quick/01_first.ipynb").read_text()
+
+
+@pytest.mark.slow
+def test_a_chapter_runs_with_the_library_beside_it(project, monkeypatch):
+    write(project / "lib/biosignals/__init__.py", "WHOSE = 'the copy'")
+    write(project.parent / "original/biosignals/__init__.py", "WHOSE = 'the original'")
+    monkeypatch.setenv("PYTHONPATH", str(project.parent / "original"))
+    add_chapter(project, "01_first", "import biosignals\nprint(biosignals.WHOSE)")
+    assert execute(project, "01_first").returncode == 0
+    assert printed(project / "runs/quick/01_first.ipynb") == "the copy\n"
+
+
+@pytest.mark.slow
+def test_a_chapter_that_is_executed_twice_at_once_comes_out_whole(project):
+    alone = "import os, time\nos.mkdir('busy')\ntime.sleep(1)\nos.rmdir('busy')\nprint('alone')"
+    add_chapter(project, "01_first", alone)
+    write(project / "runs/quick/01_first.part.ipynb", "what a killed run left")
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: execute(project, "01_first"), range(2)))
+    assert [result.returncode for result in results] == [0, 0]
+    assert printed(project / "runs/quick/01_first.ipynb") == "alone\n"
+    assert [path.name for path in project.glob("runs/quick/*")] == ["01_first.ipynb"]
+
+
 @pytest.mark.slow
 def test_the_kernel_is_the_python_that_executes_whatever_kernels_are_installed(
     project, tmp_path, monkeypatch
@@ -327,6 +393,94 @@ def test_a_copy_runs_its_own_library(fake):
     write(fake / "fake/python", script, mode=0o755)
     assert executed(fake)
     assert {path.split(":")[0] for path in (fake / "paths").read_text().split()} == {str(fake / "lib")}
+
+
+def copied(project: Path) -> Path:
+    """A copy of the project beside it, with its environment and its runs, as `cp -a` makes it."""
+    copy = project.with_name(f"{project.name}-copy")
+    shutil.copytree(project, copy, symlinks=True)
+    return copy
+
+
+def test_an_environment_that_was_copied_is_brought_up_to_date_and_says_why(fake):
+    make(fake, "env")
+    write(fake / ".venv/bin/tool", f"#!{fake}/.venv/bin/python\n", 0o755)
+    copy = copied(fake)
+    result = make(copy, "env")
+    assert result.returncode == 0, result.stderr
+    assert ".venv was made in another folder" in result.stdout and "rm -rf" not in result.stdout
+    assert (copy / ".venv/bin/tool").read_text() == f"#!{copy}/.venv/bin/python\n"
+    assert (fake / ".venv/bin/tool").read_text() == f"#!{fake}/.venv/bin/python\n"
+    assert "another folder" not in make(copy, "env").stdout
+
+
+def test_an_environment_whose_python_is_gone_is_built_anew_and_says_why(fake):
+    make(fake, "env")
+    (fake / ".venv/bin/python").unlink()
+    (fake / ".venv/bin/python").symlink_to("/nowhere/python3")
+    result = make(fake, "env")
+    assert result.returncode == 0 and ".venv does not start any more" in result.stdout
+    assert (fake / "log").read_text().splitlines() == ["install", "install"]
+    assert "does not start" not in make(fake, "env").stdout
+
+
+def test_an_environment_behind_a_link_is_used_and_left_as_it_is(fake):
+    make(fake, "env")
+    copy = copied(fake)
+    shutil.rmtree(copy / ".venv")
+    (copy / ".venv").symlink_to(fake / ".venv")
+    touch(copy / "requirements.lock")
+    before = (fake / ".venv/complete").read_text()
+    assert executed(copy) and (copy / ".venv").is_symlink()
+    assert (fake / ".venv/complete").read_text() == before
+    (fake / ".venv/complete").unlink()
+    result = make(copy, "env")
+    assert (
+        result.returncode != 0 and ".venv is a link to an environment that is not complete" in result.stderr
+    )
+    assert (copy / ".venv").is_symlink()
+
+
+def test_a_list_of_packages_that_was_only_touched_builds_nothing(fake):
+    make(fake, "env")
+    touch(fake / "requirements.lock")
+    make(fake, "env")
+    assert (fake / "log").read_text().splitlines() == ["install"]
+    write(fake / "requirements.lock", "another==1.0\n")
+    assert "for other packages" in make(fake, "env").stdout
+    assert (fake / "log").read_text().splitlines() == ["install", "install"]
+
+
+def test_results_that_other_code_made_are_not_current(fake):
+    write(fake / "lib/biosignals/other.py", "A = 1\n")
+    assert executed(fake)
+    os.utime(fake / "lib/biosignals/other.py", (0, 0))
+    assert executed(fake) == []
+    write(fake / "lib/biosignals/other.py", "A = 2\n")
+    os.utime(fake / "lib/biosignals/other.py", (0, 0))  # as code that is copied with its date
+    assert executed(fake) == ["01_first", "02_second"]
+    (fake / "lib/biosignals/other.py").unlink()
+    assert executed(fake) == ["01_first", "02_second"]
+    assert executed(fake) == []
+
+
+def test_results_stay_current_when_the_project_moves(fake):
+    assert executed(fake, "DATA=real")
+    assert executed(fake.rename(fake.with_name(f"{fake.name}-moved")), "DATA=real") == []
+
+
+def test_the_kernel_of_jupyter_lab_is_the_environments(fake, monkeypatch):
+    """Asked for its kernel in the surroundings that `make lab` gives it."""
+    other = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Other", "language": "python"}
+    write(fake / "jupyter/kernels/python3/kernel.json", json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(fake / "jupyter"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(fake / "jupyter"))
+    ask = "from jupyter_client.kernelspec import KernelSpecManager as M; print(M().get_kernel_spec('python3').argv[0])"
+    script = FAKE_PYTHON.replace(
+        '    "-m venv', f'    *jupyterlab*) exec {sys.executable} -c "{ask}" ;;\n    "-m venv'
+    )
+    write(fake / "fake/python", script, 0o755)
+    assert make(fake, "lab").stdout.splitlines()[-1] == "python"
 
 
 def test_an_installation_cut_short_is_started_again(fake):

@@ -24,15 +24,18 @@ SOME_LEAD = re.compile(
 def canonical(name: str) -> str:
     """A channel's name as others of the same channel have it, too, in lower case.
 
-    The twelve leads are i to v6, however written ("ECG I", "Lead I", "EKG-I", "DI", "MLII"); "ecg" is a lead
-    of which it is not said which ("EKG", "ECG1"). Others come without "EEG " and "-Ref".
+    The twelve leads are i to v6, however written ("ECG I", "Lead I", "EKG-I", "DI", "MLII"). Others come
+    without "EEG " and "-Ref".
     """
     name = _cleaned(name)
     bare = BEFORE_A_LEAD.sub("", name, count=1)
     bare = SYNONYMS.get(bare, bare)
-    if bare.upper() in LEADS:
-        return bare
-    return "ecg" if SOME_LEAD.fullmatch(name) else name
+    return bare if bare.upper() in LEADS else name
+
+
+def is_some_lead(name: str) -> bool:
+    """Whether a channel is a lead of an ECG of which its name does not say which ("ECG", "EKG", "ECG1")."""
+    return SOME_LEAD.fullmatch(_cleaned(name)) is not None
 
 
 def _cleaned(name: str) -> str:

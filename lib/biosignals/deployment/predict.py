@@ -11,7 +11,7 @@ import onnxruntime
 
 from biosignals import onnx_files
 from biosignals.data import waveforms
-from biosignals.data.channel_names import DERIVED, canonical
+from biosignals.data.channel_names import DERIVED, canonical, is_some_lead
 from biosignals.data.readers import (
     LARGEST_FILE,
     UNITS,
@@ -211,19 +211,25 @@ def _found(signal: Signal, card: Card) -> tuple[Signal, list[dict[int, float]]]:
     MissingChannels where there is none.
     """
     parts = (signal, *signal.others)
-    aliases = {canonical(other): canonical(name) for other, name in card.channel_aliases.items()}
-    if sum(len(part.channels) for part in parts) > len(card.channels):
-        aliases = {}  # among others, a channel called ECG may be any lead
+    alone = sum(len(part.channels) for part in parts) <= len(card.channels)
     lacking = []
     for part in parts:
-        present = [canonical(name) for name in part.channels]
-        present = [aliases.get(name, name) for name in present]
+        # Among others, a channel called ECG may be any lead.
+        present = [canonical(alone and _alias(name, card) or name) for name in part.channels]
         shares = {name: _shares_of(canonical(name), present) for name in card.channels}
         missing = [name for name, share in shares.items() if not share]
         if not missing:
             return part, list(shares.values())
         lacking.append(missing)
     raise MissingChannels(_lacks(parts, min(lacking, key=len), card))
+
+
+def _alias(name: str, card: Card) -> str | None:
+    """For which of the card's channels another of this name may stand."""
+    for other, channel in card.channel_aliases.items():
+        if canonical(name) == canonical(other) or (is_some_lead(name) and is_some_lead(other)):
+            return channel
+    return None
 
 
 def _shares_of(wanted: str, present: list[str]) -> dict[int, float]:
@@ -243,7 +249,7 @@ def _lacks(parts: Sequence[Signal], missing: list[str], card: Card) -> str:
     """What a recording without `missing` channels is told, and asked where one of its own may be meant."""
     present = [name for part in parts for name in part.channels]
     text = f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(present)}"
-    unnamed = [name for name in present if canonical(name) in map(canonical, card.channel_aliases)]
+    unnamed = [name for name in present if _alias(name, card)]
     if unnamed and len(missing) == 1:
         which = f"is {unnamed[0]}" if len(unnamed) == 1 else f"which of {', '.join(unnamed)} is"
         text += f': {which} lead {missing[0]}? Then rename it, as in --rename "{unnamed[0]}={missing[0]}"'

@@ -10,6 +10,7 @@ from biosignals.caching import Cache
 from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 from biosignals.task import Task
+from biosignals.training.cross_validation import inner_fold
 from biosignals.training.distillation import DistillationLoss, teacher_outputs
 from test_fit import SHORT, recordings
 
@@ -70,3 +71,52 @@ def test_a_second_run_trains_nothing(task, monkeypatch):
 def test_targets_of_other_recordings_are_refused(task):
     with pytest.raises(ValueError, match="targets must be"):
         replace(task, targets=task.targets[:10])
+
+
+def test_a_search_doubles_the_passes_of_the_best_rate_while_that_helps(task):
+    tried = task.search("student-4k", SHORT, [1e-4, 1e-2], longest=8)
+    assert list(tried.learning_rate[:2]) == [1e-4, 1e-2] and list(tried.passes[:2]) == [2, 2]
+    best = tried[:2].sort_values("validation").learning_rate.iloc[-1]
+    assert (tried.learning_rate[2:] == best).all() and list(tried.passes[2:]) == [4, 8][: len(tried) - 2]
+    (chosen,) = tried[tried.chosen].itertuples()
+    of_best = tried[tried.learning_rate == best]
+    assert chosen.validation == of_best.validation.max() and chosen.passes == of_best.passes[chosen.Index]
+    # Neither the held-out folds nor fold 10 take part.
+    train, validation = inner_fold(task.groups[0][0], task.recordings.table)
+    assert set(task.recordings.table.fold.iloc[[*train, *validation]]) == {4, 5, 6, 7, 8, 9}
+    assert set(task.recordings.table.fold.iloc[validation]) == {9}
+
+
+def test_an_inner_fold_leaves_something_to_train_on(task):
+    one = np.flatnonzero(task.recordings.table.fold == 3)
+    with pytest.raises(ValueError, match="all 6 recordings are of fold 3"):
+        inner_fold(one, task.recordings.table)
+
+
+def test_records_name_the_committed_predictions_that_they_score(task, tmp_path):
+    task = replace(task, cache=Cache(tmp_path / "own", exported=tmp_path / "exported"))
+    net = task.out_of_fold("student-4k", SHORT, [0, 1])
+    test = task.predict(task.fit_final("student-4k", SHORT))
+    half = task.average([net, net.replaced(np.full((54, 2), 0.5))])
+    rows = task.record(task.score({"net": net, "half": half}), {"net": ("student-4k", "")})
+    rows += task.record(task.score({"net": test}), {"net": ("student-4k", "")}, split="test")
+    named = {(row["model"], row["split"]): row["predictions"].split() for row in rows}
+    assert [len(files) for files in named.values()] == [2, 1, 1]
+    for (model, split), files in named.items():
+        found = [np.load(tmp_path / f"exported/{file}.npz") for file in files]
+        expected = {"student-4k": net if split != "test" else test, "half": half}[model]
+        array = np.stack([one["array"] for one in found])
+        np.testing.assert_array_equal(array, np.reshape(expected.probabilities, array.shape))
+        assert list(found[0]["ids"]) == list(map(str, expected.ids))
+        np.testing.assert_array_equal(found[0]["truth"], expected.truth)
+    # Decisions and calibrated probabilities are not what the files hold.
+    for changed in (net.calibrate(), net.decide()):
+        assert changed.about["predictions"] is None
+
+
+def test_an_average_takes_predictions_of_the_same_recordings(task):
+    net = task.predictions(np.full((54, 2), 0.25))
+    other = task.predictions(np.full((54, 2), 0.75))
+    np.testing.assert_allclose(task.average([net, other]).probabilities, 0.5)
+    with pytest.raises(ValueError, match="same recordings"):
+        task.average([net, other.take(np.arange(54)[::-1])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
-from biosignals.training.cross_validation import Examples
+from biosignals.training.cross_validation import Examples, inner_fold
 from biosignals.training.data import Teacher
 from biosignals.training.fit import Fit, fit
 from biosignals.training.recipe import Recipe
@@ -60,6 +60,37 @@ class Task(Examples):
         fitted = fit(model, data, recipe, seed, self.cache, report, self.trainer)
         fitted.export()
         return fitted
+
+    def search(
+        self, model: str, recipe: Recipe, learning_rates: Sequence[float], longest: int
+    ) -> pd.DataFrame:
+        """Which learning rate and how many passes suit a net: a row for each that was tried, one `chosen`.
+
+        Trained on the first group of folds but its last fold, by whose macro AUROC after the last pass they
+        are chosen: first the rate, at the passes of `recipe`; then, with that rate, the passes are doubled as
+        long as this helps, to `longest` at most. (One cycle of the learning rate cannot be stopped halfway,
+        so that each number of passes is a training of its own.)
+
+        Columns: learning_rate, passes, steps, seconds, validation, chosen. Raises ValueError as `fit`.
+        """
+        train, validation = inner_fold(self.groups[0][0], self.recordings.table)
+        tried: list[dict] = []
+
+        def score_of(learning_rate: float, epochs: int) -> float:
+            one = replace(recipe, learning_rate=learning_rate, epochs=epochs)
+            fitted = self.fit(model, one, train, validation)
+            score = float(fitted.history["validation_auroc"].iloc[-1])
+            row = {"learning_rate": learning_rate, "passes": epochs, "steps": fitted.about["steps"]}
+            tried.append(row | {"seconds": fitted.seconds, "validation": score})
+            return score
+
+        scores_of = {rate: score_of(rate, recipe.epochs) for rate in learning_rates}
+        rate = max(scores_of, key=lambda each: scores_of[each])
+        best, passes = scores_of[rate], recipe.epochs
+        while 2 * passes <= longest and (score := score_of(rate, 2 * passes)) > best:
+            best, passes = score, 2 * passes
+        table = pd.DataFrame(tried)
+        return table.assign(chosen=(table.learning_rate == rate) & (table.passes == passes))
 
     def score(
         self,

@@ -49,7 +49,8 @@ class Cache:
 
         having: how the name of an array begins that it must hold; an exported entry may hold fewer than that
         of this machine. export: how the names of those arrays begin that are to travel with the project, ""
-        for all, None for none.
+        for all, None for none. What is known of an entry that travels says under `entry` how its file is
+        called.
         """
         place, exported = self._exported_entry(key)
         if self.refit and place not in _written:
@@ -58,12 +59,14 @@ class Cache:
         if entry is None or not _holds(entry, having):
             entry = None if self.refit and own not in _written else _read(own)
         if entry is None or not _holds(entry, having):
-            entry = make()
+            arrays, about = make()
+            entry = arrays, {name: value for name, value in about.items() if name != "entry"}
             _write(own, *entry)
         if export is not None and self.exported is not None:
             travels = {name: array for name, array in entry[0].items() if name.startswith(export)}
             if exported is None or not travels.keys() <= exported[0].keys():
                 _write(place, travels | {NUMBERS: _flat(key)}, entry[1])
+            entry = entry[0], entry[1] | {"entry": place.stem}
         return entry
 
     def _place(self, key: Key) -> Path:

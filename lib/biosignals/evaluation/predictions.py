@@ -57,7 +57,8 @@ class Predictions:
         """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added
         to what is known.
         """
-        return Predictions(probabilities, self.truth, self.subjects, self.ids, self.about | about)
+        known = self.about | {"predictions": None} | about
+        return Predictions(probabilities, self.truth, self.subjects, self.ids, known)
 
 
 def own_and_others(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

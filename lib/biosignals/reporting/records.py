@@ -14,7 +14,7 @@ from biosignals import caching
 KEYS = tuple(
     """chapter task model condition dataset kind split seed n_train n_test subjects positives passes steps
     metric value low high versus delta delta_low delta_high runtime batch latency_ms p95_ms params bytes macs
-    seconds versions commit hardware precision""".split()
+    seconds versions commit hardware precision predictions""".split()
 )
 COUNTS = "seed n_train n_test subjects positives passes steps batch params bytes macs".split()
 REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "metric", "value")

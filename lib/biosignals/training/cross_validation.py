@@ -164,11 +164,11 @@ class Examples:
 
         def make() -> Entry:
             parts = [_fit_and_predict(estimator, *group, classes) for group in groups]
-            return _identified(self, np.concatenate(parts), estimator), caching.provenance()
+            return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
 
         key = (estimator, classes, groups, Local((class_probabilities, _fit_and_predict)))
         arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
-        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | made
+        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | _named(made)
         return _out_of_fold(self, arrays["array"][None], about)
 
     def fit_final(
@@ -195,10 +195,29 @@ class Examples:
     def predict(self, fits: Sequence[Fit], rows: np.ndarray | None = None) -> Predictions:
         """Predictions (seeds, n, classes) of `rows` (n,), by default of fold 10, by one fit for each seed."""
         rows = self.test if rows is None else positions(rows, len(self.recordings))
-        found = [fit.predict(self.recordings, rows, self.features, export=True) for fit in fits]
+        found = [_predict_rows(self, fit, rows) for fit in fits]
         for fit in fits:
             fit.export()  # what is quoted of it travels as its predictions do
-        return self.predictions(np.stack(found), rows, **_mean_about([fit.about for fit in fits]))
+        probabilities = np.stack([array for array, _ in found])
+        return self.predictions(probabilities, rows, **_mean_about([about for _, about in found]))
+
+    def average(self, models: Sequence[Predictions]) -> Predictions:
+        """The mean probabilities (n, classes) of several models' predictions of the same recordings, all
+        seeds of a model together: an ensemble.
+
+        Raises ValueError for predictions of different recordings.
+        """
+        first = models[0]
+        if any(not np.array_equal(one.ids, first.ids) for one in models):
+            raise ValueError("an average takes predictions of the same recordings in the same order")
+        means = [one.mean for one in models]
+        rows = self.recordings.table.index.get_indexer(first.ids)
+
+        def make() -> Entry:
+            return _identified(self, np.mean(means, axis=0), rows, "ensemble"), caching.provenance()
+
+        arrays, made = caching.fetch_entry(self.cache, ("average", means, list(first.ids)), make, export=True)
+        return self.predictions(arrays["array"], rows, **_named(made))
 
     def predictions(
         self, probabilities: np.ndarray, rows: np.ndarray | None = None, **about: Any
@@ -242,16 +261,20 @@ class Examples:
         trained again.
         """
 
-        def compute() -> np.ndarray:
+        def make() -> Entry:
             recipe = fitted.fits[0][0].recipe
             found = self.predict_out_of_fold(fitted.nets, Inference(recipe.crop, recipe.multiclass), change)
-            return found.probabilities[:, :, : fitted.probabilities.shape[2]]
+            probabilities = found.probabilities[:, :, : fitted.probabilities.shape[2]]
+            made = _identified(self, probabilities, self.rows, fitted.fits[0][0].name)
+            return made, caching.provenance()
 
         recordings = self.recordings
         keys = [[fit.key for fit in of_seed] for of_seed in fitted.fits]
         code = Local(predict_signals)
         parts = ("perturbed", keys, change, recordings.scale, Rows(recordings.signals, self.rows), code)
-        return replace(fitted, probabilities=caching.fetch(self.cache, parts, compute, export=True))
+        arrays, made = caching.fetch_entry(self.cache, parts, make, export=True)
+        about = fitted.about | {"predictions": _named(made)["predictions"]}
+        return replace(fitted, probabilities=arrays["array"], about=about)
 
     def _training_data(
         self,
@@ -295,7 +318,7 @@ class OutOfFold(Predictions):
                 by_seed[own] = predicted[own] >= [
                     choose(target, probability) for target, probability in pairs
                 ]
-        return replace(self, probabilities=decisions)
+        return replace(self, probabilities=decisions, about=self.about | {"predictions": None})
 
     def calibrate(self) -> OutOfFold:
         """Probabilities (seeds, n, classes), by a temperature and offset that the other groups gave."""
@@ -305,17 +328,26 @@ class OutOfFold(Predictions):
                 for k in range(scaled.shape[2]):
                     scaling = calibration.temperature(predicted[others, k], self.truth[others, k], bias=True)
                     by_seed[own, k] = scaling(predicted[own, k])
-        return replace(self, probabilities=scaled)
+        return replace(self, probabilities=scaled, about=self.about | {"predictions": None})
 
 
 def with_validation(
     rows: np.ndarray, table: pd.DataFrame, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """`rows` (n,) to train on and to stop by: all and None; with patience the last fold is to stop by."""
-    if recipe.patience is None:
-        return rows, None
+    return (rows, None) if recipe.patience is None else inner_fold(rows, table)
+
+
+def inner_fold(rows: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """`rows` (n,) of all folds but the last, to train on, and those of the last, to choose settings by.
+
+    Raises ValueError for rows of one fold.
+    """
     folds = splits.folds_of(table)[rows]
-    return rows[folds < folds.max()], rows[folds == folds.max()]
+    last = folds == folds.max()
+    if last.all():
+        raise ValueError(f"all {len(rows)} recordings are of fold {folds.max()}: none are left to train on")
+    return rows[~last], rows[last]
 
 
 def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed: int) -> np.ndarray:
@@ -375,22 +407,45 @@ def _predict_groups(examples: Examples, fits: Sequence[Fit]) -> tuple[np.ndarray
         pairs = zip(fits, examples.groups, strict=True)
         parts = [fit.predict(recordings, held_out, features) for fit, (_, held_out) in pairs]
         about = _sum_about([fit.about for fit in fits])
-        return _identified(examples, np.concatenate(parts), fits[0].name), about
+        return _identified(examples, np.concatenate(parts), examples.rows, fits[0].name), about
 
     second = None if features is None else features[examples.rows].astype(np.float32)
     signals = Rows(recordings.signals, examples.rows)
     parts = ("out of fold", [fit.key for fit in fits], signals, second)
     arrays, about = caching.fetch_entry(examples.cache, parts, make, export=True)
-    return arrays["array"], about
+    return arrays["array"], _named(about)
 
 
-def _identified(examples: Examples, probabilities: np.ndarray, model: object) -> dict[str, np.ndarray]:
-    """Probabilities (n, classes) of `examples.rows` with all that another's predictions are compared by."""
-    ids = examples.recordings.table.index.to_numpy()[examples.rows]
+def _predict_rows(examples: Examples, fit: Fit, rows: np.ndarray) -> tuple[np.ndarray, dict]:
+    """Probabilities of `rows` by one fit, (n, classes), and how they were made; kept as one entry."""
+    recordings, features = examples.recordings, examples.features
+
+    def make() -> Entry:
+        return _identified(examples, fit.predict(recordings, rows, features), rows, fit.name), fit.about
+
+    second = None if features is None else features[rows].astype(np.float32)
+    parts = ("predictions", fit.key, Rows(recordings.signals, rows), second)
+    arrays, about = caching.fetch_entry(examples.cache, parts, make, export=True)
+    return arrays["array"], _named(about)
+
+
+def _named(about: dict) -> dict:
+    """How an entry was made, with its file's name as records have it; None where it does not travel."""
+    return about | {"predictions": about.get("entry")}
+
+
+def _identified(
+    examples: Examples, probabilities: np.ndarray, rows: np.ndarray, model: object
+) -> dict[str, np.ndarray]:
+    """Probabilities of `rows`, (n, classes) or (seeds, n, classes), with all that another's predictions are
+    compared by.
+    """
+    table = examples.recordings.table
+    ids, subjects = table.index.to_numpy()[rows], table["subject"].to_numpy()[rows]
     return {
         "array": probabilities,
-        "truth": examples.truth,
-        "subjects": examples.subjects.astype(str),
+        "truth": examples.targets[rows],
+        "subjects": subjects.astype(str),
         "ids": ids.astype(str),
         "model": np.array(model if isinstance(model, str) else type(model).__name__),
     }
@@ -413,8 +468,8 @@ def _sum_about(parts: Sequence[dict]) -> dict:
 
 
 def _mean_about(parts: Sequence[dict]) -> dict:
-    """How the fits of several seeds were made: means of counts and seconds."""
-    names = ("n_train", "passes", "steps", "seconds")
-    return parts[0] | {
-        name: round(np.mean([part[name] for part in parts])) for name in names if name in parts[0]
-    }
+    """How the fits of several seeds were made: means of counts and seconds, all their files."""
+    names = [name for name in ("n_train", "passes", "steps", "seconds") if name in parts[0]]
+    means = {name: round(np.mean([part[name] for part in parts])) for name in names}
+    files = [part["predictions"] for part in parts if part["predictions"]]
+    return parts[0] | means | {"predictions": " ".join(files) or None}

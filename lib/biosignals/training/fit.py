@@ -71,7 +71,8 @@ class Fit:
     @property
     def about(self) -> dict[str, Any]:
         """Keys of a record: counts, seconds, params, versions, commit, hardware, precision."""
-        return self._entry("history.")[1]
+        about = self._entry("history.")[1]
+        return {name: value for name, value in about.items() if name != "entry"}
 
     @property
     def seconds(self) -> float:

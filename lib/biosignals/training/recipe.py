@@ -17,6 +17,8 @@ OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
+    "rmsprop": torch.optim.RMSprop,
+    "adadelta": torch.optim.Adadelta,
 }
 
 
@@ -25,7 +27,7 @@ class Recipe:
     """How a net is trained.
 
     one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as
-    it is. optimizer: "adamw", "adam" or "sgd" (momentum .9). crop: samples of the random crop that each
+    it is. optimizer: one of OPTIMIZERS, "sgd" with momentum .9. crop: samples of the random crop that each
     record gives per epoch, None for whole records. choose_by: the validation score, macro "auroc" or "auprc",
     by which the best epoch is kept. patience: epochs without a better validation score after which training
     stops; None, or a fit without validation records, goes on to the end. multiclass: each record is of

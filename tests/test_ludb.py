@@ -1,6 +1,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 
@@ -153,3 +154,40 @@ def test_a_table_that_is_none_is_refused(root, load):
     (root / "ludb.csv").unlink()
     with pytest.raises(FileNotFoundError, match="ludb.csv is not in .*make data"):
         load()
+
+
+NOTHING = dict.fromkeys(ludb.COLUMNS[3:], "") | {
+    "Rhythms": "Sinus rhythm",
+    "Electric axis of the heart": "Electric axis of the heart: left axis deviation",
+}
+
+
+@pytest.mark.parametrize(
+    "listed, expected",
+    [
+        ({}, {"NORM"}),
+        ({"Rhythms": "Sinus bradycardia"}, {"NORM"}),
+        ({"Rhythms": "Sinus tachycardia"}, set()),
+        ({"Rhythms": "Atrial fibrillation"}, set()),
+        ({"Extrasystolies": "Atrial extrasystole: undefined"}, set()),
+        ({"Other states": "Early repolarization syndrome"}, set()),
+        ({"Cardiac pacing": "P-synchrony"}, set()),
+        ({"Ischemia": "Stemi: septal"}, {"MI"}),
+        ({"Ischemia": "Ischemia: apical\nScar formation: septal"}, {"MI", "STTC"}),
+        ({"Ischemia": "Undefined ischemia/scar/supp.nstemi: apical"}, {"STTC"}),
+        (
+            {
+                "Non-specific repolarization abnormalities": "Non-specific repolarization abnormalities: septal"
+            },
+            {"STTC"},
+        ),
+        ({"Conduction abnormalities": "Iii degree av-block"}, {"CD"}),
+        ({"Conduction abnormalities": "Sinoatrial blockade, undefined"}, set()),
+        ({"Hypertrophies": "Left ventricular overload"}, {"HYP", "HYP_without_LA"}),
+        ({"Hypertrophies": "Left atrial hypertrophy"}, {"HYP"}),
+        ({"Hypertrophies": "Left atrial overload\nRight atrial overload"}, {"HYP", "HYP_without_LA"}),
+    ],
+)
+def test_diagnoses_are_put_into_ptb_xls_superclasses(listed, expected):
+    found = ludb.superclasses(pd.DataFrame([NOTHING | listed])).iloc[0]
+    assert set(found[found].index) == expected

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from biosignals.data import annotation_files, signal_store, waveforms
-from biosignals.data.ptbxl import LEADS, check_leads
+from biosignals.data.ptbxl import LEADS, SUPERCLASSES, check_leads
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import AGAIN, Unreadable
 
@@ -30,6 +30,18 @@ COLUMNS = (
 )  # fmt: skip
 WAVES = {"p": "P", "N": "QRS", "t": "T"}  # annotation symbol of a wave's peak > its name
 OVER_89 = ">89"
+# A superclass of PTB-XL, column, how its statements begin. Ischemia whose kind LUDB leaves open ("ischemia/
+# scar/supp. NSTEMI") counts as ST/T change, not as infarction. A sinoatrial block is no PTB-XL statement.
+SUPERCLASS_OF = (
+    ("MI", "Ischemia", ("STEMI", "Scar formation")),
+    ("STTC", "Ischemia", ("Ischemia", "Undefined ischemia")),
+    ("STTC", "Non-specific repolarization abnormalities", ("Non-specific repolarization abnormalities",)),
+    ("CD", "Conduction abnormalities", ("Incomplete", "Complete", "Left anterior", "Left posterior",
+                                        "I degree", "II degree", "III degree", "Non-specific")),
+    ("HYP", "Hypertrophies", ("Left", "Right")),
+)  # fmt: skip
+BESIDE_NORMAL = ("Rhythms", "Electric axis of the heart")  # what may be listed of a normal ECG
+NORMAL_RHYTHMS = {"sinus rhythm", "sinus bradycardia"}
 OLDEST = 120  # years; more is a mistake
 GET_IT = 'get the set with make data SETS="ludb"'
 
@@ -47,9 +59,9 @@ def load(
 
     The table, indexed by record, has `subject` (the record: everybody was recorded once), `age` (90 with
     `over_89` where the file says >89), `sex` ("male" or "female"), bool `AFIB` and `AFLT` (fibrillation or
-    flutter among the rhythms), the official columns of diagnoses from `Rhythms` on, a statement to a line;
-    `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no change for a second) and
-    `saturated_leads` (at rest at an extreme beyond 2 mV).
+    flutter among the rhythms), the columns of `superclasses`, the official ones of diagnoses from `Rhythms`
+    on, a statement to a line; `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no
+    change for a second) and `saturated_leads` (at rest at an extreme beyond 2 mV).
 
     A single record that cannot be used is left out and listed in `excluded`. Raises FileNotFoundError for a
     missing folder or CSV; ValueError for a missing column, an unknown record or lead.
@@ -121,7 +133,29 @@ def _describe(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=table.index,
     )
-    return about.join(table[list(COLUMNS[3:])])
+    return about.join(superclasses(table)).join(table[list(COLUMNS[3:])])
+
+
+def superclasses(table: pd.DataFrame) -> pd.DataFrame:
+    """PTB-XL's superclasses of the diagnoses in ludb.csv: bool (records, 6), by SUPERCLASS_OF.
+
+    NORM: sinus rhythm or sinus bradycardia, with nothing else listed but the electric axis. HYP counts left
+    atrial entries, as PTB-XL's LAO/LAE; `HYP_without_LA`, the last column, does not.
+    """
+    found = pd.DataFrame(False, index=table.index, columns=[*SUPERCLASSES, "HYP_without_LA"])
+    for superclass, column, begins in SUPERCLASS_OF:
+        found[superclass] |= table[column].map(partial(_has_statement, begins=begins))
+    others = table["Hypertrophies"].str.replace(r"(?im)^left atrial.*$", "", regex=True)
+    found["HYP_without_LA"] = others.str.strip() != ""
+    rhythm = table["Rhythms"].str.strip().str.lower().isin(NORMAL_RHYTHMS)
+    found["NORM"] = rhythm & (table[list(COLUMNS[3:])].drop(columns=list(BESIDE_NORMAL)) == "").all(axis=1)
+    return found
+
+
+def _has_statement(statements: str, begins: tuple[str, ...]) -> bool:
+    """Whether one of the statements, a line each, begins with one of these words, in either case."""
+    starts = tuple(words.lower() for words in begins)
+    return any(line.strip().lower().startswith(starts) for line in statements.split("\n"))
 
 
 def read(stem: str, leads: tuple[str, ...]) -> np.ndarray:

@@ -169,6 +169,24 @@ def test_several_seeds_count_by_their_mean_score():
     assert both.value == pytest.approx(np.mean(single))
 
 
+def test_intervals_hold_the_spread_of_seeds_beside_that_of_subjects():
+    seeds = np.stack([np.clip(PROBABILITIES + 0.4 * RNG.random(PROBABILITIES.shape), 0, 2), PROBABILITIES])
+    seeds = np.concatenate([seeds, [RNG.random(PROBABILITIES.shape)]])
+    found = evaluation.interval(evaluation.macro_auroc, predictions(seeds))
+    # The same by resampling one after the other, with the same draws of neither.
+    rng, values = np.random.default_rng(9), []
+    people = [np.flatnonzero(SUBJECTS == subject) for subject in np.unique(SUBJECTS)]
+    for _ in range(400):
+        rows = np.concatenate([people[i] for i in rng.integers(0, len(people), len(people))])
+        drawn = seeds[rng.integers(0, 3, 3)][:, rows]
+        values.append(np.mean([roc_auc_score(TARGETS[rows], one) for one in drawn]))
+    np.testing.assert_allclose([found.low, found.high], np.quantile(values, [0.025, 0.975]), atol=0.02)
+    alike = evaluation.interval(evaluation.macro_auroc, predictions(seeds[[1, 1, 1]]))
+    one = evaluation.interval(evaluation.macro_auroc, predictions(PROBABILITIES))
+    assert (alike.low, alike.high) == pytest.approx((one.low, one.high))
+    assert found.high - found.low > 1.5 * (one.high - one.low)
+
+
 def test_confusion_counts():
     truth, found = np.array([[1], [1], [1], [0], [0]]), np.array([[1], [1], [0], [1], [0]])
     row = evaluation.confusion(truth, found, ["AF"]).loc["AF"]

@@ -163,3 +163,46 @@ def test_a_subject_in_one_part_only_is_named():
     late = pd.concat([late, table[(table.subject == 0) & (table.start == 0)]]).reset_index(drop=True)
     with pytest.raises(ValueError, match="subject 0 has no window in part middle"):
         splits.by_time(late, {"middle": (0.3, 0.5), "end": (0.7, 1)}, 2.4)
+
+
+def test_nine_groups_of_one_fold_hold_the_same_recordings_out_as_three_of_three():
+    table = pd.DataFrame({"fold": np.repeat(range(1, 11), 4), "subject": range(40)})
+    nine, three = splits.groups(table, 1), splits.groups(table)
+    assert len(nine) == 9 and all(set(table.fold.iloc[rows]) == {i + 1} for i, (_, rows) in enumerate(nine))
+    held_out = [np.sort(np.concatenate([rows for _, rows in groups])) for groups in (nine, three)]
+    np.testing.assert_array_equal(*held_out)
+    with pytest.raises(ValueError, match="not groups of 4"):
+        splits.groups(table, 4)
+
+
+def test_stratified_groups_share_out_each_class_and_keep_people_together():
+    rng = np.random.default_rng(0)
+    subjects = rng.integers(0, 150, 400)
+    targets = (rng.random((400, 4)) < [0.5, 0.2, 0.05, 0.03]).astype(float)
+    groups = splits.stratified_groups(targets, subjects, 3, seed=0)
+    assert sorted(np.concatenate([rows for _, rows in groups])) == list(range(400))
+    for train, rows in groups:
+        assert not set(subjects[train]) & set(subjects[rows])
+        assert sorted([*train, *rows]) == list(range(400))
+    counts = np.array([targets[rows].sum(0) for _, rows in groups])
+    assert (np.ptp(counts, axis=0) <= 3).all()
+    # Dealt at random, rare classes come out more unevenly.
+    by_chance = rng.permutation(400) % 3
+    uneven = np.array([targets[by_chance == k].sum(0) for k in range(3)])
+    assert np.ptp(counts, axis=0).sum() < np.ptp(uneven, axis=0).sum()
+    single = splits.stratified_groups(targets, np.arange(400), 3, seed=0)
+    assert (np.ptp([targets[rows].sum(0) for _, rows in single], axis=0) <= 1).all()
+    assert set(subjects[single[0][0]]) & set(subjects[single[0][1]])
+    with pytest.raises(ValueError, match="2 subjects cannot be dealt into 3"):
+        splits.stratified_groups(targets[:4], [1, 1, 2, 2], 3, seed=0)
+
+
+def test_smaller_training_sets_are_part_of_larger_ones_and_take_whole_people():
+    subjects = np.repeat(np.arange(50), 3)
+    rows = np.arange(30, 150)
+    small, large = (splits.first_subjects(subjects, rows, most, seed=0) for most in (30, 60))
+    assert set(small) < set(large) < set(rows) and (len(small), len(large)) == (30, 60)
+    assert np.unique(subjects[small], return_counts=True)[1].tolist() == [3] * 10
+    assert len(splits.first_subjects(subjects, rows, 1000, seed=0)) == 120
+    with pytest.raises(ValueError, match="at least one"):
+        splits.first_subjects(subjects, rows, 0, seed=0)

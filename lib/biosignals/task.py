@@ -12,6 +12,7 @@ import pandas as pd
 from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
+from biosignals.reporting.ledger import Ledger
 from biosignals.training.cross_validation import Examples, inner_fold
 from biosignals.training.data import Teacher
 from biosignals.training.fit import Fit, fit
@@ -23,11 +24,13 @@ class Task(Examples):
     """Recordings, targets and groups of folds (see `Examples`), with what pages and records say of them.
 
     name: of the task in records, as "superclass". classes: of the targets, in order. chapter: of the records.
+    ledger: where it is noted what is scored on records that are in no group to learn from, None: nowhere.
     """
 
     name: str = ""
     classes: Sequence[str] = ()
     chapter: str = ""
+    ledger: Ledger | None = None
 
     @property
     def note(self) -> str:
@@ -97,18 +100,30 @@ class Task(Examples):
         models: Mapping[str, Predictions | np.ndarray],
         versus: str | None = None,
         metrics: Mapping[str, scores.Metric] | None = None,
+        names: Mapping[str, tuple[str, str]] | None = None,
     ) -> pd.DataFrame:
         """Scores with intervals, and differences from the model `versus`, see `scores.compare`, also for the
         errors.
 
         models: by name; an array is taken as probabilities of the task's `rows`, (n, classes) or (seeds, n,
-        classes).
+        classes). names: as of `record`, under which the ledger has what is scored on a test fold or set.
         """
         given = {
             name: one if isinstance(one, Predictions) else self.predictions(one)
             for name, one in models.items()
         }
-        return scores.compare(given, versus, metrics)
+        table = scores.compare(given, versus, metrics)
+        first = next(iter(given.values()))
+        if self.ledger is not None and self._is_test(first):
+            called = [(names or {}).get(name, (name, "")) for name in given]
+            self.ledger.add(self.recordings.dataset, called, len(first.truth))
+        return table
+
+    def _is_test(self, predictions: Predictions) -> bool:
+        """Whether some of the records predicted are of no group that others learn from."""
+        groups = [held_out for train, held_out in self.groups if len(train)]
+        rows = np.concatenate(groups) if groups else np.empty(0, int)
+        return not np.isin(predictions.ids, self.recordings.table.index[rows]).all()
 
     def record(
         self, table: pd.DataFrame, names: Mapping[str, tuple[str, str]] | None = None, **about: Any

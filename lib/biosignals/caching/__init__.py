@@ -18,10 +18,10 @@ from .files import (
 )
 from .key import Key, Local, Rows
 from .provenance import provenance
-from .store import Cache, Entry, call, fetch, fetch_entry, with_provenance
+from .store import Cache, Entry, call, fetch, fetch_entry, read_entry, with_provenance
 
 __all__ = [
     "Cache", "DiskFull", "Entry", "Key", "Local", "Rows", "call", "fetch", "fetch_entry", "is_full", "locked",
-    "provenance", "release", "replacing", "size_below", "size_in_words", "temporary_folder",
+    "provenance", "read_entry", "release", "replacing", "size_below", "size_in_words", "temporary_folder",
     "with_provenance", "writing",
 ]  # fmt: skip

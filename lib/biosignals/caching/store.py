@@ -57,7 +57,7 @@ class Cache:
             exported = None
         entry, own = exported, self._place(key)
         if entry is None or not _holds(entry, having):
-            entry = None if self.refit and own not in _written else _read(own)
+            entry = None if self.refit and own not in _written else read_entry(own)
         if entry is None or not _holds(entry, having):
             arrays, about = make()
             entry = arrays, {name: value for name, value in about.items() if name != "entry"}
@@ -78,7 +78,7 @@ class Cache:
             return self._place(key), None
         places = sorted(self.exported.glob(f"{key.portable}-*.npz"))
         for place in places:
-            entry = _read(place)
+            entry = read_entry(place)
             if entry is not None and _is_close(entry[0].pop(NUMBERS, np.zeros(0)), key):
                 return place, entry
         return self.exported / f"{key.portable}-{len(places)}.npz", None
@@ -135,8 +135,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray], about: dict) -> None:
     _written.add(path)
 
 
-def _read(path: Path) -> Entry | None:
-    """An entry; None where there is none, or one that was cut or damaged: its checksums do not hold."""
+def read_entry(path: Path) -> Entry | None:
+    """The entry in a file; None where there is none, or one that was cut or damaged: its checksums fail."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

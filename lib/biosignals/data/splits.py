@@ -23,13 +23,15 @@ def by_fold(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return rows
 
 
-def groups(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+def groups(table: pd.DataFrame, size: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per group of folds, (rows of the other groups, rows of this group), (n,) each, to predict out of fold.
 
-    The groups are folds 1 to 3, 4 to 6 and 7 to 9; the test fold is in none. Raises ValueError for an empty
-    fold or a subject in two groups.
+    The groups are `size` folds each, folds 1 to 3, 4 to 6 and 7 to 9; the test fold is in none. Raises
+    ValueError for an empty fold, a subject in two groups, or a size that does not divide nine folds.
     """
-    rows = [_rows_in_folds(table, range(first, first + 3)) for first in (1, 4, 7)]
+    if size not in (1, 3):
+        raise ValueError(f"nine folds make nine groups of 1 or three of 3, not groups of {size}")
+    rows = [_rows_in_folds(table, range(first, first + size)) for first in range(1, 10, size)]
     check_disjoint(table, *rows)
     return [(np.sort(np.concatenate(rows[:i] + rows[i + 1 :])), rows[i]) for i in range(len(rows))]
 
@@ -74,6 +76,49 @@ def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     folds = np.full(len(names), 10)
     folds[order[tested:]] = np.arange(len(names) - tested) % 9 + 1
     return folds[codes]
+
+
+def stratified_groups(
+    targets: np.ndarray, subjects: Iterable, count: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """As `groups`, but dealt anew: `count` groups in which every class is about equally frequent.
+
+    Iterative stratification (Sechidis et al. 2011): the rarest class is dealt out first, each subject with
+    all its rows to the group that lacks most of that class. targets: 0 or 1, (n, classes). subjects: one per
+    row; np.arange(n) deals single rows, so that a subject may be on both sides. Raises ValueError for fewer
+    subjects than groups.
+    """
+    codes = subject_codes(pd.Series(list(subjects)))
+    members = codes.max() + 1
+    if members < count:
+        raise ValueError(f"{members} subjects cannot be dealt into {count} groups")
+    of_member = np.zeros((members, targets.shape[1] + 1))  # how often it has each class, and its rows
+    np.add.at(of_member, codes, np.column_stack([targets, np.ones(len(targets))]))
+    wanted = np.tile(of_member.sum(0) / count, (count, 1))
+    order = np.random.default_rng(seed).permutation(members)
+    group = np.full(members, -1)
+    while (group < 0).any():
+        left = order[group[order] < 0]
+        frequency = (of_member[left] > 0).sum(0)
+        rarest = min(np.flatnonzero(frequency), key=lambda k: frequency[k])
+        for member in left[of_member[left, rarest] > 0]:
+            group[member] = np.lexsort((-wanted[:, -1], -wanted[:, rarest]))[0]
+            wanted[group[member]] -= of_member[member]
+    rows = [np.flatnonzero(group[codes] == k) for k in range(count)]
+    return [(np.sort(np.concatenate(rows[:k] + rows[k + 1 :])), rows[k]) for k in range(count)]
+
+
+def first_subjects(subjects: Iterable, rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Of `rows` (n,), those of subjects in random order until there are `most`: int, in order.
+
+    For learning curves: with the same seed, a smaller number is part of a larger one. subjects: one per row
+    of the whole table. Raises ValueError for `most` below 1.
+    """
+    if most < 1:
+        raise ValueError(f"at least one row is needed, not {most}")
+    codes = subject_codes(pd.Series(list(subjects)))
+    rank = np.random.default_rng(seed).permutation(codes.max() + 1)[codes[rows]]
+    return np.sort(rows[np.argsort(rank, kind="stable")[:most]])
 
 
 def by_time(

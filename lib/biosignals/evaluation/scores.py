@@ -148,10 +148,18 @@ MULTICLASS = {"macro_f1": macro_f1, "balanced_accuracy": mean_recall, "accuracy"
 def interval(metric: Metric, predictions: Predictions, resamples: int = 1000) -> Interval:
     """`metric` with its 95 % percentile bootstrap over subjects; one that is unknown (NA) counts by itself.
 
-    Of several seeds it is the mean of their scores, so that the interval speaks of the model and not of one
-    lucky seed. Raises ValueError for no records, and for what is no metric or no predictions.
+    Of several seeds it is the mean of their scores, and each resample draws seeds as well as subjects: the
+    interval speaks of the model and not of one lucky seed. Raises ValueError for no records, and
+    for what is no metric or no predictions.
     """
-    return _summary(_scores_of(metric, predictions, _weights_of(predictions, resamples)))
+    return _summary(bootstrap(metric, predictions, resamples))
+
+
+def bootstrap(metric: Metric, predictions: Predictions, resamples: int = 1000) -> np.ndarray:
+    """The score, then that of each bootstrap resample, (1 + resamples,): the same subjects and seeds for all
+    predictions of the same recordings. Raises ValueError as `interval`.
+    """
+    return _scores_of(metric, predictions, _weights_of(predictions, resamples))
 
 
 def difference(
@@ -174,7 +182,7 @@ def compare(
     versus: name of the model that the others are compared with, paired. metrics: by name, default MULTILABEL.
     Columns: model, metric, value, low, high and, with `versus`, delta, delta_low, delta_high, versus; n_test,
     subjects, positives (of one class), and the keys of each model's `about`. Of several seeds it is the mean
-    of their scores, so that the interval speaks of the model and not of one lucky seed. A calibration error
+    of their scores, and each resample draws seeds as well as subjects. A calibration error
     has no interval: resampling makes it larger, so that the percentiles need not even hold its value. Raises
     ValueError for models of different records, for none, for models or metrics without names, and as
     `interval`.
@@ -378,7 +386,7 @@ def _weights_of(predictions: Predictions, resamples: int) -> np.ndarray:
 
 
 def _scores_of(metric: Metric, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """A score for each row of weights, the mean over seeds."""
+    """A score for each row of weights: the mean over seeds, in resamples over as many that are drawn."""
     if not callable(metric):
         raise ValueError(f"a metric is a function, as scores.macro_auroc, not {metric!r}")
     truth = predictions.truth
@@ -386,7 +394,11 @@ def _scores_of(metric: Metric, predictions: Predictions, weights: np.ndarray) ->
     blocks = np.split(
         weights, range(128, len(weights), 128)
     )  # so small that they stay in the processor's cache
-    return np.mean([np.concatenate([metric(truth, fit, block) for block in blocks]) for fit in fits], axis=0)
+    values = np.stack([np.concatenate([metric(truth, fit, block) for block in blocks]) for fit in fits])
+    seeds = len(values)
+    drawn = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=len(weights))
+    drawn[0] = 1
+    return (drawn.T * values).sum(axis=0) / seeds
 
 
 def _check_yes_or_no(values: np.ndarray, what: str, remedy: str) -> None:

@@ -24,6 +24,7 @@ from biosignals.data.recordings import Recordings
 from biosignals.data.sources import Source
 from biosignals.reporting import plots
 from biosignals.reporting import records as reporting_records
+from biosignals.reporting.ledger import Ledger
 from biosignals.training.recipe import Recipes, read_recipes
 
 TITLES = {
@@ -90,6 +91,11 @@ class Workspace:
         """
         return read_recipes(self.root / "notebooks/recipes.yml", self.profile)
 
+    @property
+    def ledger(self) -> Ledger:
+        """The chapter's lines in the run's ledger of tests."""
+        return Ledger(self.folder / f"ledger/{self.chapter}.csv", self.chapter)
+
     def write(self, records: Iterable[dict]) -> Path:
         """Leave the chapter's records in the run's results/; returns the file."""
         path = self.folder / "results" / f"{self.chapter}.json"
@@ -116,6 +122,7 @@ def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -
     as_published = profile == "reference" and not changed
     exported = root / "book/reference/predictions" if as_published else None
     cache = Cache(temporary / "results", exported, refit=os.environ.get("REFIT", "") not in ("", "0"))
+    (place / f"ledger/{chapter}.csv").unlink(missing_ok=True)  # every execution reads the tests anew
     plots.use_style()
     resolved = str((root / data).resolve()) if data else ""
     return Workspace(root, chapter, profile, resolved, place, temporary, cache, changed)

@@ -9,6 +9,7 @@ from biosignals.training.augmentation import (
     Compose,
     FrequencyMask,
     Noise,
+    Offset,
     Scale,
     Shift,
     TimeMask,
@@ -20,6 +21,7 @@ STEPS = [
     Scale(0.5, 2),
     Noise(0.1),
     Wander(0.5),
+    Offset(0.5),
     Shift(),
     TimeMask(0.3),
     FrequencyMask(0.7, 3),
@@ -55,6 +57,13 @@ def test_scale_multiplies_each_record_by_a_factor_of_its_own(x):
     factors = Scale(0.5, 2)(x) / x
     np.testing.assert_allclose(factors, factors[:, :1, :1].expand_as(x), rtol=1e-5)
     assert 0.5 <= factors.min() < 0.7 and 1.8 < factors.max() <= 2.001
+
+
+def test_an_offset_is_a_constant_of_each_channel(x):
+    added = Offset(0.5)(x) - x
+    np.testing.assert_allclose(added, added[..., :1].expand_as(x), atol=1e-5)
+    assert -0.5 <= added.min() < -0.4 and 0.4 < added.max() <= 0.5
+    assert added[..., 0].unique().numel() == x.shape[0] * x.shape[1]
 
 
 def test_noise_is_white_and_relative_to_the_channels_deviation(x):

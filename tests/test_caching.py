@@ -55,7 +55,7 @@ def test_another_mean_over_crops_is_another_fit_and_another_prediction(tmp_path,
     before = fitted(cache, recipe=recipe)
     probabilities = before.predict(found, np.arange(8))
     original = predict.overlapping_crops
-    monkeypatch.setattr(predict, "overlapping_crops", lambda x, crop: original(x, crop)[:1])
+    monkeypatch.setattr(predict, "overlapping_crops", lambda x, crop, step: original(x, crop, step)[:1])
     assert fitted(cache, recipe=recipe).key != before.key
     assert not np.allclose(before.predict(found, np.arange(8)), probabilities)
 

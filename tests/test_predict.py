@@ -19,13 +19,20 @@ def net():
 
 
 @pytest.mark.parametrize(
-    "samples, starts", [(250, (0, 50, 100, 150)), (300, (0, 50, 100, 150, 200)), (100, (0,))]
+    "samples, step, starts",
+    [
+        (250, None, (0, 50, 100, 150)),
+        (300, None, (0, 50, 100, 150, 200)),
+        (100, None, (0,)),
+        (250, 30, (0, 30, 60, 90, 120, 150)),
+        (250, 40, (0, 37, 75, 112, 150)),
+    ],
 )
-def test_a_records_probability_is_the_mean_over_overlapping_crops(samples, starts):
+def test_a_records_probability_is_the_mean_over_overlapping_crops(samples, step, starts):
     x = torch.randn(2, 2, samples)
     with torch.no_grad():
         parts = torch.stack([net()(x[..., start : start + 100]).sigmoid() for start in starts])
-    ours = predict.predict_signals(net(), x.numpy(), how=Inference(100))
+    ours = predict.predict_signals(net(), x.numpy(), how=Inference(100, step=step))
     np.testing.assert_allclose(ours, parts.mean(0), atol=1e-5)
 
 

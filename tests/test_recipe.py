@@ -38,7 +38,10 @@ def test_a_profile_has_its_epochs_and_all_profiles_the_other_settings(file):
         ("net: {crop: 100}", "epochs"),
         ("net: {epochs: 5}", "int"),
         ("net: {epochs: {quick: 0}}", "epochs must be above 0, not 0"),
-        ("net: {epochs: {quick: 2}, optimizer: lion}", "optimizer is one of adamw, adam, sgd, not 'lion'"),
+        (
+            "net: {epochs: {quick: 2}, optimizer: lion}",
+            "optimizer is one of adamw, adam, sgd, rmsprop, adadelta, not 'lion'",
+        ),
         ("net:", "NoneType"),
     ],
 )

@@ -21,16 +21,17 @@ class CnnFamily(nn.Module):
     average.
 
     12 channels and 5 classes give the teacher 6,522,555 and the student 534,005 parameters. Any input long
-    enough for all blocks: 175 samples for four, 80 for three.
+    enough for all blocks: 175 samples for four, 80 for three. kernel, pool: other ones, for comparison.
     """
 
     def __init__(
-        self, channels: int, classes: int, widths: tuple[int, ...], samples: int = 1000, dropout: float = 0.2
-    ):
+        self, channels: int, classes: int, widths: tuple[int, ...], samples: int = 1000, dropout: float = 0.2,
+        kernel: int = 10, pool: type[nn.Module] = nn.MaxPool1d,
+    ):  # fmt: skip
         super().__init__()
         inputs = (channels, *widths)
         self.blocks = nn.Sequential(
-            *(_block(inputs[i], width, dropout) for i, width in enumerate(widths)),
+            *(_block(inputs[i], width, kernel, pool, dropout) for i, width in enumerate(widths)),
         )
         self.head = nn.Linear(widths[-1], classes)
 
@@ -38,7 +39,7 @@ class CnnFamily(nn.Module):
         return self.head(self.blocks(x).mean(-1).flatten(1))
 
 
-def _block(channels: int, width: int, dropout: float) -> nn.Sequential:
+def _block(channels: int, width: int, kernel: int, pool: type[nn.Module], dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(channels, width, 10), nn.BatchNorm1d(width), nn.ReLU(), nn.MaxPool1d(2), nn.Dropout(dropout)
+        nn.Conv1d(channels, width, kernel), nn.BatchNorm1d(width), nn.ReLU(), pool(2), nn.Dropout(dropout)
     )

@@ -60,6 +60,20 @@ class Wander:
 
 
 @dataclass(frozen=True)
+class Offset:
+    """Adds a constant to each channel of each record, at most `level` of the recordings' unit up or down."""
+
+    level: float
+
+    def __post_init__(self) -> None:
+        _check_level(self)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        constant = torch.rand(*x.shape[:2], 1, device=x.device, dtype=x.dtype)
+        return x + self.level * (2 * constant - 1)
+
+
+@dataclass(frozen=True)
 class Shift:
     """Starts each record at a random sample; what comes before it follows after the end."""
 
@@ -185,7 +199,7 @@ def _check_range(step: Scale | TimeStretch) -> None:
         raise ValueError(f"{step}: needs 0 < low <= high")
 
 
-def _check_level(step: Noise | Wander) -> None:
+def _check_level(step: Noise | Wander | Offset) -> None:
     if not 0 <= step.level < math.inf:
         raise ValueError(f"{step}: level must be 0 or more")
 

@@ -263,7 +263,8 @@ class Examples:
 
         def make() -> Entry:
             recipe = fitted.fits[0][0].recipe
-            found = self.predict_out_of_fold(fitted.nets, Inference(recipe.crop, recipe.multiclass), change)
+            how = Inference(recipe.crop, recipe.multiclass, step=recipe.crop_step)
+            found = self.predict_out_of_fold(fitted.nets, how, change)
             probabilities = found.probabilities[:, :, : fitted.probabilities.shape[2]]
             made = _identified(self, probabilities, self.rows, fitted.fits[0][0].name)
             return made, caching.provenance()

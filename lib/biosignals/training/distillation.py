@@ -199,7 +199,7 @@ def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
     with torch.inference_mode(), _watching(net) as seen:
         for start in tqdm(range(0, len(recordings), 256), desc="teacher outputs", leave=False):
             x = torch.from_numpy(recordings.physical(np.arange(start, min(start + 256, len(recordings)))))
-            crops = overlapping_crops(x.to(device), crop)
+            crops = overlapping_crops(x.to(device), crop, fit.recipe.crop_step)
             try:
                 output = net(crops.flatten(0, 1))
             except RuntimeError as error:

@@ -87,7 +87,8 @@ class Fit:
         export: bool = False,
     ) -> np.ndarray:
         """Probabilities (rows, classes) of recordings, float32: see `predict.predict`."""
-        how = Inference(self.recipe.crop, self.recipe.multiclass, self.cache, export)
+        recipe = self.recipe
+        how = Inference(recipe.crop, recipe.multiclass, self.cache, export, recipe.crop_step)
         return predict_with(lambda: self.net, self.key, recordings, rows, features, how)
 
     def export(self, weights: bool = False) -> None:

@@ -207,7 +207,10 @@ class TrainingModule(lightning.LightningModule):
     def validation_step(self, batch: Batch) -> None:
         x, features, y, _ = batch
         y = y[:, : self.data.scored]
-        probabilities = crop_probabilities(self.net, x, features, self.recipe.crop, self.recipe.multiclass)
+        recipe = self.recipe
+        probabilities = crop_probabilities(
+            self.net, x, features, recipe.crop, recipe.multiclass, recipe.crop_step
+        )
         probabilities = probabilities[:, : self.data.scored].clamp(1e-6, 1 - 1e-6)
         loss = binary_cross_entropy(probabilities, y)
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(x), sync_dist=True)

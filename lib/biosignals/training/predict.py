@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,13 +25,15 @@ class Inference(NamedTuple):
     whole records.
 
     multiclass: each record is of exactly one class (softmax). cache: where predictions are kept, None:
-    nowhere. export: let them travel with the project.
+    nowhere. export: let them travel with the project. step: samples from one crop to the next, None: half a
+    crop or less.
     """
 
     crop: int | None = None
     multiclass: bool = False
     cache: Cache | None = None
     export: bool = False
+    step: int | None = None
 
 
 PLAIN = Inference()  # whole records, every class by itself, nothing kept
@@ -87,7 +90,7 @@ def predict_with(
     code = Local((prepare_for_inference, _probabilities_of))
     parts = (
         identity,
-        how.crop,
+        _crops_of(how),
         how.multiclass,
         recordings.scale,
         Rows(recordings.signals, rows),
@@ -116,7 +119,7 @@ def predict_signals(
 
     parts = (
         net,
-        how.crop,
+        _crops_of(how),
         how.multiclass,
         signals,
         features,
@@ -145,14 +148,14 @@ def predict_onnx(
         for start in range(0, len(rows), BATCH):
             signals = recordings.physical(rows[start : start + BATCH])
             signals = signals if change is None else change(signals)
-            crops = overlapping_crops(torch.from_numpy(signals), how.crop)
+            crops = overlapping_crops(torch.from_numpy(signals), how.crop, how.step)
             probabilities = onnx_files.run(session, crops.flatten(0, 1).numpy())
             parts.append(probabilities.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
 
     parts = (
         Path(path),
-        how.crop,
+        _crops_of(how),
         recordings.scale,
         Rows(recordings.signals, rows),
         change,
@@ -175,30 +178,37 @@ def prepare_for_inference(
     return net.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
+def _crops_of(how: Inference) -> int | None | tuple[int | None, int]:
+    """What a key says of the crops that are predicted."""
+    return how.crop if how.step is None else (how.crop, how.step)
+
+
 def crop_probabilities(
-    net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, multiclass: bool
-) -> Tensor:
+    net: nn.Module, x: Tensor, features: Tensor | None, crop: int | None, multiclass: bool,
+    step: int | None = None,
+) -> Tensor:  # fmt: skip
     """Mean probability (batch, classes) over the crops of x (batch, channels, samples), see
     `overlapping_crops`.
 
     features: (batch, features), or None.
     """
-    crops = overlapping_crops(x, crop)
+    crops = overlapping_crops(x, crop, step)
     count, flat = len(crops), crops.flatten(0, 1)
     logits = (net(flat) if features is None else net(flat, features.repeat(count, 1))).float()
     probabilities = logits.softmax(1) if multiclass else logits.sigmoid()
     return probabilities.unflatten(0, (count, len(x))).mean(0)
 
 
-def overlapping_crops(x: Tensor, crop: int | None) -> Tensor:
-    """Crops of x (batch, channels, samples) that overlap by half or more, the last flush with the end.
+def overlapping_crops(x: Tensor, crop: int | None, step: int | None = None) -> Tensor:
+    """Crops of x (batch, channels, samples), evenly spaced and `step` samples apart or fewer (None: half a
+    crop), the last flush with the end.
 
     (crops, batch, channels, crop); without `crop`, or where it is no shorter than x, one: x itself.
     """
     samples = x.shape[-1]
     if crop is None or crop >= samples:
         return x[None]
-    count = -(-2 * (samples - crop) // crop) + 1
+    count = math.ceil((samples - crop) / (step or crop / 2)) + 1
     starts = [i * (samples - crop) // (count - 1) for i in range(count)]
     return torch.stack([x[..., start : start + crop] for start in starts])
 
@@ -226,5 +236,5 @@ def _probabilities_of(
             batch = slice(start, start + BATCH)
             x = torch.from_numpy(signals[batch]).to(device)
             more = None if features is None else torch.as_tensor(features[batch]).float().to(device)
-            parts.append(crop_probabilities(net, x, more, how.crop, how.multiclass).cpu())
+            parts.append(crop_probabilities(net, x, more, how.crop, how.multiclass, how.step).cpu())
     return torch.cat(parts).numpy()

@@ -28,8 +28,8 @@ class Recipe:
 
     one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as
     it is. optimizer: one of OPTIMIZERS, "sgd" with momentum .9. crop: samples of the random crop that each
-    record gives per epoch, None for whole records. choose_by: the validation score, macro "auroc" or "auprc",
-    by which the best epoch is kept. patience: epochs without a better validation score after which training
+    record gives per epoch, None for whole records. crop_step: samples from one crop to the next in
+    prediction, None: half a crop or less. choose_by: the validation score, macro "auroc" or "auprc", by which the best epoch is kept. patience: epochs without a better validation score after which training
     stops; None, or a fit without validation records, goes on to the end. multiclass: each record is of
     exactly one class (softmax); otherwise each class is a question of its own (sigmoid). loss: takes logits
     and targets, (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch,
@@ -59,12 +59,13 @@ class Recipe:
     mixup: float = 0.0
     high_pass: float | None = None
     weight_average: float | None = None
+    crop_step: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             if not isinstance(getattr(self, name), Real) or not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        for name in ("epochs", "batch_size", "crop", "patience"):
+        for name in ("epochs", "batch_size", "crop", "crop_step", "patience"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, Integral) or value < 1):
                 raise ValueError(f"{name} must be a whole number above 0, not {value!r}")

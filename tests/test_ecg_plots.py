@@ -60,3 +60,13 @@ def test_rows_of_beats_keep_the_paper_s_scale_and_stay_in_their_row():
     assert first.get_ydata().max() == 10 and first.get_xdata()[30] == pytest.approx(25 * 0.3)
     assert third.get_ydata().max() < plots.ROW
     assert [name for name in texts(ax) if name in ("one", "other")] == ["one", "other"]
+
+
+def test_dots_lie_on_the_samples_that_speak_for_the_class():
+    x, weights = np.zeros((12, 1000)), np.full((12, 1000), -1.0)
+    x[LEADS.index("V1")], weights[LEADS.index("V1"), [600, 610, 900]] = 0.5, [2.0, 1.0, 4.0]
+    ax = ecg_plots.saliency_page(x, weights, 100, LEADS, "a page")
+    (dots,) = [one for one in ax.collections if len(one.get_offsets())]
+    # V1 is drawn from 5 to 7.5 s in the first row; what it adds elsewhere is not on the page.
+    np.testing.assert_allclose(dots.get_offsets(), [[25 * 6, 5], [25 * 6.1, 5]])
+    assert dots.get_sizes()[0] == 2 * dots.get_sizes()[1]

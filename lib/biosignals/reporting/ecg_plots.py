@@ -1,4 +1,6 @@
-"""Pictures that explain an ECG: a labelled beat, the directions of the leads, beats in rows."""
+"""Pictures that explain an ECG: a labelled beat, the directions of the leads, beats in rows, what a net
+looks at.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +12,14 @@ from biosignals.reporting.plots import (
     INK,
     MM_PER_MV,
     MM_PER_SECOND,
+    PAGE,
+    PALETTE,
     PAPER,
     ROW,
     THICK,
     THIN,
     calibration,
+    ecg_page,
     grid,
     lead_label,
     paper,
@@ -134,4 +139,29 @@ def beat_rows(
     for column, lead in enumerate(leads):
         centre = MM_PER_SECOND * (BEAT_WIDTH * column + before)
         ax.text(centre, 21.5, lead_label(lead), ha="center", fontsize=11, fontweight="bold")
+    return ax
+
+
+def saliency_page(
+    x: np.ndarray, weights: np.ndarray, sampling_rate: float, leads: Sequence[str], title: str = ""
+) -> Axes:
+    """The page of `plots.ecg_page` with a dot on each sample that speaks for a class, the larger the more.
+
+    x: (12, samples), at least 10 s, in mV; weights: (12, samples), see `evaluation.saliency.saliency`; what
+    is not positive, or below a fiftieth of the largest, has no dot.
+    """
+    ax = ecg_page(x, sampling_rate, leads, title)
+    by_name = {name: (signal, weight) for name, signal, weight in zip(leads, x, weights)}
+    for row, names in enumerate((*PAGE, ("II",))):
+        for column, name in enumerate(names):
+            signal, weight = by_name[name]
+            seconds = (0, 10) if len(names) == 1 else (2.5 * column, 2.5 * (column + 1))
+            first, last = (round(second * sampling_rate) for second in seconds)
+            own = first + np.flatnonzero(weight[first:last] > 0.02 * weights.max())
+            ax.scatter(
+                MM_PER_SECOND * own / sampling_rate,
+                MM_PER_MV * signal[own] - ROW * row,
+                s=60 * weight[own] / weights.max(),
+                color=PALETTE[1], alpha=0.6, linewidth=0, zorder=3,
+            )  # fmt: skip
     return ax

@@ -29,16 +29,17 @@ class Recipe:
     one_cycle: the learning rate rises to `learning_rate` and falls again (Smith 2018); without, it stays as
     it is. optimizer: one of OPTIMIZERS, "sgd" with momentum .9. crop: samples of the random crop that each
     record gives per epoch, None for whole records. crop_step: samples from one crop to the next in
-    prediction, None: half a crop or less. choose_by: the validation score, macro "auroc" or "auprc", by which the best epoch is kept. patience: epochs without a better validation score after which training
-    stops; None, or a fit without validation records, goes on to the end. multiclass: each record is of
-    exactly one class (softmax); otherwise each class is a question of its own (sigmoid). loss: takes logits
-    and targets, (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch,
-    channels, samples) at random, in training only. balanced: draw records so that every class (without
-    `multiclass`: yes and no of the first) comes equally often. mixup: strength of mixing pairs of records and
-    of their labels (Zhang et al. 2018), 0 for none. high_pass: cutoff in Hz, below which the net takes away
-    each channel's offset and drift itself (`models.layers.high_pass`), None: nothing. weight_average: decay
-    per step of an exponential moving average of the weights, which is what is validated and kept in place of
-    the weights themselves (Polyak and Juditsky 1992), None: no average.
+    prediction, None: half a crop or less. choose_by: the validation score, macro "auroc" or "auprc", by which
+    the best epoch is kept. patience: epochs without a better validation score after which training stops;
+    None, or a fit without validation records, goes on to the end. multiclass: each record is of exactly one
+    class (softmax); otherwise each class is a question of its own (sigmoid). loss: takes logits and targets,
+    (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch, channels,
+    samples) at random, in training only. balanced: draw records so that every class (without `multiclass`:
+    yes and no of the first) comes equally often. mixup: strength of mixing pairs of records and of their
+    labels (Zhang et al. 2018), 0 for none. high_pass: cutoff in Hz, below which the net takes away each
+    channel's offset and drift itself (`models.layers.high_pass`), None: nothing. weight_average: decay per
+    step of an exponential moving average of the weights, which is what is validated and kept in place of the
+    weights themselves (Polyak and Juditsky 1992), None: no average.
 
     Raises ValueError for settings that no training could use.
     """

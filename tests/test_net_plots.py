@@ -1,0 +1,26 @@
+import matplotlib.pyplot as plt
+import pytest
+
+from biosignals import models
+from biosignals.reporting import net_plots
+
+
+@pytest.mark.parametrize("name", ["plain-cnn", "student", "teacher", "inception-cnn", "resnet1d-wang", "s4"])
+def test_a_drawing_has_every_parameter_and_ends_in_the_classes(name):
+    net = models.create(name, 12, 5)
+    table = net_plots.layers(net, 12, 1000)
+    assert table.parameters.sum() == models.parameter_count(net)
+    assert (table.channels.iloc[-1], table.samples.iloc[-1]) == (5, 1)
+    assert net.training  # left as it was
+    ax = net_plots.architecture(net, 12, 1000)
+    words = [text.get_text() for text in ax.texts]
+    assert words[0] == "12 × 1000" and len(ax.patches) == len(table) + 1
+    plt.close(ax.figure)
+
+
+def test_shapes_are_those_that_the_paper_gives():
+    table = net_plots.layers(models.create("inception-cnn", 12, 5), 12, 1000)
+    assert list(table.samples) == [1000, 1000, 500, 500, 250, 125, 125, 1, 1]
+    assert table.layers[7].splitlines()[:2] == ["flatten", "dense"]
+    residual = net_plots.layers(models.create("resnet1d-wang", 12, 5), 12, 1000)
+    assert residual.layers[3].startswith("maximum, mean") and "basic block" in residual.layers[1]

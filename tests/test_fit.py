@@ -18,7 +18,7 @@ from biosignals.caching import Cache, temporary_folder
 from biosignals.data.recordings import Recordings
 from biosignals.training import fit as training
 from biosignals.training import loop
-from biosignals.training.recipe import Recipe
+from biosignals.training.recipe import OPTIMIZERS, Recipe
 
 SHORT = Recipe(epochs=2, batch_size=16, crop=100)
 
@@ -437,3 +437,11 @@ def test_a_logger_of_lightning_follows_the_epochs_and_leaves_the_key_alone(tmp_p
     columns = pd.read_csv(file)
     for name in ("training_loss", "validation_loss", "validation_auroc"):
         np.testing.assert_allclose(columns[name].dropna(), logged.history[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns(optimizer):
+    rate = {"adadelta": 1.0, "sgd": 0.1}.get(optimizer, 0.01)
+    found = fit(None, recipe=replace(SHORT, epochs=8, optimizer=optimizer, learning_rate=rate))
+    losses = found.history.training_loss
+    assert losses.iloc[-1] < 0.8 * losses.iloc[0]

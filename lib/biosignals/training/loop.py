@@ -223,11 +223,14 @@ class TrainingModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
         learnt = [*self.net.parameters(), *(self.teacher.parameters() if self.teacher else [])]
-        optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay, fused=True)
+        optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay)
         if not self.recipe.one_cycle:
             return optimizer
         steps = self.recipe.epochs * self.steps_per_epoch()
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+        has_momentum = "betas" in optimizer.defaults or optimizer.defaults.get("momentum", 0) > 0
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rate, total_steps=steps, cycle_momentum=has_momentum
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def trained_net(self) -> nn.Module:

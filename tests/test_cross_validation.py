@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,6 +17,7 @@ from biosignals.data.recordings import Recordings
 from biosignals.evaluation import scores
 from biosignals.training import cross_validation, predict, sampling
 from biosignals.training.cross_validation import Examples, OutOfFold
+from biosignals.training.distillation import teacher_outputs
 from biosignals.training.fit import TrainingData, fit
 from test_fit import SHORT, recordings
 
@@ -237,3 +239,24 @@ def test_a_classifier_quotes_what_computed_it_and_not_what_looks_it_up(tmp_path,
     monkeypatch.setattr(caching, "provenance", lambda: {"commit": "today's"})
     assert data.classify(forest, features).about == first
     assert data.classify(forest, -features).about["commit"] == "today's"
+
+
+def test_trees_learn_from_what_the_nets_see(tmp_path, monkeypatch):
+    signals, targets = recordings()
+    task = Examples(signals, targets, Cache(tmp_path / "own", exported=tmp_path / "exported"))
+    fitted = task.out_of_fold("student-4k", SHORT)
+    forest = RandomForestClassifier(5, random_state=0)
+    found = task.classify_embeddings(fitted, forest)
+    outputs = [teacher_outputs(fit, signals, embeddings=True).last_layer.embeddings for fit in fitted.fits[0]]
+    for (train, held_out), seen in zip(task.groups, outputs):
+        own = clone(forest).fit(seen[train], targets[train]).predict_proba(seen[held_out])
+        expected = np.stack([column[:, 1] for column in own], axis=1)
+        rows = np.isin(task.rows, held_out)
+        np.testing.assert_allclose(found.probabilities[0, rows], expected, atol=1e-6)
+    more = task.classify_embeddings(fitted, forest, np.random.default_rng(0).normal(size=(60, 3)))
+    assert not np.array_equal(more.probabilities, found.probabilities)
+    # A clone needs neither the nets nor their embeddings.
+    monkeypatch.setattr("lightning.Trainer.fit", lambda *_: pytest.fail("fitted again"))
+    clone_of_task = replace(task, cache=Cache(tmp_path / "other", exported=tmp_path / "exported"))
+    again = clone_of_task.classify_embeddings(clone_of_task.out_of_fold("student-4k", SHORT), forest)
+    np.testing.assert_array_equal(again.probabilities, found.probabilities)

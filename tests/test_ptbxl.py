@@ -286,3 +286,16 @@ def test_a_database_without_rows_is_refused(root, load):
 def test_what_the_set_never_had_is_refused(load, options):
     with pytest.raises(ValueError, match="250 Hz|leads must be"):
         load(**options)
+
+
+def test_likelihoods_are_the_largest_stated_of_a_class_and_certain_where_left_open():
+    statements = pd.DataFrame(
+        {"diagnostic": [1, 1, 1, np.nan], "diagnostic_class": ["MI", "MI", "CD", np.nan]},
+        index=["IMI", "ASMI", "LAFB", "SR"],
+    )
+    texts = ["{'IMI': 15.0, 'ASMI': 50.0, 'SR': 0.0}", "{'LAFB': 0.0, 'IMI': 100.0}", "{'SR': 0.0}"]
+    table = pd.DataFrame({"scp_codes": texts}, index=[7, 8, 9])
+    found = ptbxl.likelihoods(table, statements)
+    assert list(found) == list(ptbxl.SUPERCLASSES) and list(found.index) == [7, 8, 9]
+    assert found.loc[7, ["MI", "CD"]].tolist() == [0.5, 0] and found.loc[8, ["MI", "CD"]].tolist() == [1, 1]
+    assert not found.loc[9].any()

@@ -209,6 +209,22 @@ def statements(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({code: [code in codes for codes in carried] for code in CODES}, index=table.index)
 
 
+def likelihoods(table: pd.DataFrame, statements: pd.DataFrame) -> pd.DataFrame:
+    """How likely each superclass is by what the cardiologist wrote: 0 to 1, float32 (N, 5).
+
+    The largest likelihood of the class's diagnostic statements; a statement with 0, whose likelihood was left
+    open, counts as certain. statements: see `read_statements`.
+    """
+    of_class = statements.loc[statements["diagnostic"] == 1, "diagnostic_class"].to_dict()
+    found = np.zeros((len(table), len(SUPERCLASSES)), np.float32)
+    for row, codes in enumerate(_parse_all(table["scp_codes"])):
+        for code, percent in codes.items():
+            if of_class.get(code) in SUPERCLASSES:
+                column = SUPERCLASSES.index(of_class[code])
+                found[row, column] = max(found[row, column], percent / 100 or 1.0)
+    return pd.DataFrame(found, index=table.index, columns=list(SUPERCLASSES))
+
+
 def with_superclass(recordings: Recordings) -> Recordings:
     """The recordings that have at least one of SUPERCLASSES, as published comparisons take them."""
     return recordings.take(recordings.table[list(SUPERCLASSES)].any(axis=1).to_numpy())

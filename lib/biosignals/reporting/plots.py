@@ -442,7 +442,7 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
         _, ax = plt.subplots(figsize=(8, 0.7 + 0.3 * len(names) * max(1, 0.6 * len(groups))))
     for i, (group, rows) in enumerate(groups):
         height = rows[label].map(names.index) + 0.5 * ((i + 0.5) / len(groups) - 0.5)
-        errors = [rows[value] - rows[low], rows[high] - rows[value]]
+        errors = np.stack([rows[value] - rows[low], rows[high] - rows[value]])
         ax.errorbar(rows[value], height, xerr=errors, fmt="o", markersize=5, elinewidth=1.3, label=group)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     if hue is not None:
@@ -569,6 +569,7 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
                     ha="center",
                     fontsize="small", rotation=30)  # fmt: skip
     ax.set(xscale="log", xlabel="parameters", ylabel="macro AUROC")
+    _count_in_short(ax)
     return ax
 
 
@@ -606,10 +607,15 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
         ax.annotate(row[label], (row[cost], row.high), xytext=(0, 3), textcoords="offset points", ha="left",
                     rotation=65, va="bottom", rotation_mode="anchor", fontsize="small")  # fmt: skip
     ax.set(xscale="log", xlabel=cost)
+    _count_in_short(ax)
+    ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def _count_in_short(ax: Axes) -> None:
+    """Numbers along a logarithmic axis as 50k and 1M."""
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(
         lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
     )
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax

@@ -171,6 +171,34 @@ class Examples:
         about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | _named(made)
         return _out_of_fold(self, arrays["array"][None], about)
 
+    def classify_embeddings(
+        self, fitted: OutOfFold, estimator: ClassifierMixin, features: np.ndarray | None = None
+    ) -> OutOfFold:
+        """The same for a scikit-learn model of what the last layer of fitted nets sees, those of the first
+        seed, with `features` (recordings, features) beside it.
+
+        Recordings of a group are described and predicted by what has not met them. Raises ValueError as
+        `teacher_outputs`.
+        """
+        from biosignals.training.distillation import teacher_outputs  # which needs a fit's net
+
+        fits, targets = fitted.fits[0], _column(self.targets.astype(int))
+
+        def make() -> Entry:
+            parts = []
+            for fit, (train, held_out) in zip(fits, self.groups, strict=True):
+                own = teacher_outputs(fit, self.recordings, embeddings=True).last_layer.embeddings
+                inputs = own if features is None else np.hstack([own, features])
+                parts.append(
+                    _fit_and_predict(estimator, inputs[train], targets[train], inputs[held_out], None)
+                )
+            return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
+
+        second = None if features is None else features.astype(np.float32)
+        key = ("embeddings", [fit.key for fit in fits], estimator, second, Local(_fit_and_predict))
+        arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
+        return _out_of_fold(self, arrays["array"][None], {"n_train": fitted.about["n_train"]} | _named(made))
+
     def fit_final(
         self,
         model: str,

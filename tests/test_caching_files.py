@@ -95,6 +95,17 @@ def test_a_killed_holder_of_a_lock_is_not_waited_for(tmp_path, start):
     assert names(tmp_path) == set()
 
 
+def test_a_lock_that_a_killed_process_left_beside_a_whole_place_goes_and_a_held_one_stays(tmp_path, start):
+    holder, _ = start(f"locked(Path('{tmp_path}/place'))")
+    caching.remove_left_lock(tmp_path / "place")
+    assert names(tmp_path) == {".place.lock"}
+    holder.kill()
+    holder.wait()
+    caching.remove_left_lock(tmp_path / "place")
+    assert names(tmp_path) == set()
+    caching.remove_left_lock(tmp_path / "place")
+
+
 def test_who_waits_for_another_process_says_so(tmp_path, start, monkeypatch):
     other, _ = start(f"locked(Path('{tmp_path}/place'))")
     told = []

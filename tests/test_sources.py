@@ -54,6 +54,18 @@ def test_a_list_of_records_makes_an_excerpt_of_a_real_set_only(data, tmp_path, r
     assert (source.kind, source.listed) == ("simulated", None)
 
 
+def test_a_set_that_is_whole_is_left_without_the_lock_of_a_killed_process(tmp_path):
+    root = sources.locate("ppg-bp", None, tmp_path / "simulated", 1).root
+    sources.load(sources.Source("ppg-bp", root, "simulated"), tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    locks = [place.with_name(f".{place.name}.lock") for place in (root, kept)]
+    for lock in locks:
+        lock.touch()
+    again = sources.locate("ppg-bp", None, tmp_path / "simulated", 1)
+    sources.load(again, tmp_path / "cache")
+    assert not any(lock.exists() for lock in locks)
+
+
 def test_simulated_recordings_in_the_data_folder_say_so(data, tmp_path):
     (data / "ptb-xl/SIMULATED.json").write_text("{}")
     assert sources.locate("ptb-xl", data, tmp_path, 10).kind == "simulated"

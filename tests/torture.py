@@ -32,6 +32,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 import test_bidmc
 import test_chbmit
@@ -511,6 +512,7 @@ class Trial:
         process = os.fork()
         if process == 0:
             status, tempfile.tempdir = 1, str(self.folder.parent)  # what a kill leaves there goes with it
+            tqdm.set_lock(threading.RLock())  # its own, which all forks share, would stay locked by a kill
             try:
                 with quiet():
                     self.work.run(self.made, self.folder)

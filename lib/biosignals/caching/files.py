@@ -79,7 +79,7 @@ def locked(place: Path, waiting: str = "") -> Iterator[None]:
     waiting: what to print where another process has to be waited for.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    path = place.with_name(f".{place.name}.lock")
+    path = _lock_of(place)
     while True:
         with open(path, "w") as lock:
             if waiting and _try_lock(lock.fileno()) is False:
@@ -94,6 +94,14 @@ def locked(place: Path, waiting: str = "") -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def remove_left_lock(place: Path) -> None:
+    """Removes the lock of a whole `place` that a killed process left behind; one that is held stays."""
+    path = _lock_of(place)
+    with suppress(OSError), _opened(path) as descriptor:  # none is there, or nobody may write here
+        if _try_lock(descriptor) and _is_at(descriptor, path):
+            path.unlink()
 
 
 @contextmanager
@@ -177,6 +185,10 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
             if _try_lock(descriptor) is not False and folder.exists():
                 return folder, descriptor
             os.close(descriptor)
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
 
 
 @contextmanager

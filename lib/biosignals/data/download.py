@@ -102,7 +102,9 @@ def fetch(names: Iterable[str], folder: str | Path) -> list[Path]:
 
 def _fetch_set(name: str, release: Release, folder: Path, session) -> Path:
     target = folder / name
-    if not _is_whole(target):
+    if _is_whole(target):
+        caching.remove_left_lock(target)
+    else:
         with caching.locked(target, waiting=f"{target}: waiting for another process that downloads it"):
             if not _is_whole(target):  # the other one may have got it meanwhile
                 _complete(name, release, target, session)

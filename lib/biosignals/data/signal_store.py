@@ -108,7 +108,9 @@ def keep(
     key = hashlib.sha256(json.dumps([VERSION, *parts], default=str).encode()).hexdigest()[:16]
     place = Path(folder or pooch.os_cache("biosignals")) / f"{name}-{key}"
     found = _open(place, root, dtype, about)
-    if found is None:
+    if found is not None:
+        caching.remove_left_lock(place)
+    else:
         try:
             with caching.locked(place):
                 found = _open(place, root, dtype, about)  # another process may have made it meanwhile

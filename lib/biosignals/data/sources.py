@@ -125,7 +125,9 @@ def simulated_root(dataset: str, folder: Path, records: int, seed: int, options:
     """The folder of a simulated set below `folder`, written unless it is there, whole and up to date."""
     root = folder / "-".join([dataset, *(f"{value:g}" for value in (records, seed, *options.values()))])
     about = {"records": records, "seed": seed, "version": files.VERSION} | options
-    if not _is_whole(root, about):
+    if _is_whole(root, about):
+        caching.remove_left_lock(root)
+    else:
         with caching.locked(root):
             if not _is_whole(root, about):  # another process may have written it meanwhile
                 with caching.replacing(root) as draft:

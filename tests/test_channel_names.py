@@ -7,6 +7,7 @@ from biosignals.data.channel_names import DERIVED, LEADS, canonical, channel_nam
     "names, expected",
     [
         ("I|ECG I|ecg_i|Lead I|EKG I|ECG-I|ECG Lead I|DI|D1|Ableitung I|D\u00e9rivation I|MDC_ECG_LEAD_I|MLI", "i"),
+        ("ECG (I)|EKG [I]|Abl. I|Einthoven I|ECG: Lead I", "i"),
         ("II|ECG II|lead ii|MLII|ML2|DII|ECGII", "ii"),
         ("aVF|ECG aVF|Lead AVF|avf", "avf"),
         ("V1|ECG V1|EKG-V1|Lead V1", "v1"),

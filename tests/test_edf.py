@@ -184,6 +184,20 @@ def test_records_without_times_are_trusted_only_where_the_header_says_that_they_
         edf.refuse_gaps(edf.open_file(tmp_path / "r.edf"))
 
 
+def test_gaps_are_found_by_the_times_that_there_are_however_they_are_written(tmp_path):
+    for onsets in ([0, 1, None, 3, None, 5], [None, 7, 8, None]):
+        write_plus(tmp_path / "r.edf", "EDF+C", onsets)
+        edf.refuse_gaps(edf.open_file(tmp_path / "r.edf"))
+    write_plus(tmp_path / "r.edf", "EDF+C", [None, 1, None, 8])
+    with pytest.raises(Unreadable, match="data record 4 starts at 8 s, not at 3 s"):
+        edf.refuse_gaps(edf.open_file(tmp_path / "r.edf"))
+    write_plus(tmp_path / "r.edf", "EDF+C", [0.5, 1.5, 8.5])
+    content = (tmp_path / "r.edf").read_bytes()
+    (tmp_path / "r.edf").write_bytes(content.replace(b".5\x14", b",5\x14"))
+    with pytest.raises(Unreadable, match=r"data record 3 starts at 8.5 s, not at 2.5 s"):
+        edf.refuse_gaps(edf.open_file(tmp_path / "r.edf"))
+
+
 def test_a_file_of_annotations_alone_says_so(tmp_path):
     edfio.Edf([], annotations=[edfio.EdfAnnotation(0, None, "x")]).write(tmp_path / "r.edf")
     with pytest.raises(Unreadable, match="annotations and no signals"):

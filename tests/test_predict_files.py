@@ -262,6 +262,12 @@ def test_an_unnamed_lead_among_others_is_asked_about(tmp_path):
     holter = readers.from_array(ecg(), ("ECG1", "ECG2"), 100)
     with pytest.raises(predict.MissingChannels, match="which of ECG1, ECG2 is lead I.*rename"):
         biosignals.predict(holter, one)
+    for name, is_asked in {"Channel 1": True, "II": False}.items():
+        with pytest.raises(predict.MissingChannels) as refusal:
+            biosignals.predict(readers.from_array(ecg(channels=1), (name,), 100), one)
+        assert (
+            f'is {name} lead I? Then rename it, as in --rename "{name}=I"' in str(refusal.value)
+        ) == is_asked
     path = write_csv(tmp_path, ecg(), 100.0, ("ECG1", "ECG2"))
     found = biosignals.predict(path, one, rename={"ECG2": "I"}).probabilities
     expected_of = biosignals.predict(np.round(ecg()[1:], 6), one, ["I"], 100).probabilities

@@ -140,6 +140,13 @@ def test_a_record_with_a_faulty_row_is_left_out_and_listed(root, load, columns, 
     assert pd.Series([row.reason]).str.contains(reason).item(), row.reason
 
 
+def test_records_that_the_table_gives_one_file_are_left_out(root, load):
+    change_database(root, filename_lr="records100/00000/00005_lr")
+    found = load()
+    assert found.table.index.tolist() == [1, 2, 4, 6, 7, 8] and found.excluded["record"].tolist() == [3, 5]
+    assert found.excluded["reason"].str.contains("gives records100/00000/00005_lr to several records").all()
+
+
 def replace_record(root, counts, sampling_rate=100, names=ptbxl.LEADS):
     tiny_sets.write_record(root / "records100/00000/00003_lr", counts, sampling_rate, names)
 

@@ -1,12 +1,14 @@
 """Tables of text are read in the dialects that programs and devices write, or refused with the reason."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from biosignals.data import readers
+from biosignals.data.units import microvolts
 
 SAMPLES, RATE = 1000, 250.0
 TIMES = np.arange(SAMPLES) / RATE
@@ -61,6 +63,10 @@ DIALECTS = {
     "quoted decimal commas": '"time","I"\n'
     + table([f'"{t:.3f}"'.replace(".", ",") for t in TIMES], [f'"{x:.3f}"'.replace(".", ",") for x in SINE]),
     "commas at the end": "time,I,\n" + table(TIMES, SINE, [""] * SAMPLES),
+    "commas at the end of rows alone": "time,I\n" + table(TIMES, SINE, [""] * SAMPLES),
+    "commas at the end under lines of information": "Sample rate,250 Hz\nUnit,mV\nLead,Lead I\n\n"
+    + table(SINE, [""] * SAMPLES),
+    "another sign for minus": "time,I\n" + table(TIMES, SINE).replace("-", "\u2212"),
     "a byte order mark": "\ufefftime,I\n" + table(TIMES, SINE),
     "lines of DOS": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r\n"),
     "lines of old Macs": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r"),
@@ -69,6 +75,11 @@ DIALECTS = {
     "powers of ten": "time,I\n" + table(TIMES, SINE, form="{:.6e}"),
     "a unit in the name": "Time (s),I (mV)\n" + table(TIMES, SINE),
     "a row of units": "time,I\ns,mV\n" + table(TIMES, SINE),
+    "a row of units with others than voltages": "time,I,ABP\ns,mV,mmHg\n" + table(TIMES, SINE, [80] * SAMPLES),
+    "a row of units that is all that tells the times": "Elapsed;I\nms;mV\n" + table(milli(), SINE, sep=";"),
+    "a unit in place of a name": "time,mV\n" + table(TIMES, SINE),
+    "a unit in Russian": "time,I (\u043c\u0412)\n" + table(TIMES, SINE),
+    "a unit shortened otherwise": "time,I [mVolt]\n" + table(TIMES, SINE),
     "a row of units that names one for the times, too": "time,I\nmV,mV\n" + table(TIMES, SINE),
     "PhysioNet's": "'Elapsed time','I'\n'hh:mm:ss.mmm','mV'\n" + table([f"'0:{t:06.3f}'" for t in TIMES], SINE),
     "PhysioNet's with dates": "'Time and date','I'\n'hh:mm:ss.mmm dd/mm/yyyy','mV'\n"
@@ -95,10 +106,21 @@ DIALECTS = {
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_holds_the_same_signal(tmp_path, dialect):
-    check(readers.read(write(tmp_path, DIALECTS[dialect])))
+    signal = readers.read(write(tmp_path, DIALECTS[dialect]))
+    if signal.channels[1:] == ("ABP",):
+        assert signal.units[1] == "mmHg"
+        signal = replace(signal, values=signal.values[:1], channels=("I",), units=signal.units[:1])
+    if dialect == "a unit in place of a name":
+        assert signal.channels == ("ECG",)
+        signal = replace(signal, channels=("I",))
+    if "Russian" in dialect or "otherwise" in dialect:
+        signal = replace(signal, units=("mV",) if microvolts(signal.units[0]) == 1000 else signal.units)
+    check(signal)
 
 
-@pytest.mark.parametrize("encoding, name", [("utf-16", "r.csv"), ("cp1252", "r.txt"), ("utf-8", "R.TSV")])
+@pytest.mark.parametrize(
+    "encoding, name", [("utf-16", "r.csv"), ("utf-16-le", "r.csv"), ("cp1252", "r.txt"), ("utf-8", "R.TSV")]
+)
 def test_encodings_and_endings(tmp_path, encoding, name):
     text = "time,I (\u00b5V)\n" + table(TIMES, micro())
     check(readers.read(write(tmp_path, text, encoding, name)), unit="\u00b5V")
@@ -174,12 +196,55 @@ def test_lost_rows_are_noticed(tmp_path, lost, decimals):
         ("time\n" + table(TIMES), {}, "no column of samples"),
         ("a text\nof words\n", {}, "no columns of numbers"),
         ("", {}, "no columns of numbers"),
+        (
+            "time,I\n" + table([*TIMES[:500], *TIMES[:500]], SINE),
+            {},
+            "equal steps: from 1.996 to 0 in row 501",
+        ),
+        (
+            "time;I (uV)\n" + table(TIMES, [f"{x:,.1f}" for x in 3000 * SINE], sep=";"),
+            {},
+            r"row 20 holds 1,\d{3}\.\d, which is no number: write numbers without separators of thousands",
+        ),
+        (
+            "time,I (uV)\n" + table(TIMES, [f'"{x:,.1f}"' for x in 1300 * SINE]),
+            {},
+            r"row 36 holds 1,\d{3}\.\d, which is no number",
+        ),
+        (
+            "I (uV)\n" + table([f"{x:,}".replace(",", ".") for x in micro(3 * SINE)]),
+            {"sampling_rate": 250},
+            r"is 1\.\d{3} in it that, or 1\d{3}\? Write numbers without separators of thousands",
+        ),
         (table([f"{i},5" for i in range(1, SAMPLES)]), {"sampling_rate": 250}, "is 1,5 one number or two?"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_reason(tmp_path, text, given, reason):
     with pytest.raises(readers.InvalidRecording, match=reason):
         readers.read(write(tmp_path, text), **given)
+
+
+def test_pairs_of_whole_numbers_are_not_taken_for_numbers_with_decimals(tmp_path):
+    # As long as no value is below zero, a row looks like one number with a decimal comma.
+    positive = micro(SINE) + 2000
+    positive[:20] -= 2500
+    found = readers.read(write(tmp_path, "time_ms,I\n" + table(milli(), positive)))
+    assert (found.channels, found.sampling_rate) == (("I",), RATE)
+    np.testing.assert_array_equal(found.values[0], positive)
+
+
+def test_lost_rows_are_noticed_by_times_with_a_unit_whatever_others_say(tmp_path):
+    phone = pd.date_range("2023-01-01T10:00", periods=SAMPLES, freq="4ms").strftime("%Y-%m-%dT%H:%M:%S.%f")
+    sensor = [599_616_000_000_000_000 + 4_000_000 * (i + 100 * (i >= 400)) for i in range(SAMPLES)]
+    text = "Phone timestamp;sensor timestamp [ns];ecg [uV]\n" + table(phone, sensor, micro(), sep=";")
+    with pytest.raises(readers.InvalidRecording, match="equal steps.* in row 401"):
+        readers.read(write(tmp_path, text))
+
+
+def test_other_lists_of_samples_than_withings_are_refused_with_the_remedy(tmp_path):
+    text = 'date,samples,scaling\n2021-01-01,"[1, 2, 3, 4]",10922\n'
+    with pytest.raises(readers.InvalidRecording, match=r"not as Withings.*write one sample in each row"):
+        readers.read(write(tmp_path, text))
 
 
 def test_empty_cells_are_filled_by_lines_where_they_are_few(tmp_path):

@@ -66,8 +66,10 @@ def test_a_record_of_sph_is_known_by_its_type(tmp_path):
     found = readers.read(write(tmp_path, "ecg", values))
     assert (found.channels, found.units[0], found.sampling_rate) == (LEADS, "mV", 500)
     np.testing.assert_array_equal(found.values, values)
-    other = readers.read(write(tmp_path, "ecg", values, channels=list(LEADS[::-1]), sampling_rate=250))
-    assert (other.channels, other.sampling_rate) == (LEADS[::-1], 250)
+    for rate, names in (("sampling_rate", "channels"), ("Sampling_Rate_Hz", "channel"), ("fs_hz", "label")):
+        stated = {names: list(LEADS[::-1]), rate: 250}
+        other = readers.read(write(tmp_path, "ecg", values, **stated))
+        assert (other.channels, other.sampling_rate) == (LEADS[::-1], 250)
 
 
 @pytest.mark.parametrize(

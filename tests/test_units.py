@@ -6,6 +6,8 @@ from biosignals.data.units import microvolts
 @pytest.mark.parametrize(
     "units, expected",
     [
+        ("microV|muV|[uV]|\u043c\u043a\u0412|\u5fae\u4f0f|Microvoltios|Mikrovolt", 1),
+        ("mVolt|(mV)|milivoltios|\u043c\u0412|\u6beb\u4f0f", 1e3),
         ("uV|uv|UV|\u00b5V|\u03bcV|\u00c2\u00b5V|\u00ce\u00bcV|microvolt|Microvolts| uV |uV\0\0", 1),
         ("mV|MV|mv|millivolts", 1e3),
         ("V|Volt|volts", 1e6),

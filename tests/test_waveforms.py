@@ -102,6 +102,13 @@ def test_the_micro_sign_is_no_volt(tmp_path, fmt):
     assert np.array_equal(waveforms.read(tmp_path / "r", NAMES, 100), counts.T)
 
 
+def test_a_mat_file_whose_beginning_would_be_samples_is_refused(tmp_path):
+    scipy.io.savemat(tmp_path / "r.mat", {"val": tiny_sets.noise(3, 1, 512).T}, format="4")
+    (tmp_path / "r.hea").write_text("r 1 300 500\nr.mat 16 1000/mV 16 0 0 0 0 ECG\n")
+    with pytest.raises(waveforms.Unreadable, match=r"r\.mat is no MATLAB 4 file"):
+        waveforms.read(tmp_path / "r", ("ECG",), 300)
+
+
 @pytest.mark.parametrize("form", ["16+24", "16x1+24"])
 @pytest.mark.parametrize("version", ["4", "5"])
 def test_a_mat_file_saved_again_as_another_type_is_refused(tmp_path, form, version):

@@ -90,7 +90,7 @@ def test_a_signal_may_be_turned_over_and_have_any_unit(tmp_path):
     assert [channel.unit for channel in read(header)] == ["\u00b5V", "\u00b5V"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
 def test_headers_come_in_any_encoding_with_blank_lines_and_comments(tmp_path, encoding):
     header = write(tmp_path, counts())
     text = "# made by \u00c9\n\n" + header.read_text().replace("/mV", "/\u00b5V").replace("\n", "\r\n \r\n")
@@ -224,6 +224,19 @@ def test_a_mat_file_that_was_saved_again_is_refused(tmp_path, header):
         read(tmp_path / "r.hea")
 
 
+def test_a_mat_file_has_a_beginning_that_is_no_samples(tmp_path):
+    (tmp_path / "r.mat").write_bytes(b"MATLAB 5.0 MAT-file Plat" + counts(500, 1).astype("<i2").tobytes())
+    (tmp_path / "r.hea").write_text("r 1 300 500\nr.mat 16 1000/mV 16 0 0 0 0 ECG\n")
+    with pytest.raises(Unreadable, match=r"r\.mat is no MATLAB 4 file"):
+        read(tmp_path / "r.hea")
+
+
+def test_signals_without_a_name_are_numbered(tmp_path):
+    header = write(tmp_path, counts())
+    edit(header, (" I\n", "\n"), (" lead II\n", "\n"))
+    assert [channel.name for channel in read(header)] == ["signal 1", "signal 2"]
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [
@@ -240,6 +253,9 @@ def test_a_mat_file_that_was_saved_again_is_refused(tmp_path, header):
         ("r 1 250 10\nr.dat 16x0\n", "no samples in a frame"),
         ("r 1 250 10\nr.dat\n", "no signal's line"),
         ("r 1 250 10\nr.dat 16 1e9.0/mV 16 0 0 0 0 I\n", "no signal's line"),
+        ("r 1 250 10\nr.dat 16 nan/mV 16 0 0 0 0 I\n", "no signal's line"),
+        ("r 1 250 10\nr.dat 16 inf(0)/mV 16 0 0 0 0 I\n", "no signal's line"),
+        ("r 1 250 10\nr.dat 516 200/mV 16 0 0 0 0 I\n", "r.dat is damaged, or not of format 516"),
         ("r 1 250 10\nr.dat 16 1e-300/mV 16 0 0 0 0 I\n", "by its gain a count is"),
         ("r 1 250 10\nr.dat 16 200(9999999999)/mV 16 0 0 0 0 I\n", "baseline of 1e.10 counts"),
         ("r 1 250 10\nr.dat 16+999999999 200/mV 16 0 0 0 0 I\n", "start at byte 1e.09"),

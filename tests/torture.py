@@ -335,7 +335,8 @@ class Set:
                 before, now = self.whole.table.index.get_loc(one), found.table.index.get_loc(one)
                 length = self.whole.table["samples"].iloc[before]
                 other = found.signals[now, :, :length] != self.whole.signals[before, :, :length]
-                assert not np.any(other), f"{one} is another recording now, at {np.argwhere(other).tolist()}"
+                place = np.argwhere(other)[:1].tolist()
+                assert not place, f"{one} is another recording now, in {other.sum()} samples from {place} on"
 
 
 def _records_of(recordings: Recordings) -> pd.Series:

@@ -23,6 +23,6 @@ from .store import Cache, Entry, call, fetch, fetch_entry, read_entry, with_prov
 
 __all__ = [
     "Cache", "DiskFull", "Entry", "Key", "Local", "Rows", "call", "fetch", "fetch_entry", "is_full", "locked",
-    "provenance", "read_entry", "release", "remove_left_lock", "replacing", "size_below", "size_in_words", "temporary_folder",
-    "with_provenance", "writing",
+    "provenance", "read_entry", "release", "remove_left_lock", "replacing", "size_below", "size_in_words",
+    "temporary_folder", "with_provenance", "writing",
 ]  # fmt: skip

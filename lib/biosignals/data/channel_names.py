@@ -14,8 +14,11 @@ SYNONYMS = {  # MIT-BIH's modified limb leads (MLII, from the trunk) count as th
     "mli": "i", "mlii": "ii", "mliii": "iii", "ml1": "i", "ml2": "ii", "ml3": "iii",
 }  # fmt: skip
 ECG = r"(?:mdc_)?(?:ecg|ekg)|electrocardiogra(?:m|phy)"
-LEAD = "lead|ableitung|d[eé]rivation|derivaci[oó]n|derivazione|deriva[cç][aã]o|afleiding|avledning"
-BEFORE_A_LEAD = re.compile(rf"(?:(?:{ECG})[\s_:.-]*)?(?:(?:{LEAD})[\s_:.-]*)?")
+LEAD = (
+    r"lead|einthoven|abl\.|ableitung|d[eé]rivation|derivaci[oó]n|derivazione|deriva[cç][aã]o"
+    r"|afleiding|avledning"
+)
+BEFORE_A_LEAD = re.compile(rf"(?:(?:{ECG})[\s_:.(\[-]*)?(?:(?:{LEAD})[\s_:.-]*)?")
 SOME_LEAD = re.compile(
     rf"(?:{ECG}|{LEAD})(?:[\s_:.-]*(?:lead|channel|chan|ch|signal|raw|value|data|voltage))?[\s_:.#-]*\d*"
 )
@@ -28,7 +31,7 @@ def canonical(name: str) -> str:
     without "EEG " and "-Ref".
     """
     name = _cleaned(name)
-    bare = BEFORE_A_LEAD.sub("", name, count=1)
+    bare = BEFORE_A_LEAD.sub("", name, count=1).rstrip(")]")
     bare = SYNONYMS.get(bare, bare)
     return bare if bare.upper() in LEADS else name
 

@@ -26,7 +26,7 @@ FIELDS = (  # of each signal: bytes, in the header's order
     ("label", 16), ("transducer", 80), ("unit", 8), ("physical_min", 8), ("physical_max", 8),
     ("digital_min", 8), ("digital_max", 8), ("prefiltering", 80), ("samples", 8), ("reserved", 32),
 )  # fmt: skip
-ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15[\d.]*)?\x14")  # of a data record, by its first annotation
+ONSET = re.compile(rb"([+-]\d+(?:[.,]\d*)?)(?:\x15[\d.,]*)?\x14")  # of a data record, by its first annotation
 LEAST_GAP = 0.01  # seconds between two data records; less is how their times are rounded
 CLOCK = 1e-3  # share by which the recorder's clock may be wrong
 
@@ -158,20 +158,21 @@ def refuse_gaps(file: EdfFile) -> None:
     EDF+ says so in its reserved field, which programs get wrong either way; EDF has no times.
     """
     discontinuous = file.kind[3:5] == "+D"
-    found = _times(file)
-    if not all(found):
-        if discontinuous:
-            raise Unreadable(f"may have gaps in time ({file.kind[:5]} without times): cut it into its parts")
+    found = {record: match for record, match in enumerate(_times(file)) if match}
+    if discontinuous and len(found) < file.records:
+        raise Unreadable(f"may have gaps in time ({file.kind[:5]} without times): cut it into its parts")
+    if not found:
         return
-    onsets = np.array([float(match[1]) for match in found])
-    expected = onsets[0] + np.arange(file.records) * file.seconds
+    records = np.array(list(found))
+    onsets = np.array([float(match[1].replace(b",", b".")) for match in found.values()])
+    expected = onsets[0] + (records - records[0]) * file.seconds
     late = np.diff(onsets - expected, prepend=0)
     wrong = (np.abs(late) > LEAST_GAP) | (np.abs(onsets - expected) > LEAST_GAP + CLOCK * expected)
     if wrong.any():
-        record = int(wrong.argmax())
+        first = int(wrong.argmax())
         raise Unreadable(
-            f"has gaps in time (data record {record + 1} starts at {onsets[record]:g} s, not at"
-            f" {expected[record]:g} s): cut it into its parts"
+            f"has gaps in time (data record {records[first] + 1} starts at {onsets[first]:g} s, not at"
+            f" {expected[first]:g} s): cut it into its parts"
         )
 
 

@@ -162,7 +162,7 @@ def read_digital(path: str, header: Header) -> np.ndarray:
     content = read_bytes(path, size)
     if len(content) < size:
         raise Damaged(f"{header.file} is cut short ({len(content)} bytes, its header says {size})")
-    if offset:
+    if header.file.lower().endswith(".mat"):
         wfdb_records.check_matlab_header(header.file, content[:offset], "16", channels, header.samples)
     frames = np.frombuffer(content, dtype="<i2", offset=offset).reshape(header.samples, channels)
     counts = np.ascontiguousarray(frames.T)

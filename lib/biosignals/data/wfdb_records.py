@@ -40,7 +40,7 @@ SIGNAL_LINE = re.compile(
     (?:\s+(?P<gain>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?
     (?:\s+(?P<resolution>-?\d+)(?:\s+(?P<zero>-?\d+)(?:\s+(?P<initial>-?\d+)(?:\s+(?P<checksum>-?\d+)
     (?:\s+(?P<block>-?\d+))?)?)?)?)?)?
-    (?:\s+(?P<name>(?(block)\S|[^\s\d.+-]).*))?""",
+    (?:\s+(?P<name>(?(block)\S|(?!(?:nan|inf\w*)[/(])[^\s\d.+-]).*))?""",
     re.VERBOSE,
 )
 
@@ -87,8 +87,9 @@ class Channel:
 
 def lines(content: bytes) -> list[str]:
     """The lines of a header file that are not empty, without blanks around them."""
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     return [line for line in map(str.strip, text.splitlines()) if line]
@@ -180,7 +181,9 @@ def read(path: Path, largest: int) -> list[Channel]:
         own = [number for number, line in enumerate(header.lines) if line.file == name]
         found |= dict(zip(own, _read_file(file, [header.lines[number] for number in own], header, frames)))
     return [
-        Channel(line.name, line.unit, header.frame_rate * line.per_frame, found[number])
+        Channel(
+            line.name or f"signal {number + 1}", line.unit, header.frame_rate * line.per_frame, found[number]
+        )
         for number, line in enumerate(header.lines)
     ]
 
@@ -226,10 +229,10 @@ def check_matlab_header(name: str, start: bytes, form: str, channels: int, sampl
     """Refuses a .mat file that is not the matrix (channels, samples) for which its WFDB header was made.
 
     name: of the file. start: all its bytes before the first sample. form: its WFDB format. Raises Unreadable
-    for a file that a program saved again, as another type or in another version. Format: Level 4 in
-    MathWorks' MAT-File Format.
+    for a file that a program saved again, as another type or in another version, and for a header by which it
+    has no such beginning. Format: Level 4 in MathWorks' MAT-File Format.
     """
-    if not start or not name.lower().endswith(".mat") or form not in MATLAB_TYPES:
+    if not name.lower().endswith(".mat") or form not in MATLAB_TYPES:
         return
     fields = struct.unpack("<5i", start[:20]) if len(start) >= 20 else (0,) * 5
     kind, rows, columns, imaginary, length = fields
@@ -313,6 +316,10 @@ def _decode(file: Path, own: list[Line], frames: int) -> Iterator[list[np.ndarra
         (Path(folder) / "record.hea").write_text("\n".join(text) + "\n")
         for start in starts:
             stop = min(start + step, frames)
-            yield wfdb.rdrecord(
-                f"{folder}/record", start, stop, physical=False, smooth_frames=False, return_res=32
-            ).e_d_signal
+            try:
+                record = wfdb.rdrecord(
+                    f"{folder}/record", start, stop, physical=False, smooth_frames=False, return_res=32
+                )
+            except ValueError as error:
+                raise Damaged(f"{file.name} is damaged, or not of format {own[0].format}") from error
+            yield record.e_d_signal

@@ -11,7 +11,7 @@ import onnxruntime
 
 from biosignals import onnx_files
 from biosignals.data import waveforms
-from biosignals.data.channel_names import DERIVED, canonical, is_some_lead
+from biosignals.data.channel_names import DERIVED, LEADS, canonical, is_some_lead
 from biosignals.data.readers import (
     LARGEST_FILE,
     UNITS,
@@ -250,6 +250,8 @@ def _lacks(parts: Sequence[Signal], missing: list[str], card: Card) -> str:
     present = [name for part in parts for name in part.channels]
     text = f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(present)}"
     unnamed = [name for name in present if _alias(name, card)]
+    if len(present) == len(card.channels) == 1 and canonical(present[0]).upper() not in LEADS:
+        unnamed = present
     if unnamed and len(missing) == 1:
         which = f"is {unnamed[0]}" if len(unnamed) == 1 else f"which of {', '.join(unnamed)} is"
         text += f': {which} lead {missing[0]}? Then rename it, as in --rename "{unnamed[0]}={missing[0]}"'

@@ -22,6 +22,7 @@ from biosignals.data.units import microvolts
 
 HEAD = 1 << 18  # bytes from which the dialect is told
 NAME_AND_UNIT = re.compile(r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|[\s_](\w\w+))")  # I (mV), time_ms
+THOUSANDS = r"[-+\u2212]?\d{1,3}(?:[.,'\s]\d{3})+(?:[.,]\d+)?"
 LIST = re.compile(r"(?:^|[\"',;\t])\s*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
 
 
@@ -55,6 +56,9 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
 def _encoding(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    for zeros, encoding in ((content[1::2], "utf-16-le"), (content[::2], "utf-16-be")):
+        if zeros.count(0) > len(zeros) / 2:
+            return encoding
     try:
         content[:-4].decode("utf-8")  # the last character may be cut
     except UnicodeDecodeError:
@@ -76,9 +80,11 @@ def _columns(path: Path, encoding: str, written: dialect.Dialect) -> list[Column
         if found is None:
             raise
         raise InvalidRecording(f"line {found[2]} has {found[3]} cells, those before it {found[1]}") from error
-    table = table.apply(_as_numbers, decimal=written.decimal)
+    texts, table = table, table.apply(_as_numbers, decimal=written.decimal)
     numbers = table.select_dtypes("number").notna().any(axis=1).to_numpy()
     table = table[: len(table) - numbers[::-1].argmax()]  # without lines of text at the end
+    for column in table:
+        _refuse_thousands(texts[column][: len(table)], table[column])
     return [
         Column(table[number], *_name_and_unit(name, unit))
         for number, (name, unit) in enumerate(zip(written.names, written.units, strict=True))
@@ -91,8 +97,38 @@ def _as_numbers(column: pd.Series, decimal: str) -> pd.Series:
     if column.dtype.kind in "iuf":
         return column
     texts = column.astype(str).str.strip(" '\"").str.replace(decimal, ".", regex=False)
+    texts = texts.str.replace("\u2212", "-", regex=False)
     numbers = pd.to_numeric(texts, errors="coerce")
     return numbers if numbers.notna().sum() >= dialect.MOSTLY * column.notna().sum() else column
+
+
+def _refuse_thousands(texts: pd.Series, numbers: pd.Series) -> None:
+    """Raises InvalidRecording where a column's texts hold digits and are no number, as 1,234.5 in English, or
+    where it holds both 512 and 1.372, which is more than a thousand in other languages.
+    """
+    remedy = "write numbers without separators of thousands"
+    if texts.dtype.kind not in "iuf":
+        is_text = numbers.dtype.kind not in "iuf"
+        wrong = texts.astype(str).str.fullmatch(THOUSANDS) if is_text else _are_digits(texts) & numbers.isna()
+        if wrong.sum() > is_text * (1 - dialect.MOSTLY) * len(texts):
+            row = wrong.idxmax()
+            raise InvalidRecording(f"its row {row + 1} holds {texts[row]}, which is no number: {remedy}")
+        if is_text:
+            return
+    size = numbers.abs().to_numpy(dtype=float)
+    fraction = size % 1 > 0
+    broken = size[fraction & np.isfinite(size)]
+    hundreds = (~fraction & (size >= 100) & (size < 1000)).any()
+    if hundreds and len(broken) and ((broken >= 1) & (broken < 100)).all():
+        thousandths = np.abs(1000 * broken - np.rint(1000 * broken)) < 1e-6
+        if thousandths.all() and (np.abs(100 * broken - np.rint(100 * broken)) > 1e-6).mean() > 0.5:
+            raise InvalidRecording(
+                f"is {broken[0]:g} in it that, or {1000 * broken[0]:.0f}? {remedy.capitalize()}"
+            )
+
+
+def _are_digits(texts: pd.Series) -> pd.Series:
+    return texts.astype(str).str.contains(r"\d")
 
 
 def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
@@ -102,7 +138,7 @@ def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
     if inside and (microvolts(inside) is not None or times.is_unit(inside)):
         return found[1].strip(), inside
     unit = unit.strip("[]()")
-    return label, unit if microvolts(unit) is not None or times.is_unit(unit) else ""
+    return label, "" if unit.lower() in dialect.MISSING or dialect.FORM_OF_TIMES.fullmatch(unit) else unit
 
 
 def _signal(
@@ -115,7 +151,7 @@ def _signal(
     if not found:
         raise InvalidRecording("it has no column of samples")
     units = [column.unit or written.unit for column in found]
-    stated = sorted({unit for unit in units if unit})
+    stated = sorted({unit for unit in units if microvolts(unit) is not None})
     if given_unit and any(microvolts(unit) != microvolts(given_unit) for unit in stated):
         raise InvalidRecording(f"it gives its values in {', '.join(stated)}, and {given_unit} is asked for")
     values = np.stack([column.values.to_numpy(dtype=np.float32) for column in found])
@@ -136,6 +172,8 @@ def _kind(column: Column, alone: bool) -> str:
     steps = np.diff(values)
     if alone or not len(steps):
         return "samples"
+    if times.is_unit(column.unit) and 0 <= steps.min() and 0 < steps.max():  # not lengths, as of beats in ms
+        return "times"
     if (not name or times.is_count(name)) and (steps == 1).all():
         return "count"
     goes_on = not name and 0 <= steps.min() and 0 < steps.max() <= 3 * steps.mean()  # as rounded times do
@@ -153,13 +191,19 @@ def _names(columns: list[Column], values: np.ndarray, lead: str) -> list[str]:
 
 
 def _rate(clocks: list[Column], stated: float | None, given: float | None) -> float:
-    """The rate of times that go on in equal steps, those with a unit before others; else stated or given."""
+    """The rate of times that go on in equal steps; else stated or given.
+
+    Times with a unit must do so. Others, as those at which a phone got some samples together, need not where
+    there are better ones.
+    """
     faults = []
     for clock in sorted(clocks, key=lambda clock: not clock.unit):
         unit = next((text for text in (clock.unit, clock.name) if times.is_unit(text)), "")
         try:
             return times.sampling_rate(clock.values, unit.casefold(), given or stated)
         except InvalidRecording as fault:
+            if clock.unit and isinstance(fault, times.UnevenTimes):
+                raise
             faults.append(fault)
     if faults:
         raise faults[0]
@@ -182,7 +226,8 @@ def _read_listed(path: Path, encoding: str, given_unit: str | None, record: str 
     listed = [name for name in table if table[name].str.startswith("[").any()]
     if len(listed) != 1 or "frequency" not in table:
         raise InvalidRecording(
-            "holds lists of samples, but not as Withings' signal.csv, with its column Frequency"
+            "holds lists of samples, but not as Withings' signal.csv, with its column Frequency: write one"
+            " sample in each row"
         )
     table = table[table[listed[0]].str.startswith("[")]
     rows = {str(number): row for number, (_, row) in enumerate(table.iterrows(), 1)}

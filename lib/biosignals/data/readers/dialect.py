@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from biosignals.data.channel_names import canonical
+from biosignals.data.channel_names import LEADS, canonical
 from biosignals.data.readers import times
 from biosignals.data.readers.signal import InvalidRecording
 from biosignals.data.units import microvolts
@@ -17,7 +18,7 @@ ROWS = 50  # from which a dialect is told
 MOSTLY = 0.9  # of rows, and of a column's cells
 SEPARATORS = ("\t", ";", "|", ",", " ")
 ONE_COLUMN = "\n"  # its separator
-NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[-+\u2212]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 MISSING = ("", "-", "nan", "na", "n/a", "null", "none")
 # As devices spell hertz in the languages of those who use them: Hz, Hertz, hercios, герц, 赫兹, ヘルツ ...
 HERTZ = re.compile(
@@ -64,8 +65,10 @@ def detect(lines: list[str]) -> Dialect:
         number for number in range(len(lines)) if _starts(lines[number : number + 2], separator, numeric)
     )
     above = [line for line in lines[:first] if line.strip()]
-    units, above = _taken(above, separator, width, _are_units)
-    names, above = _taken(above, separator, width, _are_names)
+    ends_empty = width > 1 and not any(row[-1] for row in rows)  # by a separator at the end of each row
+    named = len(above) > 1 and _fit_columns(cells(above[-2], separator), width)
+    units, above = _taken(above, separator, width, ends_empty, partial(_are_units, named=named))
+    names, above = _taken(above, separator, width, ends_empty, _are_names)
     numbers = "".join(cell for row in rows for cell in row if NUMBER.fullmatch(cell))
     decimal = "," if "," in numbers and "." not in numbers else "."
     return Dialect(separator, decimal, first, names, units, *_information(above))
@@ -113,6 +116,9 @@ def _of_one_comma(lines: list[str]) -> str:
     rows = [text for text in texts if NUMBER.fullmatch(text)]
     if any("," not in row or row.startswith("-0,") or re.search(r",0\d", row) for row in rows):
         return ONE_COLUMN
+    pairs = [cells(text, ",") for text in texts if not NUMBER.fullmatch(text)]
+    if any(len(pair) == 2 and all(map(_is_value, pair)) for pair in pairs):  # 12,-345
+        return ","
     names = cells(lines[texts.index(rows[0]) - 1], ",")
     if len(names) == 2 and not any(map(_is_value, names)) and microvolts(names[1]) is None:
         return ","
@@ -136,19 +142,32 @@ def _are_counts(row: list[str]) -> bool:
 
 
 def _taken(
-    above: list[str], separator: str, width: int, fits: Callable[[list[str], str], bool]
+    above: list[str], separator: str, width: int, ends_empty: bool, fits: Callable[[list[str], str], bool]
 ) -> tuple[tuple[str, ...], list[str]]:
     """The cells of the last line above where they fit the columns, else empty ones; and the lines left."""
     row = cells(above[-1], separator) if above else []
-    if len(row) == width - 1:  # of a program that gives its row numbers no name
-        row = ["", *row]
+    if len(row) == width - 1:  # of a program that gives its row numbers no name, or ends only rows so
+        row = [*row, ""] if ends_empty else ["", *row]
     if len(row) == width and any(row) and fits(row, above[-1]):
         return ("",) * width if _are_counts(row) else tuple(row), above[:-1]
     return ("",) * width, above
 
 
-def _are_units(row: list[str], _: str) -> bool:
-    known = [times.is_unit(cell) or microvolts(cell.strip("[]()")) is not None for cell in row]
+def _fit_columns(row: list[str], width: int) -> bool:
+    """Whether a row may name the columns: as many cells, none of them a number or a unit of voltage but V."""
+    return len(row) == width and not any(NUMBER.fullmatch(cell) or _is_voltage(cell) for cell in row)
+
+
+def _is_voltage(cell: str) -> bool:
+    """Whether a cell is a unit of voltage, and not one that may be the name of a lead, too."""
+    return cell != "V" and microvolts(cell) is not None
+
+
+def _are_units(row: list[str], _: str, named: bool) -> bool:
+    """Whether a row gives units; one under names may give others than those known, too."""
+    if named and any(map(_is_voltage, row)) and not any(map(NUMBER.fullmatch, row)):
+        return True
+    known = [times.is_unit(cell) or microvolts(cell) is not None for cell in row]
     return any(known) and all(
         one or cell.lower() in MISSING or FORM_OF_TIMES.fullmatch(cell) or times.is_count(cell)
         for one, cell in zip(known, row, strict=True)
@@ -158,6 +177,8 @@ def _are_units(row: list[str], _: str) -> bool:
 def _are_names(row: list[str], line: str) -> bool:
     if len(row) == 1:  # not information, such as Unit,mV
         return re.search(r"[,;:=\t]|^\W", line) is None
+    if len(row) == 2 and (_is_voltage(row[1]) or _lead_in(*row)):  # as where rows end with a separator
+        return False
     return _are_counts(row) or not any(NUMBER.fullmatch(cell) for cell in row)
 
 
@@ -173,6 +194,14 @@ def _information(lines: list[str]) -> tuple[float | None, str, str]:
             rate = rate or float(hertz[1].replace(",", "."))
         elif microvolts(value) is not None:
             unit = unit or value
-        elif key and value.casefold().startswith(key.casefold()):  # "Lead,Lead I", in any language
-            lead = lead or value[len(key) :].strip()
-    return rate, unit, lead if canonical(lead) in ("i", "ii", "iii") else ""
+        else:
+            lead = lead or _lead_in(key, value)
+    return rate, unit, lead
+
+
+def _lead_in(key: str, value: str) -> str:
+    """The limb lead in information such as "Lead" and "Lead I", in any language; or empty text."""
+    if not key or canonical(key).upper() in LEADS or not value.casefold().startswith(key.casefold()):
+        return ""
+    lead = value[len(key) :].strip()
+    return lead if canonical(lead) in ("i", "ii", "iii") else ""

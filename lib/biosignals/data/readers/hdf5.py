@@ -16,7 +16,10 @@ from biosignals.data.units import microvolts
 # What attributes of the data set or of the file, or data sets beside it, are called.
 RATE = ("sampling_rate", "sampling_frequency", "sample_rate", "samplingrate", "sfreq", "fs", "frequency")
 UNIT = ("unit", "units")
-NAMES = ("channels", "channel_names", "ch_names", "leads", "lead_names", "sig_name", "names", "labels")
+NAMES = (
+    "channels", "channel", "channel_names", "ch_names", "leads", "lead", "lead_names", "sig_name", "names",
+    "labels", "label",
+)  # fmt: skip
 SCALE = ("gain", "adc_gain", "scale", "scale_factor", "scaling")
 MOST_STATED = 10_000  # values of such a data set
 
@@ -88,10 +91,10 @@ def _stated(file: h5py.File, data: h5py.Dataset, keys: tuple[str, ...]) -> list:
     """The values of one of `keys` among the attributes and small data sets of a file: none, one or more."""
     for attributes in (data.attrs, file.attrs):
         for key in attributes:
-            if key.casefold() in keys:
+            if key.casefold().removesuffix("_hz") in keys:
                 return _values_of(attributes[key])
     for key in file:
-        beside = own_dataset(file, key) if key.casefold() in keys else None
+        beside = own_dataset(file, key) if key.casefold().removesuffix("_hz") in keys else None
         if beside is not None and beside.size <= MOST_STATED:
             return _values_of(beside[()])
     return []

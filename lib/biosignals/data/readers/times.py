@@ -34,6 +34,10 @@ FEW = 10  # times, of which a last digit 0 may be chance
 AGREE = 0.01  # share by which two statements of a rate may differ
 
 
+class UnevenTimes(InvalidRecording):
+    """Times that do not go on in equal steps: rows are missing, or stand twice."""
+
+
 def is_time(text: str) -> bool:
     """Whether a cell is a time of day, or a date with one."""
     return STAMP.fullmatch(text) is not None
@@ -98,9 +102,9 @@ def _step(times: np.ndarray, rounding: float) -> float:
     if rounding >= step / 2:  # a row could be missing unseen
         wrong |= np.abs(times - np.linspace(times[0], times[-1], len(times)))[1:] > most
     if wrong.any():
-        row = int(wrong.argmax()) + 1
+        row = int(np.where(wrong, np.abs(np.diff(times) - np.median(np.diff(times))), -1).argmax()) + 1
         jump = f"from {times[row - 1]:.10g} to {times[row]:.10g} in row {row + 1}"
-        raise InvalidRecording(f"its times do not go on in equal steps: {jump}")
+        raise UnevenTimes(f"its times do not go on in equal steps: {jump}")
     return step
 
 

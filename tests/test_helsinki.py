@@ -149,6 +149,8 @@ def test_annotations_a_second_short_end_the_recording(root):
         "0,1\n0,1\n",
         '"open',
         "1,01\n0,0\n",
+        "1,2,3\n0,0,0,0\n0,1,0,0\n",
+        "1,2,3\n0,0,0,0,0\n0,1,0,0,0\n",
     ],
 )
 def test_annotations_that_are_no_such_table_are_refused(root, content):
@@ -161,7 +163,7 @@ def test_missing_files_are_named_with_their_remedy(root, tmp_path_factory):
     with pytest.raises(FileNotFoundError, match="annotations_2017_A.csv does not exist: .*make data"):
         helsinki.find(tmp_path_factory.mktemp("empty"))
     write_annotations(root, "C", {1: [0] * 12})
-    with pytest.raises(ValueError, match="annotations_2017_C.csv and _A.csv in .* name other neonates"):
+    with pytest.raises(ValueError, match="annotations_2017_C.csv and .*_A.csv in .* name other neonates"):
         helsinki.find(root)
     write_annotations(root, "C", {1: [0] * 12, 2: [], 3: [0] * 8})
     for path in root.glob("*.edf"):

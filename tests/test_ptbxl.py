@@ -147,6 +147,16 @@ def test_records_that_the_table_gives_one_file_are_left_out(root, load):
     assert found.excluded["reason"].str.contains("gives records100/00000/00005_lr to several records").all()
 
 
+def test_a_table_whose_header_lost_a_name_is_refused(root, load):
+    # pandas would give the columns before the lost name the values of their neighbours.
+    path = root / ptbxl.DATABASE
+    path.write_text(path.read_text().replace(",nurse,site,", ",nurse site,", 1))
+    with pytest.raises(
+        ValueError, match=r"ptbxl_database.csv has rows with more cells than its header.*again"
+    ):
+        ptbxl.read_database(root)
+
+
 def replace_record(root, counts, sampling_rate=100, names=ptbxl.LEADS):
     tiny_sets.write_record(root / "records100/00000/00003_lr", counts, sampling_rate, names)
 

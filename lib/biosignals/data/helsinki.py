@@ -39,7 +39,8 @@ def annotations(root: Path | str) -> dict[str, pd.DataFrame]:
     for expert, table in tables.items():
         if set(table.columns) != set(first.columns):
             raise ValueError(
-                f"annotations_2017_{expert}.csv and _A.csv in {root} name other neonates: {GET_IT} again"
+                f"annotations_2017_{expert}.csv and annotations_2017_A.csv in {root} name other neonates: "
+                f"{GET_IT} again"
             )
     return tables
 
@@ -52,7 +53,10 @@ def _read_annotations(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=float, nrows=LONGEST + 1, skip_blank_lines=False)
         table.columns = [int(name) for name in table.columns]
     known = table.notna().to_numpy()
-    if table.empty or len(table) > LONGEST or not table.columns.is_unique or min(table.columns) < 1:
+    one_each = table.columns.is_unique and isinstance(
+        table.index, pd.RangeIndex
+    )  # no cells beyond the header
+    if table.empty or len(table) > LONGEST or not one_each or min(table.columns) < 1:
         raise ValueError(f"{path} has not a column for each of different neonates: {GET_IT} again")
     if not table.isin([0, 1]).to_numpy()[known].all() or (known[1:] & ~known[:-1]).any():
         raise ValueError(

@@ -139,6 +139,8 @@ def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.D
         raise FileNotFoundError(f"{path.name} is not in {path.parent}: {remedy}")
     with waveforms.reading(path, f"{remedy} again"):
         table = pd.read_csv(path, **options)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for names of rows
+        raise ValueError(f"{path} has rows with more cells than its header: {remedy} again")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}: {remedy} again")

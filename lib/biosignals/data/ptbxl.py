@@ -148,8 +148,9 @@ def _find_faults(database: pd.DataFrame, files: pd.Series, codes: pd.Series, kno
     reasons[database["patient_id"].isna()] = f"no patient_id in {DATABASE}: it cannot be split by patient"
     outside = ~files.map(waveforms.is_inside).astype(bool)
     reasons[outside] = f"file name in {DATABASE} is missing or leads out of the folder: refused"
-    for record, file in files[~outside & files.duplicated(keep=False)].items():
-        reasons[record] = f"{DATABASE} gives {file} to several records: {GET_IT} again"
+    numbers = pd.to_numeric(files[~outside].str.extract(r"(\d+)_[lh]r$")[0])
+    for record in numbers.index[numbers.notna() & (numbers != numbers.index)]:
+        reasons[record] = f"{DATABASE} gives record {record} the file {files[record]}: {GET_IT} again"
     return reasons
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,27 @@ def test_one_at_a_time_is_in_a_lock_although_each_removes_its_file(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(enter, range(8)))
     assert len(most) == 160 and max(most) == 1 and names(tmp_path) == set()
+
+
+def test_a_kill_leaves_nothing_beside_a_whole_folder(tmp_path):
+    (tmp_path / "place").mkdir()
+    code = f"""
+import os, shutil, signal
+from pathlib import Path
+from biosignals import caching
+shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+with caching.replacing(Path('{tmp_path}/place')) as draft:
+    (draft / "new").touch()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "place").exists() or names(tmp_path) == {"place"}
+    with caching.locked(tmp_path / "place"):
+        assert names(tmp_path) <= {"place", ".place.lock"}
+
+
+def test_a_lock_spares_what_another_process_makes_beside_it(tmp_path):
+    with caching.replacing(tmp_path / "set-5-0-0.5") as other, caching.locked(tmp_path / "set-5-0"):
+        assert other.is_dir()
 
 
 # Temporary folders

@@ -181,6 +181,28 @@ def test_gaps_are_told_by_the_times_of_the_data_records(tmp_path, kind):
         eeg.open_recording(tmp_path / "r.edf", "s", "r", "A", RATE)
 
 
+ABSURD = ["1e999", "-1e999", "nan", "inf", "-1", "0", "1e-999", "1e300", "99999999", "\0", "", "1e400", "+-5"]
+
+
+def test_whatever_number_a_header_gives_it_is_refused_or_makes_sense(made):
+    recording, _ = made(seconds=3)
+    content = recording.path.read_bytes()
+    fields = [(184, 8), (236, 8), (244, 8), (252, 4)]
+    fields += [
+        (256 + 2 * start + 8 * signal, 8) for start in (96, 104, 112, 120, 128, 216) for signal in (0, 1)
+    ]
+    for start, length in fields:
+        for absurd in ABSURD:
+            recording.path.write_bytes(content)
+            edit(recording.path, start, absurd[:length].ljust(length).encode())
+            try:
+                found = eeg.open_recording(recording.path, "s1", "r1", recording.channels, RATE)
+            except Unreadable as error:
+                assert "r1.edf" in str(error)
+            else:
+                assert np.isfinite(eeg.read(found, 0, found.samples)).all(), (start, absurd)
+
+
 def test_a_file_cut_short_after_it_was_opened_is_not_read(made):
     recording, _ = made()
     recording.path.write_bytes(recording.path.read_bytes()[:-1])

@@ -1,11 +1,12 @@
 import errno
+import multiprocessing
 from pathlib import Path
 
 import pytest
 
 import tiny_sets
 from biosignals import caching, simulate
-from biosignals.data import cinc2017, ptbxl, sources
+from biosignals.data import bidmc, cinc2017, ptbxl, sources
 
 
 @pytest.fixture
@@ -121,6 +122,59 @@ def test_a_simulation_on_a_full_disk_names_its_folder_what_is_needed_and_the_rem
     with pytest.raises(caching.DiskFull, match=expected):
         sources.locate("ptb-xl", None, tmp_path, 10)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut", "hidden"])
+def test_a_simulated_set_that_lost_files_is_made_again(damage, tmp_path):
+    root = sources.locate("bidmc", None, tmp_path, 2, minutes=0.5).root
+    file = root / "bidmc_csv/bidmc_02_Signals.csv"
+    content, mark = file.read_bytes(), (root / "SIMULATED.json").stat().st_mtime_ns
+    if damage == "lost":
+        file.unlink()
+    elif damage == "cut":
+        file.write_bytes(content[:-100])
+    else:
+        (root / ".DS_Store").touch()  # of the system: nothing is lost
+    assert sources.locate("bidmc", None, tmp_path, 2, minutes=0.5).root == root
+    assert file.read_bytes() == content
+    assert ((root / "SIMULATED.json").stat().st_mtime_ns == mark) == (damage == "hidden")
+
+
+def test_a_whole_simulated_set_is_found_where_nothing_can_be_written(tmp_path, monkeypatch, runs):
+    root = sources.locate("ptb-xl", None, tmp_path, 10).root
+
+    def fail(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / f".{root.name}.lock").touch()  # of a killed process: it cannot be removed here
+    for name in ("locked", "replacing", "writing"):
+        monkeypatch.setattr(sources.caching, name, fail)
+    monkeypatch.setattr(Path, "unlink", fail)
+    assert sources.locate("ptb-xl", None, tmp_path, 10).root == root and len(runs) == 1
+
+
+def test_of_two_processes_one_simulates_and_both_find_all_of_it(tmp_path, monkeypatch):
+    context = multiprocessing.get_context("fork")
+    start, write = context.Barrier(2), simulate.bidmc.write
+
+    def log(line):
+        with open(tmp_path / "log", "a") as file:
+            file.write(f"{line}\n")
+
+    def locate():
+        noted = {"bidmc": lambda *args, **options: log("writes") or write(*args, **options)}
+        monkeypatch.setattr(sources, "SIMULATORS", noted)
+        start.wait()
+        root = sources.locate("bidmc", None, tmp_path / "sets", 3, minutes=0.5).root
+        log(len(bidmc.load(root, cache=tmp_path / "cache")))
+
+    workers = [context.Process(target=locate) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted((tmp_path / "log").read_text().split()) == ["3", "3", "writes"]
+    assert {path.name for path in (tmp_path / "sets").iterdir()} == {"bidmc-3-0-0.5"}
 
 
 def test_simulated_sets_load_like_real_ones(tmp_path):

@@ -1,5 +1,7 @@
 import errno
 import os
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny_sets
-from biosignals.data import waveforms
+from biosignals.data import readers, waveforms
 
 NAMES = ("I", "II", "V1")
 
@@ -293,6 +295,44 @@ def test_gains_that_no_recorder_has_are_refused(tmp_path, fmt, gain):
     change_header(tmp_path / "r.hea", "2000", gain)
     with pytest.raises(waveforms.Unreadable, match="by its gain a count is|is no signal's line"):
         waveforms.read(tmp_path / "r", ("I", "II"), 100)
+
+
+ABSURD = (
+    "1e999 -1e999 nan inf -1 0 1e-999 1e300 99999999999999999999 2147483649 0x10 \0 +-5 1000(1e9) x".split(
+        " "
+    )
+)
+
+
+@pytest.mark.parametrize("fmt", ["16", "212"])
+def test_whatever_number_a_header_gives_it_is_refused_or_makes_sense(tmp_path, fmt):
+    counts = np.clip(tiny_sets.noise(0, 2, 50), -900, 900)
+    tiny_sets.write_record(tmp_path / "r", counts, 100, NAMES[:2], fmt=fmt)
+    header = (tmp_path / "r.hea").read_text()
+    for number in re.finditer(r"-?\d+(\.\d+)?", header):
+        for absurd in ABSURD:
+            (tmp_path / "r.hea").write_text(header[: number.start()] + absurd + header[number.end() :])
+            try:
+                read = waveforms.read(tmp_path / "r", NAMES[:2], 100)
+            except waveforms.Unreadable:
+                continue
+            assert read.dtype == np.int16 and len(read) == 2 and np.ptp(read, axis=1).all(), (number, absurd)
+
+
+def test_long_counts_may_be_finer(tmp_path):
+    tiny_sets.write_record(tmp_path / "r", tiny_sets.noise(0, 2, 100), 100, NAMES[:2], gain=1e8, fmt="24")
+    assert waveforms.read(tmp_path / "r", NAMES[:2], 100).shape == (2, 100)
+
+
+def test_a_package_that_is_missing_is_no_fault_of_a_record(tmp_path, monkeypatch):
+    tiny_sets.write_record(tmp_path / "r", tiny_sets.noise(0, 2, 100), 100, NAMES[:2], fmt="212")
+    monkeypatch.setitem(sys.modules, "wfdb", None)
+    for read in (
+        lambda: waveforms.read(tmp_path / "r", NAMES[:2], 100),
+        lambda: readers.read(tmp_path / "r.hea"),
+    ):
+        with pytest.raises(ImportError):
+            read()
 
 
 def test_comments_are_given_without_their_mark(tmp_path):

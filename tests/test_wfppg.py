@@ -232,3 +232,24 @@ def test_a_window_that_lost_rows_is_left_out(root, load, rows):
     found = load()
     assert set(found.table["subject"].astype(str)) == {"1031"}
     assert "rows were lost" in found.excluded["reason"].iloc[0]
+
+
+def test_a_window_of_official_length_is_read_whole(tmp_path):
+    """Four minutes at 100 Hz, with times that count on from window to window."""
+    write_window(tmp_path, 5, x=np.tile(signal()[50:650], 40))
+    feet = np.arange(0, 23_900, 75)
+    places = {
+        "ref_s": feet,
+        "ref_e": feet + 75,
+        "in_s": feet + 5,
+        "in_e": feet + 80,
+        "in_t": "1",
+        "ref_t": "1",
+    }
+    pd.DataFrame(places).to_csv(tmp_path / "5_indices_1000.csv")
+    path = tmp_path / "5_preprocessed_1000.csv"
+    later = pd.read_csv(path, index_col=0).assign(Time=lambda table: (table["Time"] + 2000).round(2))
+    later.to_csv(path)
+    recordings = wfppg.load(tmp_path, cache=tmp_path / "cache")
+    assert len(recordings) == len(feet) == 319 and recordings.excluded.empty
+    assert recordings.table["start"].iloc[-1] == pytest.approx((feet[-1] + 5) / 100)

@@ -47,12 +47,13 @@ class MissingLeads(Unreadable):
 def reading(path: Path | str, remedy: str = AGAIN) -> Iterator[None]:
     """Around the reading of file `path`: whatever its content makes a reader raise becomes Unreadable.
 
-    Raises Damaged, an Unreadable, StorageError for what is no fault of the file, MemoryError as it is.
+    Raises Damaged, an Unreadable, StorageError for what is no fault of the file; MemoryError, and ImportError
+    of an environment that lacks a package, as they are.
     """
     name = os.path.basename(path)
     try:
         yield
-    except (Unreadable, StorageError, MemoryError):
+    except (Unreadable, StorageError, MemoryError, ImportError):
         raise
     except OSError as error:
         if error.errno is not None and error.errno not in FILE_FAULTS:

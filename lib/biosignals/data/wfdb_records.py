@@ -24,7 +24,8 @@ LARGEST_HEADER = 65536  # bytes; a 12-lead header has about 600
 LONGEST_LINE = 1000  # characters
 MOST_SIGNALS = 1000
 BLOCK = 1 << 20  # samples decoded at a time
-FINEST, COARSEST = 1e-9, 1e4  # microvolts per count; a header that says less or more is damaged
+FINEST, COARSEST = 1e-4, 1e4  # microvolts per count of 16 bits; a header that says less or more is damaged
+LONG_FORMATS = ("24", "32", "524")  # whose counts may be as much finer as they are longer
 HIGHEST_BASELINE = 1 << 31  # counts, likewise
 # Bytes per sample (None: compressed) and the count that marks a missing sample, of each format.
 FORMATS = {
@@ -144,7 +145,7 @@ def _parse_line(line: str) -> Line:
     gain, unit = float(found["gain"] or 0) or 200.0, found["unit"] or "mV"
     baseline = int(found["baseline"] or number["zero"])
     try:
-        refuse_absurd((microvolts(unit) or 1.0) / gain, baseline, number["offset"])
+        refuse_absurd((microvolts(unit) or 1.0) / gain, baseline, number["offset"], found["format"])
     except ValueError as error:
         raise Damaged(f"header is damaged ({error})") from error
     return Line(
@@ -154,9 +155,12 @@ def _parse_line(line: str) -> Line:
     )  # fmt: skip
 
 
-def refuse_absurd(factor: float, baseline: int, offset: int) -> None:
-    """Raises ValueError for microvolts per count, a baseline and a first byte that no recorder writes."""
-    if not FINEST <= abs(factor) <= COARSEST:
+def refuse_absurd(factor: float, baseline: int, offset: int, form: str = "16") -> None:
+    """Raises ValueError for microvolts per count, a baseline and a first byte that no recorder writes in a
+    format.
+    """
+    finest = FINEST / (1 << 16) if form in LONG_FORMATS else FINEST
+    if not finest <= abs(factor) <= COARSEST:
         raise ValueError(f"by its gain a count is {factor:g} uV")
     if abs(baseline) > HIGHEST_BASELINE:
         raise ValueError(f"it gives a baseline of {float(baseline):g} counts")

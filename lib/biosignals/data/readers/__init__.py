@@ -77,6 +77,8 @@ def read(
         raise InvalidRecording(f"{path.name}: {error.args[0]}") from error
     except (InvalidRecording, Unreadable) as error:
         raise InvalidRecording(f"{path.name}: {error}") from error
+    except ImportError:  # no fault of the file
+        raise
     except Exception as error:  # whatever a damaged file makes a reader raise
         raise InvalidRecording(f"{path.name}: cannot be read ({type(error).__name__}: {error})") from error
 

@@ -35,6 +35,7 @@ BIN := $(ENV)/bin
 # A copied, moved or linked project runs its own library, wherever its environment was built.
 export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 READY := $(ENV)/complete
+BUILDING := $(ENV).building
 
 # The last file of an environment says for which packages and which folder it was made. One that was copied or moved, or
 # that lacks packages of the list, is brought up to date; one that does not start any more is built anew. A link is the
@@ -101,6 +102,9 @@ clean:  ## remove runs, caches and the rendered book; environment and data stay
 $(READY): $(if $(filter current,$(STATE)),,FORCE)
 	@test ! -L $(ENV) || { echo "$(ENV) is a link to an environment that is not complete or does not start:" \
 		"run make env where it lies, or remove the link" >&2; exit 1; }
+	@(set -C; echo $$PPID > $(BUILDING)) 2>/dev/null || ! kill -0 $$(cat $(BUILDING)) 2>/dev/null || { echo "another" \
+		"make, process $$(cat $(BUILDING)), is building $(ENV): run this again when it has finished" >&2; exit 1; }
+	@echo $$PPID > $(BUILDING)
 ifeq ($(STATE),outdated)
 	@echo "$(ENV) was made in another folder or for other packages than those of requirements.lock: it is brought up to date"
 	for script in $$(grep -lI '/$(ENV)' $(BIN)/*); do \
@@ -112,7 +116,7 @@ else
 	$(CREATE)
 endif
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
-	rm -f $@ && echo "$(MADE_FOR)" > $@
+	rm -f $@ && echo "$(MADE_FOR)" > $@ && rm -f $(BUILDING)
 
 # A chapter that reads what another one wrote depends on it here, as $(RUN)/NN_name.ipynb: $(RUN)/MM_name.ipynb
 $(RUN)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yml $(CODE) $(RUN)/inputs.txt | $(READY)

@@ -492,6 +492,20 @@ def test_an_installation_cut_short_is_started_again(fake):
     assert (fake / "log").read_text().splitlines() == ["install", "install"]
 
 
+def test_of_two_that_build_the_environment_at_once_the_second_says_so(fake):
+    write(fake / ".venv.building", f"{os.getpid()}\n")
+    result = make(fake, "env")
+    assert (
+        result.returncode != 0 and f"another make, process {os.getpid()}, is building .venv" in result.stderr
+    )
+    assert not (fake / ".venv").exists()
+    finished = subprocess.Popen(["true"])
+    finished.wait()
+    write(fake / ".venv.building", f"{finished.pid}\n")  # of one that was killed
+    assert make(fake, "env").returncode == 0
+    assert (fake / ".venv/complete").exists() and not (fake / ".venv.building").exists()
+
+
 @pytest.mark.parametrize("tool", ["conda", "mamba", "micromamba"])
 def test_conda_makes_the_environment_where_there_is_one(fake, tool):
     write(

@@ -256,7 +256,9 @@ def test_at_most_ten_tables_are_open(chapter):
 @in_pattern
 def test_every_picture_says_what_it_shows(chapter):
     """What draws is shown, once, with a sentence for readers who cannot see it."""
-    drawn = re.compile(r"plt\.subplots\(|\.plot\.\w+\(|= plots\.(?!show|table|lead_label)\w+\(|= (?:ecg|net)_plots\.")
+    drawn = re.compile(
+        r"plt\.subplots\(|\.plot\.\w+\(|= plots\.(?!show|table|lead_label)\w+\(|= (?:ecg|net)_plots\."
+    )
     for cell in code_cells(chapter):
         shown = calls(cell, *PICTURES)
         assert len(shown) == bool(drawn.search(cell.source)), cell.source

@@ -279,6 +279,24 @@ def test_a_table_that_changed_before_its_records_were_looked_at_is_noticed(root,
     assert 41 in ptbxl.load(root, cache=tmp_path / "cache").table["age"].tolist()
 
 
+def test_a_header_that_changed_after_a_plan_looked_at_it_is_noticed(tmp_path, monkeypatch):
+    tiny_sets.write_cinc2017(tmp_path)
+    header = tmp_path / "training2017/A00002.hea"
+    content, read = header.read_bytes(), cinc2017._find_faults
+    header.write_bytes(b"")
+
+    def late(*args):
+        found = read(*args)
+        header.write_bytes(content)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cinc2017, "_find_faults", late)
+        with pytest.raises(waveforms.StorageError, match=r"A00002\.hea changed or went away"):
+            cinc2017.load(tmp_path, cache=tmp_path / "cache")
+    assert cinc2017.load(tmp_path, cache=tmp_path / "cache").excluded.empty
+
+
 def test_what_a_plan_left_out_is_read_when_it_is_mended(tmp_path):
     """Headers of CinC 2017, texts of BIDMC and the signals of WF-PPG are looked at before the recordings."""
     tiny_sets.write_cinc2017(tmp_path / "cinc2017")

@@ -60,6 +60,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     root = Path(request.root)
     files = signal_store.requested_rows(_find(root), request.records, root / FOLDER)
     texts = [f"{file.removesuffix('_Signals')}_Fix.txt" for file in files]
+    before = signal_store.states(request.root, [*texts, *(f"{file}.csv" for file in files)])
     subjects, lengths, excluded = {}, {}, []
     for (record, file), text in zip(files.items(), texts):
         try:
@@ -74,7 +75,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=min(max(lengths.values(), default=0), LONGEST),
         read=partial(read, channels=request.channels, shortest=usual),
         extensions=(".csv",),
-        tables=tuple(texts),
+        read_before=before,
         excluded=excluded,
     )
 

@@ -50,11 +50,14 @@ def load(
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
+    before = signal_store.states(request.root, (*REFERENCES, SET_ASIDE))
     file = _reference(root)
     labels = read_reference(root)
     if request.records is None:
         labels = labels.drop(_read_set_aside(root), errors="ignore")
     labels = signal_store.requested_rows(labels, request.records, root / file)
+    headers = [f"{FOLDER}/{record}.hea" for record in labels.index if waveforms.is_inside(record)]
+    before |= signal_store.states(request.root, headers)
     reasons, lengths = _find_faults(root, labels, Path(file).name)
     labels = labels[reasons == ""]
     return signal_store.Plan(
@@ -70,7 +73,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=int(lengths[reasons == ""].max()) if len(labels) else 0,
         read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
         extensions=(".hea", ".mat"),
-        tables=(*REFERENCES, SET_ASIDE),
+        read_before=before,
         excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
     )
 

@@ -50,17 +50,24 @@ def reading(path: Path | str, remedy: str = AGAIN) -> Iterator[None]:
     Raises Damaged, an Unreadable, StorageError for what is no fault of the file; MemoryError, and ImportError
     of an environment that lacks a package, as they are.
     """
-    name = os.path.basename(path)
     try:
         yield
     except (Unreadable, StorageError, MemoryError, ImportError):
         raise
-    except OSError as error:
-        if error.errno is not None and error.errno not in FILE_FAULTS:
-            raise storage_error(error, path) from error
-        raise Damaged(f"{name} cannot be read ({error.strerror or error})", remedy) from error
     except Exception as error:
-        raise Damaged(f"{name} cannot be read ({error})", remedy) from error
+        raise fault(error, path, remedy) from error
+
+
+def fault(error: Exception, path: Path | str, remedy: str = AGAIN) -> Damaged | StorageError:
+    """What is raised in place of `error`, which the reading of file `path` raised: a fault of the file, or
+    none.
+    """
+    why = error
+    if isinstance(error, OSError):
+        if error.errno is not None and error.errno not in FILE_FAULTS:
+            return storage_error(error, path)
+        why = error.strerror or error
+    return Damaged(f"{os.path.basename(path)} cannot be read ({why})", remedy)
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:

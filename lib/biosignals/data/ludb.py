@@ -75,6 +75,7 @@ def load(
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
+    before = signal_store.states(request.root, (TABLE,))
     table = signal_store.requested_rows(read_table(root), request.records, root / TABLE)
     reasons = _find_faults(table)
     return signal_store.Plan(
@@ -82,7 +83,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=SAMPLES,
         read=partial(read, leads=request.channels),
         extensions=(".hea", ".dat"),
-        tables=(TABLE,),
+        read_before=before,
         excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
     )
 

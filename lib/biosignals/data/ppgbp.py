@@ -89,8 +89,10 @@ def _find_folder(root: Path | str) -> Path:
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the segments to try, and what is left out from the start."""
     root = Path(request.root)
+    before = signal_store.states(request.root, (TABLE,))
     subjects = read_table(root)
     listed = _list_segments(root, subjects)
+    before |= signal_store.states(request.root, [f"{file}.txt" for file in listed])
     reasons, lengths = _find_faults(root, listed, _find_faults_of_subjects(subjects))
     files = signal_store.requested_rows(listed, request.records, root / FOLDER)
     reasons, lengths = reasons[files.index], lengths[files.index]
@@ -100,7 +102,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=int(lengths.max()) if len(lengths) else 0,
         read=read,
         extensions=(".txt",),
-        tables=(TABLE,),
+        read_before=before,
         excluded=[(name, files[name], why) for name, why in reasons[reasons != ""].items()],
     )
 

@@ -81,6 +81,7 @@ def check_leads(leads: Iterable[str]) -> tuple[str, ...]:
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root, rate = Path(request.root), int(request.sampling_rate)
+    before = signal_store.states(request.root, (DATABASE, STATEMENTS))
     database = signal_store.requested_rows(read_database(root), request.records, root / DATABASE)
     if not (root / f"records{rate}").is_dir():
         raise FileNotFoundError(f"{root} holds no records{rate}: {GET_IT}, or ask for another sampling rate")
@@ -95,7 +96,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=SECONDS * rate,
         read=partial(waveforms.read, channels=request.channels, sampling_rate=rate, samples=SECONDS * rate),
         extensions=(".hea", ".dat"),
-        tables=(DATABASE, STATEMENTS),
+        read_before=before,
         excluded=excluded,
     )
 

@@ -60,7 +60,7 @@ class Plan:
     samples: length of the longest recording.
     read: path without extension > int16 (channels, samples), 1 uV a count; raises waveforms.Unreadable.
     extensions: of the files that make a recording.
-    tables: files below the root that the table was made from.
+    read_before: files below the root that the plan was made from > their state before they were read.
     excluded: (record, file, reason) of what was left out already.
     """
 
@@ -68,7 +68,7 @@ class Plan:
     samples: int
     read: Callable[[str], np.ndarray]
     extensions: tuple[str, ...]
-    tables: tuple[str, ...]
+    read_before: dict[str, str]
     excluded: list[tuple]
 
 
@@ -117,13 +117,13 @@ def keep(
                 if found is None:
                     with caching.replacing(place) as draft:
                         write(draft)
-                    found = _open(place, root, dtype, about)
+                    found = _open(place, None, dtype, about)
         except OSError as error:
             if error.errno is None:  # said already
                 raise
             raise waveforms.storage_error(error, place) from error
     if found is None:
-        raise waveforms.StorageError(f"{place} cannot be read again, or {root} has changed: load again")
+        raise waveforms.StorageError(f"{place} cannot be read again: see to the disk, then load again")
     return found
 
 
@@ -169,7 +169,7 @@ def write(place: Path, request: Request, make_plan: Callable[[Request], Plan]) -
     Raises ValueError when none can be used, StorageError as `keep`.
     """
     plan = make_plan(request)
-    sources = states(request.root, _files(plan))
+    sources = plan.read_before | states(request.root, _files(plan))
     facts, problems = [], []
     buffer = np.empty((BLOCK, len(request.channels), plan.samples), dtype="<i2")
     bar = tqdm(total=len(plan.table), desc=f"reading {request.dataset}", unit=" records", mininterval=1)
@@ -182,9 +182,6 @@ def write(place: Path, request: Request, make_plan: Callable[[Request], Plan]) -
             problems += unreadable
             bar.update(len(block))
     refuse_changes(request.root, sources)
-    again = make_plan(request)  # what it was made from may have changed before `sources` were looked at
-    if not again.table.equals(plan.table) or not exclusions(again.excluded).equals(exclusions(plan.excluded)):
-        raise _changed(request.root)
     _refuse_missing_leads(request, len(plan.table), problems)
     excluded = [*plan.excluded, *((record, file, str(error)) for record, file, error in problems)]
     usable = len(plan.table) - len(problems)
@@ -196,23 +193,20 @@ def write(place: Path, request: Request, make_plan: Callable[[Request], Plan]) -
 
 
 def _files(plan: Plan) -> list[str]:
-    """All files that a plan and the recordings depend on, also of those that are left out."""
+    """The files of a plan's recordings that were not read before, also of those that are left out."""
     stems = [*plan.table["file"], *(file for _, file, _ in plan.excluded if waveforms.is_inside(file))]
-    return [*plan.tables, *(stem + extension for stem in stems for extension in plan.extensions)]
+    files = [stem + extension for stem in stems for extension in plan.extensions]
+    return [file for file in files if file not in plan.read_before]
 
 
 def refuse_changes(root: str, sources: dict[str, str]) -> None:
     """Raises StorageError when a file is not what it was; sources: file below `root` > its state before."""
     for file, known in sources.items():
         if state(f"{root}/{file}") != known:
-            raise _changed(f"{root}/{file}")
-
-
-def _changed(path: str) -> waveforms.StorageError:
-    return waveforms.StorageError(
-        f"{path} changed or went away while the set was read, so that nothing was kept: load again when its "
-        "folder is there and nothing writes to it"
-    )
+            raise waveforms.StorageError(
+                f"{root}/{file} changed or went away while the set was read, so that nothing was kept: load "
+                "again when its folder is there and nothing writes to it"
+            )
 
 
 def finish(
@@ -244,15 +238,19 @@ def refuse_nothing(what: str, usable: int, excluded: list[tuple]) -> None:
         raise ValueError(f"no {what} can be used: {why}")
 
 
-def _open(place: Path, root: str, dtype: str, about: dict[str, Any]) -> Recordings | None:
-    """The recordings in folder `place`; None unless it is whole and its sources below `root` as they were."""
+def _open(place: Path, root: str | None, dtype: str, about: dict[str, Any]) -> Recordings | None:
+    """The recordings in folder `place`; None unless it is whole and its sources below `root` as they were.
+
+    root None: the sources have been looked at just now.
+    """
     try:
         manifest = json.loads((place / "manifest.json").read_text())
         if manifest["files"] != {name: describe(place / name) for name in FILES}:
             return None
-        sources = json.loads((place / "sources.json").read_text())
-        if sources != states(root, sources):
-            return None
+        if root is not None:
+            sources = json.loads((place / "sources.json").read_text())
+            if sources != states(root, sources):
+                return None
         signals = np.memmap(place / "signals.bin", dtype=dtype, mode="r", shape=tuple(manifest["shape"]))
         table, excluded = read_table(place / "table.json"), read_table(place / "excluded.json")
         found = Recordings(

@@ -58,6 +58,7 @@ def load(
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the recordings to try, and what is left out from the start."""
     root = Path(request.root)
+    before = signal_store.states(request.root, (METADATA, CODES))
     metadata = signal_store.requested_rows(_read_metadata(root), request.records, root / METADATA)
     reasons = _find_faults(metadata, set(_read_csv(root / CODES, ("Code", "Description"))["Code"]))
     excluded = [(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()]
@@ -69,7 +70,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
         samples=max(lengths.values(), default=0),
         read=partial(read, rows=rows, lengths=lengths),
         extensions=(".h5",),
-        tables=(METADATA, CODES),
+        read_before=before,
         excluded=excluded,
     )
 

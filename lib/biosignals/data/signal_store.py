@@ -15,6 +15,7 @@ changed meanwhile, is not kept: those files would be missing for ever.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -33,10 +34,11 @@ from biosignals.data import waveforms
 from biosignals.data.recordings import Recordings, as_slice
 from biosignals.progress import tqdm
 
-VERSION = 2  # of the store's layout and of what the loaders make of the files: raise it when either changes
+VERSION = 3  # of the store's layout and of what the loaders make of the files: raise it when either changes
 LARGE = 1 << 24  # bytes
 FILES = ("signals.bin", "table.json", "excluded.json", "sources.json")
 BLOCK = 64  # recordings read at a time
+State = list[int] | None  # of a file: size in bytes and time of its last change in ns; None: absent
 # What opening a folder that was cut or damaged may raise, or sources that are out of reach.
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -68,7 +70,7 @@ class Plan:
     samples: int
     read: Callable[[str], np.ndarray]
     extensions: tuple[str, ...]
-    read_before: dict[str, str]
+    read_before: dict[str, State]
     excluded: list[tuple]
 
 
@@ -199,7 +201,7 @@ def _files(plan: Plan) -> list[str]:
     return [file for file in files if file not in plan.read_before]
 
 
-def refuse_changes(root: str, sources: dict[str, str]) -> None:
+def refuse_changes(root: str, sources: dict[str, State]) -> None:
     """Raises StorageError when a file is not what it was; sources: file below `root` > its state before."""
     for file, known in sources.items():
         if state(f"{root}/{file}") != known:
@@ -210,7 +212,7 @@ def refuse_changes(root: str, sources: dict[str, str]) -> None:
 
 
 def finish(
-    place: Path, table: pd.DataFrame, excluded: list[tuple], sources: dict[str, str], shape: list[int]
+    place: Path, table: pd.DataFrame, excluded: list[tuple], sources: dict[str, State], shape: list[int]
 ) -> None:
     """Writes what lies beside the signals, and last the manifest, which says that all is there.
 
@@ -340,15 +342,27 @@ def _refuse_missing_leads(request: Request, planned: int, problems: list[tuple])
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes `table` without its index: JSON, column name > type and values."""
-    columns = {name: [str(column.dtype), column.tolist()] for name, column in table.items()}
+    """Writes `table` without its index: JSON, column name > type and values, of plain numbers in base64."""
+    columns = {name: [str(column.dtype), _to_json(column)] for name, column in table.items()}
     path.write_text(json.dumps(columns, default=lambda missing: None))  # only pd.NA is not known to JSON
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """The table that write_table wrote to `path`."""
     columns = json.loads(path.read_text())
-    return pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in columns.items()})
+    return pd.DataFrame({name: _from_json(dtype, values) for name, (dtype, values) in columns.items()})
+
+
+def _to_json(column: pd.Series) -> list | str:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return base64.b64encode(column.to_numpy()).decode()
+    return column.tolist()
+
+
+def _from_json(dtype: str, values: list | str) -> pd.Series:
+    if isinstance(values, str):
+        return pd.Series(np.frombuffer(base64.b64decode(values), dtype).copy())
+    return pd.Series(values, dtype=dtype)
 
 
 def describe(file: Path) -> list:
@@ -368,13 +382,13 @@ def describe(file: Path) -> list:
     return [size, digest.hexdigest()]
 
 
-def states(root: str, files: Iterable[str]) -> dict[str, str]:
+def states(root: str, files: Iterable[str]) -> dict[str, State]:
     """The `state` of each of `files` below `root`."""
     return {file: state(f"{root}/{file}") for file in files}
 
 
-def state(path: str) -> str:
-    """Size and time of last change (ns) of a file, "absent" when there is none.
+def state(path: str) -> State:
+    """Size and time of last change (ns) of a file, None when there is none.
 
     Raises StorageError when that cannot be told.
     """
@@ -382,8 +396,8 @@ def state(path: str) -> str:
         found = os.stat(path)
     except OSError as error:
         if error.errno in waveforms.FILE_FAULTS:
-            return "absent"
+            return None
         raise waveforms.storage_error(error, path) from error
     except ValueError:  # no name of a file
-        return "absent"
-    return f"{found.st_size} {found.st_mtime_ns}"
+        return None
+    return [found.st_size, found.st_mtime_ns]  # a list, as JSON gives it back

@@ -1,8 +1,12 @@
 """Studies on disk: found, resumed, shared, refused; what is in them is never lost."""
 
+import contextlib
 import math
 import multiprocessing
+import os
+import signal
 import sqlite3
+import tempfile
 import time
 
 import optuna
@@ -34,6 +38,7 @@ def worker(file, name, trials, seconds):
     """Another process that tunes x, with trials of some seconds, and soon notices when one was killed."""
 
     def objective(trial, settings):
+        trial.set_user_attr("process", os.getpid())
         time.sleep(seconds)
         return settings["x"]
 
@@ -111,6 +116,53 @@ def test_two_processes_share_a_study(tmp_path):
     assert [each.exitcode for each in workers] == [0, 0]
     assert 6 <= len(table) <= 7 and set(table.state) == {"complete"}
     assert table.x.nunique() == len(table)  # nothing was tried twice
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The URL of a PostgreSQL server of its own, with an empty database."""
+    pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL: the extra `postgresql` brings one")
+    pytest.importorskip("psycopg", reason="no driver of PostgreSQL: the extra `postgresql` brings one")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        running = pgserver.get_server(folder, cleanup_mode="stop")
+        yield running.get_uri()
+        running.cleanup()
+
+
+@pytest.mark.slow
+def test_three_workers_of_a_database_run_all_trials_once_though_one_is_killed(server):
+    workers = [worker(server, "three", 9, seconds=1) for _ in range(3)]  # which also make the tables, at once
+    deadline = time.monotonic() + 60
+    ours = []
+    while not ours:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        with contextlib.suppress(ValueError):  # while the tables are made
+            trials = tuning.study("three", server, 0, X).trials
+            ours = [
+                t
+                for t in trials
+                if t.user_attrs.get("process") == workers[0].pid and not t.state.is_finished()
+            ]
+    time.sleep(0.5)  # for a first sign of life
+    workers[0].kill()
+    for each in workers:
+        each.join()
+
+    table = tuning.trials_table(tuning.study("three", server, 0, X))
+    complete, failed = (table[table.state == state] for state in ("complete", "failed"))
+    assert [each.exitcode for each in workers] == [-signal.SIGKILL, 0, 0]
+    assert 9 <= len(complete) <= 11 and len(failed) == 1 and len(table) == len(complete) + 1
+    assert complete.x.nunique() == len(complete)  # nothing was tried twice
+    assert failed.x.isin(complete.x).all()  # and nothing lost
+
+
+def test_a_database_that_is_not_there_is_told(tmp_path):
+    pytest.importorskip("psycopg", reason="no driver of PostgreSQL: the extra `postgresql` brings one")
+    url = f"postgresql+psycopg://reader:secret@/studies?host={tmp_path}"
+    with pytest.raises(ValueError, match="see that the server runs") as told:
+        tuning.study("toy", url, 0, X)
+    assert "secret" not in str(told.value)
 
 
 def test_poor_trials_are_pruned_and_count(file):
@@ -209,6 +261,12 @@ def test_spaces_that_are_not_well_formed_are_refused(tmp_path, allowed):
 
 def test_a_study_without_trials_has_an_empty_table(file):
     assert len(tuning.trials_table(tuning.study("empty", file, 0, SPACE))) == 0
+
+
+def test_a_study_whose_trials_all_run_has_a_table(file):
+    tuning.study("running", file, 0, SPACE).ask()
+    table = tuning.trials_table(tuning.study("running", file, 0, SPACE))
+    assert table.state.tolist() == ["running"] and table.seconds.isna().all()
 
 
 def test_optuna_stays_quiet(file, capfd, recwarn):

@@ -11,6 +11,7 @@ import json
 import math
 import sqlite3
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ Space = dict[str, tuple]
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 HEARTBEAT = 60  # seconds between two signs of life of a running trial
+ATTEMPTS = 10  # to make the tables of a database in which other processes make them too
 SILENCE = 300  # seconds without one, after which it counts as killed and its settings are tried again
 
 
@@ -136,7 +138,7 @@ def trials_table(study: Study) -> pd.DataFrame:
     names = {"number": "trial", "value": "score", "duration": "seconds"}
     table = table.rename(columns=lambda name: names.get(name, name.removeprefix("params_")))
     table["state"] = table["state"].str.lower().replace("fail", "failed")
-    table["seconds"] = table["seconds"].dt.total_seconds()
+    table["seconds"] = pd.to_timedelta(table["seconds"]).dt.total_seconds()  # none has ended: no times yet
     return table.set_index("trial")
 
 
@@ -179,20 +181,16 @@ def _open(name: str, url: sqlalchemy.URL, seed: int, space: Space) -> Study:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-            storage = RDBStorage(
-                url.render_as_string(hide_password=False),
-                engine_kwargs={"connect_args": {"timeout": 60}} if url.drivername == "sqlite" else None,
-                heartbeat_interval=HEARTBEAT,
-                grace_period=SILENCE,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=3),
-            )
             found = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True,
+                storage=_connect(url), study_name=name, direction="maximize", load_if_exists=True,
                 sampler=_SeededByTrial(seed), pruner=MedianPruner(),
             )  # fmt: skip
             optuna.storages.fail_stale_trials(found)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        raise ValueError(f"{url}: no study can be opened there ({error}); name another file") from error
+        remedy = "name another file"
+        if url.drivername != "sqlite":
+            remedy = "see that the server runs, the database is there and the address is right"
+        raise ValueError(f"{url}: no study can be opened there ({error}); {remedy}") from error
     wanted = json.loads(json.dumps(space))
     made_with = found.user_attrs.get("space", wanted)
     if made_with != wanted:
@@ -202,6 +200,25 @@ def _open(name: str, url: sqlalchemy.URL, seed: int, space: Space) -> Study:
         )
     found.set_user_attr("space", wanted)
     return found
+
+
+def _connect(url: sqlalchemy.URL) -> RDBStorage:
+    """The database at `url`, asked again where another process made its tables at the same moment."""
+    attempts = ATTEMPTS
+    while True:
+        try:
+            return RDBStorage(
+                url.render_as_string(hide_password=False),
+                engine_kwargs={"connect_args": {"timeout": 60}} if url.drivername == "sqlite" else None,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=SILENCE,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=3),
+            )
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+            attempts -= 1
+            if not attempts:
+                raise
+            time.sleep(0.2)
 
 
 def _check_file(path: Path) -> None:

@@ -30,6 +30,7 @@ def runs(monkeypatch):
 
 
 def test_a_part_of_a_set_is_an_excerpt_and_all_of_it_is_real(data, tmp_path, monkeypatch):
+    tiny_sets.write_ptbxl(data / "ptb-xl", records=2, sampling_rate=500)
     assert sources.locate("ptb-xl", data, tmp_path, 10) == sources.Source(
         "ptb-xl", data / "ptb-xl", "excerpt"
     )
@@ -39,13 +40,76 @@ def test_a_part_of_a_set_is_an_excerpt_and_all_of_it_is_real(data, tmp_path, mon
     assert sources.locate("cinc2017", data, tmp_path, 10).kind == "real"
 
 
-def test_all_records_cut_short_are_an_excerpt(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("dataset", "lost", "there", "absent"),
+    [
+        ("ptb-xl", "records100/*/00001_lr.dat", ("2",), ("1",)),
+        ("ptb-xl", "records100/*/00001_lr.hea", ("2",), ("1",)),
+        ("cinc2017", "training2017/A00003.mat", ("A00001", "A00002", "A00004"), ("A00003",)),
+    ],
+)
+def test_a_table_of_all_records_without_their_files_is_no_whole_set(
+    data, monkeypatch, dataset, lost, there, absent
+):
+    monkeypatch.setattr(sources, "OFFICIAL", {"ptb-xl": 2, "cinc2017": 4})
+    (path,) = (data / dataset).glob(lost)
+    path.unlink()
+    found = sources.find(dataset, data)
+    assert (found.kind, found.there, found.absent) == ("excerpt", there, absent)
+
+
+def test_ptbxl_at_one_sampling_rate_is_an_excerpt_of_the_release(data, monkeypatch):
+    monkeypatch.setattr(sources, "OFFICIAL", {"ptb-xl": 2})
+    assert sources.find("ptb-xl", data).kind == "excerpt"
+
+
+def test_all_records_cut_short_are_an_excerpt_that_is_used(tmp_path, monkeypatch):
     folder = tmp_path / "bidmc/bidmc_csv"
     folder.mkdir(parents=True)
     monkeypatch.setattr(sources, "OFFICIAL", {"bidmc": 1})
     for end, kind in {119.99: "excerpt", 480: "real"}.items():
         (folder / "bidmc_01_Signals.csv").write_text(f"Time [s], II, PLETH\n0,0,0\n{end},0,0\n")
-        assert sources.kind_of("bidmc", tmp_path / "bidmc") == kind
+        assert sources.locate("bidmc", tmp_path, tmp_path, 1) == sources.Source("bidmc", folder.parent, kind)
+
+
+def test_half_minutes_of_all_neonates_and_annotations_without_signals_are_excerpts(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "OFFICIAL", {"helsinki": 1, "afdb": 2})
+    (tmp_path / "helsinki").mkdir()
+    for size, kind in {300_000: "excerpt", 10_000_000: "real"}.items():
+        with open(tmp_path / "helsinki/eeg1.edf", "wb") as file:
+            file.truncate(size)
+        assert sources.find("helsinki", tmp_path).kind == kind
+    for record in ("00735", "04015"):
+        tiny_sets.write_afdb(tmp_path / "afdb", record, [100, 300, 500], {90: "(N"})
+    assert sources.find("afdb", tmp_path).kind == "excerpt"
+    for end in (".dat", ".hea"):  # the other one has none in the release either
+        (tmp_path / f"afdb/04015{end}").touch()
+    assert sources.find("afdb", tmp_path).kind == "real"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("ptb-xl", "ptbxl"), ("ptb-xl", "PTB_XL"), ("ptb-xl", "ptb-xl-1.0.3"), ("ptb-xl", "prb-xl"),
+        ("cinc2017", "CinC-2017"), ("chb-mit", "chbmit"), ("wf-ppg", "wf_ppg"), ("ppg-bp", "PPG BP"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_named_almost_as_the_set_is_found(tmp_path, dataset, name):
+    (tmp_path / name).mkdir()
+    assert sources.misplaced(dataset, tmp_path) == [tmp_path / name]
+
+
+def test_other_sets_and_other_folders_are_no_misnamed_ones(tmp_path):
+    for name in (*sources.OFFICIAL, "notes", "cache", "mitdb", "ptb", "ppg"):
+        (tmp_path / name).mkdir()
+    assert not [found for dataset in sources.OFFICIAL for found in sources.misplaced(dataset, tmp_path)]
+
+
+@pytest.mark.parametrize("place", ["physionet", "ptb-xl/unpacked", "."])
+def test_a_set_is_known_by_what_it_holds_wherever_it_lies(tmp_path, place):
+    tiny_sets.write_ptbxl(tmp_path / place, records=2)
+    assert sources.misplaced("ptb-xl", tmp_path) == [tmp_path / place]
+    assert sources.misplaced("cinc2017", tmp_path) == []
 
 
 def test_a_list_of_records_makes_an_excerpt_of_a_real_set_only(data, tmp_path, runs):
@@ -259,6 +323,8 @@ def test_kinds_of_the_sets_with_files_in_several_folders(tmp_path, monkeypatch):
         source = sources.locate(dataset, tmp_path / "data", tmp_path, 1)
         assert (source.root, source.kind) == (tmp_path / "data" / dataset, "excerpt")
     monkeypatch.setattr(sources, "OFFICIAL", counts)
+    for end in (".dat", ".hea"):
+        (tmp_path / f"data/afdb/04015{end}").touch()
     for dataset in counts:
         assert sources.locate(dataset, tmp_path / "data", tmp_path, 1).kind == "real"
 

@@ -18,6 +18,7 @@ from biosignals.data.waveforms import AGAIN, Unreadable
 
 LEADS = ("ECG1", "ECG2")
 SAMPLING_RATE = 250
+WITHOUT_SIGNALS = {"00735", "03665"}  # in the release
 GET_IT = 'get the set with make data SETS="afdb"'
 
 
@@ -43,6 +44,15 @@ def find(root: Path | str) -> tuple[list[RhythmRecording], pd.DataFrame]:
             excluded.append((name, name, str(error)))
     signal_store.refuse_nothing(f"recording of afdb in {root}", len(recordings), excluded)
     return recordings, signal_store.exclusions(excluded)
+
+
+def complete(root: Path | str) -> list[str]:
+    """The records below `root` with all files of the release: the signals of all but two."""
+    names = {
+        end: {path.stem for path in Path(root).glob(f"[0-9]*.{end}")} for end in ("atr", "qrs", "dat", "hea")
+    }
+    signals = names["dat"] & names["hea"] | WITHOUT_SIGNALS
+    return sorted(names["atr"] & names["qrs"] & signals)
 
 
 def _open(stem: Path) -> RhythmRecording:

@@ -58,7 +58,7 @@ def load(
 def _plan(request: signal_store.Request) -> signal_store.Plan:
     """How to read `request`: the table of the records to try, and what is left out from the start."""
     root = Path(request.root)
-    files = signal_store.requested_rows(_find(root), request.records, root / FOLDER)
+    files = signal_store.requested_rows(find(root), request.records, root / FOLDER)
     texts = [f"{file.removesuffix('_Signals')}_Fix.txt" for file in files]
     before = signal_store.states(request.root, [*texts, *(f"{file}.csv" for file in files)])
     subjects, lengths, excluded = {}, {}, []
@@ -80,7 +80,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     )
 
 
-def _find(root: Path | str) -> pd.Series:
+def find(root: Path | str) -> pd.Series:
     """The files of signals, as paths below the root without extension, indexed by record ("bidmc01").
 
     Raises FileNotFoundError when the folder is missing or holds none.
@@ -100,7 +100,7 @@ def complete(root: Path | str) -> list[str]:
 
     Raises what `load` raises for a missing or empty folder.
     """
-    ends = {record: _last_time(Path(root, f"{file}.csv")) for record, file in _find(root).items()}
+    ends = {record: _last_time(Path(root, f"{file}.csv")) for record, file in find(root).items()}
     return [record for record, end in ends.items() if end > SECONDS - 1]
 
 

@@ -99,6 +99,12 @@ def read_reference(root: Path | str) -> pd.Series:
     return table.set_index("record")["label"]
 
 
+def complete(root: Path | str) -> list[str]:
+    """The recordings with a label whose files are there; raises as `read_reference`."""
+    records = read_reference(root).index.to_series()
+    return signal_store.complete(root, f"{FOLDER}/" + records, (".hea", ".mat"))
+
+
 def _read_set_aside(root: Path | str) -> list[str]:
     """The records that never-read.txt keeps for a final test: none where there is no such file."""
     path = Path(root) / SET_ASIDE

@@ -24,6 +24,7 @@ CHANNELS = (
 SAMPLING_RATE = 256
 EXPERTS = ("A", "B", "C")
 GET_IT = 'get the set with make data SETS="helsinki"'
+SMALLEST = 5_000_000  # bytes of a released recording; their average is ten times that
 LONGEST = 7 * 24 * 3600  # seconds annotated; a file with more is damaged
 
 
@@ -90,6 +91,12 @@ def find(
         except Unreadable as error:
             excluded.append((name, f"{name}.edf", str(error)))
     return eeg.usable("helsinki", root, recordings, excluded)
+
+
+def complete(root: Path | str) -> list[str]:
+    """The recordings below `root` that are as large as released ones, as "eeg5"; no excerpts of them."""
+    files = [path for path in Path(root).glob("eeg*.edf") if path.stat().st_size > SMALLEST]
+    return sorted(path.stem for path in files)
 
 
 def _open_annotated(path: Path | None, name: str, votes: pd.Series) -> eeg.EegRecording:

@@ -101,6 +101,14 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     )
 
 
+def complete(root: Path | str, sampling_rate: int = 100) -> list[str]:
+    """The recordings, as "1", whose header and signals at 100 or 500 Hz are there.
+
+    Raises as `read_database`.
+    """
+    return signal_store.complete(root, read_database(root)[FILE_COLUMN[sampling_rate]], (".hea", ".dat"))
+
+
 def read_database(root: Path | str) -> pd.DataFrame:
     """ptbxl_database.csv as it is, indexed by ecg_id: 27 columns, text as str, `scp_codes` still text.
 

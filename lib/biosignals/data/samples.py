@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +12,9 @@ from biosignals.data import chbmit, cinc2017, helsinki, ptbxl
 RARE_FIRST = ("AFIB", "HYP", "CD", "STTC", "MI", "NORM")  # in PTB-XL
 
 
-def choose(dataset: str, root: Path, count: int) -> tuple | None:
-    """Ids of `count` recordings of the set in folder `root`, the same each time; None: no fewer than all.
+def choose(dataset: str, root: Path, count: int, there: Iterable[str]) -> tuple | None:
+    """Ids of `count` of the recordings that are `there`, in folder `root`, the same each time; None: no fewer
+    than all.
 
     They are drawn from each of the set's groups in turn, so that rare classes are more frequent than in the
     set. Raises what reading the set's tables raises.
@@ -20,6 +22,7 @@ def choose(dataset: str, root: Path, count: int) -> tuple | None:
     if dataset not in GROUPS:
         return None
     groups = GROUPS[dataset](root)
+    groups = groups[groups.index.astype(str).isin(list(there))]
     if len(groups) <= count:
         return None
     shuffled = groups.sample(frac=1, random_state=0)
@@ -53,7 +56,7 @@ def _of_chbmit(root: Path) -> pd.Series:
     cases = {}
     for summary in sorted(root.glob("chb[0-9][0-9]/*-summary.txt")):
         for name, listed in chbmit.read_summary(summary).items():
-            if listed.seizures and (summary.parent / name).is_file():
+            if listed.seizures:
                 cases[Path(name).stem] = summary.parent.name
     return pd.Series(cases, dtype=object)
 
@@ -62,7 +65,7 @@ def _of_helsinki(root: Path) -> pd.Series:
     """Whether an expert sees a seizure, for each neonate."""
     seizures = helsinki.annotations(root)["A"].max()
     seizures.index = [f"eeg{number}" for number in seizures.index]
-    return seizures[[(root / f"{name}.edf").is_file() for name in seizures.index]].astype(str)
+    return seizures.astype(str)
 
 
 GROUPS = {

@@ -165,6 +165,23 @@ def requested_rows(
     return listed.loc[list(dict.fromkeys(records))]
 
 
+def complete(root: Path | str, files: pd.Series, extensions: Iterable[str]) -> list[str]:
+    """The index, as text, of those `files` below `root` that are there with each of the extensions.
+
+    files: paths without extension, indexed by record.
+    """
+    paths = files.astype(str)
+    folders = paths.str.rpartition("/")[0]
+    names = {
+        f"{folder}/{name}" if folder else name
+        for folder in folders.unique()
+        if os.path.isdir(os.path.join(root, folder))
+        for name in os.listdir(os.path.join(root, folder))
+    }
+    wanted = tuple(extensions)
+    return [str(record) for record, path in paths.items() if all(path + end in names for end in wanted)]
+
+
 def write(place: Path, request: Request, make_plan: Callable[[Request], Plan]) -> None:
     """Reads the recordings of `make_plan(request)` into the empty folder `place`.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
 from biosignals import caching, simulate
-from biosignals.data import bidmc, cinc2017, cpsc2021, helsinki, ludb, ppgbp, ptbxl, samples, sph, wfppg
+from biosignals.data import afdb, bidmc, cinc2017, cpsc2021, helsinki, ludb, ppgbp, ptbxl, samples, sph, wfppg
 from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
@@ -17,19 +19,51 @@ OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subject
     "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162,
     "bidmc": 53, "ludb": 200, "cpsc2021": 1_436, "afdb": 25, "ppg-bp": 657,
 }  # fmt: skip
-LISTED = {  # what of it is there
-    "ptb-xl": ptbxl.read_database,
-    "cinc2017": cinc2017.read_reference,
-    "sph": lambda root: list(root.glob("records/*.h5")),
-    "chb-mit": lambda root: list(root.glob("chb[0-9][0-9]/*.edf")),
-    "helsinki": lambda root: list(root.glob("eeg*.edf")),
-    "wf-ppg": wfppg.complete,
-    "bidmc": bidmc.complete,
-    "ludb": lambda root: list(root.glob("data/*.hea")),
-    "cpsc2021": lambda root: list(root.rglob("data_*_*.hea")),
-    "afdb": lambda root: list(root.glob("*.qrs")),
-    "ppg-bp": lambda root: list(root.rglob("0_subject/[0-9]*_[0-9].txt")),
+
+
+def with_files(*patterns: str) -> Callable[[Path], list[str]]:
+    """What lists the recordings of a folder that have a file for each of the patterns, as "data/*.hea"."""
+
+    def listing(root: Path) -> list[str]:
+        return sorted(set.intersection(*({path.stem for path in root.glob(one)} for one in patterns)))
+
+    return listing
+
+
+def of_ptbxl(root: Path) -> list[str]:
+    """The recordings of PTB-XL at either sampling rate."""
+    return list(dict.fromkeys(ptbxl.complete(root, 100) + ptbxl.complete(root, 500)))
+
+
+THERE = {  # lists the recordings whose files are there, by the names that the loader takes
+    "ptb-xl": of_ptbxl,
+    "cinc2017": cinc2017.complete,
+    "sph": with_files("records/*.h5"),
+    "chb-mit": with_files("chb[0-9][0-9]/*.edf"),
+    "helsinki": with_files("eeg*.edf"),
+    "wf-ppg": lambda root: [window.name for window in wfppg.complete(root)],
+    "bidmc": lambda root: list(bidmc.find(root).index),
+    "ludb": with_files("data/*.hea", "data/*.dat"),
+    "cpsc2021": with_files("**/data_*_*.hea", "**/data_*_*.dat"),
+    "afdb": with_files("*.qrs", "*.atr"),
+    "ppg-bp": with_files("**/0_subject/[0-9]*_[0-9].txt"),
 }
+WHOLE = {  # lists those that are there as released, where THERE lists parts of them too
+    "ptb-xl": lambda root: sorted({*ptbxl.complete(root, 100)} & {*ptbxl.complete(root, 500)}),
+    "helsinki": helsinki.complete,
+    "bidmc": bidmc.complete,
+    "afdb": afdb.complete,
+}
+TABLES = {  # lists what is there or should be
+    "ptb-xl": lambda root: list(map(str, ptbxl.read_database(root).index)),
+    "cinc2017": lambda root: list(cinc2017.read_reference(root).index),
+}
+SIGNS = {  # what a folder holds that is one of the set, whatever it is called
+    "ptb-xl": (ptbxl.DATABASE,), "cinc2017": cinc2017.REFERENCES, "sph": ("records/*.h5",),
+    "chb-mit": ("chb[0-9][0-9]/*-summary.txt",), "helsinki": ("annotations_2017_[ABC]*.csv",),
+    "wf-ppg": ("*_preprocessed_*.csv",), "bidmc": (bidmc.FOLDER,), "ludb": ("ludb.csv",),
+    "cpsc2021": ("data_*_*.hea",), "afdb": ("04015.qrs",), "ppg-bp": ("0_subject",),
+}  # fmt: skip
 SIMULATORS = {
     "ptb-xl": simulate.ptbxl.write,
     "cinc2017": simulate.cinc2017.write,
@@ -82,21 +116,17 @@ def locate(
     more than so many (0: all), as `samples.choose` does. Raises ValueError for a set that there is no loader
     for and FileNotFoundError when `folder` is not there.
     """
-    if dataset not in OFFICIAL:
-        raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
     if folder:
-        folder = Path(folder).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"data folder {folder} does not exist: name another, or none to simulate")
-        if (folder / dataset).is_dir() and len(LISTED[dataset](folder / dataset)):
-            kind = kind_of(dataset, folder / dataset)
-            if kind == "simulated":
-                return Source(dataset, folder / dataset, kind)
+        found = find(dataset, folder)
+        if found.kind == "simulated" and found.there:
+            return Source(dataset, found.root, found.kind)
+        if found.there:
             if listed is None and most:
-                listed = samples.choose(dataset, folder / dataset, most)
+                listed = samples.choose(dataset, found.root, most, found.there)
             if listed is None:
-                return Source(dataset, folder / dataset, kind)
-            return Source(dataset, folder / dataset, "excerpt", tuple(listed))
+                return Source(dataset, found.root, found.kind)
+            return Source(dataset, found.root, "excerpt", tuple(listed))
+    check_name(dataset)
     return Source(dataset, simulated_root(dataset, Path(simulated), records, seed, options), "simulated")
 
 
@@ -114,11 +144,71 @@ def load(source: Source, signals: Path, **options: Any) -> Recordings:
     return replace(recordings, kind=source.kind)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a folder of data sets holds of one of them.
+
+    root: where it was looked for. kind: as of `Source`; "simulated" where it would have to be, or is so
+    marked. there: the recordings with their files. absent: those that its table names without files.
+    """
+
+    dataset: str
+    root: Path
+    kind: str
+    there: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+
+def find(dataset: str, folder: Path | str) -> Found:
+    """What `folder` holds of the set `dataset`; nothing is read but its tables and the names of its files.
+
+    Raises as `locate`, and what reading the set's tables raises.
+    """
+    check_name(dataset)
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"data folder {folder} does not exist: name another, or none to simulate")
+    root = folder / dataset
+    there = tuple(THERE[dataset](root)) if root.is_dir() else ()
+    if not there:
+        return Found(dataset, root, "simulated", ())
+    listed = TABLES[dataset](root) if dataset in TABLES else ()
+    absent = tuple(sorted(set(listed) - set(there)))
+    return Found(dataset, root, kind_of(dataset, root), there, absent)
+
+
+def check_name(dataset: str) -> None:
+    """Raises ValueError for a set that there is no loader for."""
+    if dataset not in OFFICIAL:
+        raise ValueError(f"no loader for a set named {dataset!r}; there is {', '.join(OFFICIAL)}")
+
+
 def kind_of(dataset: str, root: Path) -> str:
     """ "simulated" if so marked, "real" if all official recordings are there, whole, else "excerpt"."""
     if (root / files.MARK).exists():
         return "simulated"
-    return "real" if len(LISTED[dataset](root)) >= OFFICIAL[dataset] else "excerpt"
+    whole = WHOLE.get(dataset, THERE[dataset])(root)
+    return "real" if len(whole) >= OFFICIAL[dataset] else "excerpt"
+
+
+def misplaced(dataset: str, folder: Path | str) -> list[Path]:
+    """Folders that may be the set `dataset`, but do not lie where it is looked for, `folder`/`dataset`.
+
+    They have a similar name (ptbxl, PTB_XL-1.0.3), or hold what the set holds: `folder` itself, one in it
+    that is named as no other set, one in the set's own.
+    """
+    folder = Path(folder).expanduser()
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in OFFICIAL)
+    own = sorted(path for path in folder.glob(f"{dataset}/*") if path.is_dir())
+    alike = [path for path in inside if is_alike(path.name, dataset)]
+    holding = [path for path in (folder, *inside, *own) if any(any(path.glob(one)) for one in SIGNS[dataset])]
+    return list(dict.fromkeys(alike + holding))
+
+
+def is_alike(name: str, dataset: str) -> bool:
+    """Whether a folder's name is that of a set, but for its case, its punctuation, a version or a letter."""
+    plain, wanted = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (name, dataset))
+    return plain.startswith(wanted) or SequenceMatcher(None, plain, wanted).ratio() >= 0.8
 
 
 def simulated_root(dataset: str, folder: Path, records: int, seed: int, options: dict[str, float]) -> Path:

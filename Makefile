@@ -62,10 +62,8 @@ run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=
 	echo $(RUN) > runs/latest
 	$(MAKE) book
 
-book: $(READY)  ## render the newest run, or else the reference run, without executing anything
-	rm -rf book/_build book/chapters
-	$(BIN)/python notebooks/assemble.py $(SHOWN) book/chapters
-	$(BIN)/python -c "from jupyter_book.cli.main import main; main()" build . --config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going
+book: $(READY)  ## render the newest run, or else the reference run, with the text of now, without executing anything
+	@$(BIN)/python notebooks/render.py $(SHOWN)
 
 lab: $(READY)  ## open the chapters in Jupyter Lab, with this environment's kernel before any other
 	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyterlab notebooks

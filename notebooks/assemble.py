@@ -1,58 +1,88 @@
-"""Copy the executed chapters of a run to where they are rendered, RUN to FOLDER.
+"""Write the pages that are made from a run to where they are rendered:
+`python notebooks/assemble.py RUN CHAPTER.ipynb ... FOLDER`.
 
-A chapter whose code has changed since it was executed says so, with the commit that it
-was executed with. Of its parameters the page shows all, so that its code can be copied.
-Beside them come what pages take from the records of the reference run, pages that
-describe the library, and what draws interactive pictures.
+Chapters named after the run take the place of its own. Their text is that of notebooks/
+where the code is the same. A chapter whose code has changed since it was executed says
+so, with the commit that it was executed with, and keeps its text. Of its parameters the
+page shows all, so that its code can be copied. Beside them come what pages take from
+the records of the reference run, pages that describe the library, and what draws
+interactive pictures. Only files that change are written.
 """
 
 import ast
 import json
-import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import chapters
 import nbformat
-import pandas as pd
-import plotly
 import yaml
+from chapters import NOTEBOOKS, ROOT
 
-import biosignals
-from biosignals.reporting import findings, interactive, plots, records, scoreboard
-
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ROOT / "notebooks"
 REFERENCE = ROOT / "book/reference/results.json"
 
 
 def main() -> None:
-    run, folder = map(Path, sys.argv[1:])
-    (folder / "static").mkdir(parents=True, exist_ok=True)
-    copy_chapters(run, folder)
-    library = Path(plotly.__file__).parent / "package_data/plotly.min.js"
-    shutil.copy(library, folder / "static")
+    run, *others, folder = map(Path, sys.argv[1:])
+    write_changed(folder, chapter_pages(find_chapters(run, others)) | other_pages())
+
+
+def find_chapters(run: Path, others: list[Path]) -> dict[str, Path]:
+    """The executed notebook of each chapter: of `others`, else of the run."""
+    paths = {name: run / f"{name}.ipynb" for name in chapters.names()}
+    paths |= {
+        path.stem: path for path in others if path.stem in paths and path.is_file()
+    }
+    missing = [path.name for path in paths.values() if not path.is_file()]
+    if missing:
+        sys.exit(
+            f"{run} is not a whole run, it lacks {', '.join(missing)}: make run-all"
+        )
+    return paths
+
+
+def write_changed(folder: Path, pages: dict[str, str]) -> None:
+    """Write those of the files, by their names below the folder, that are not there yet
+    or differ: what is the same keeps its date.
+    """
+    for name, text in pages.items():
+        path = folder / name
+        if not path.is_file() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def other_pages() -> dict[str, str]:
+    """What is not made from the run that is shown, but from the library and the records
+    of the reference run.
+    """
+    # Loaded here: they take seconds, and most builds need none of it.
+    from biosignals.reporting import findings, records
+
+    plotly = Path(find_spec("plotly").origin).parent / "package_data/plotly.min.js"
     found, sentences = records.read(REFERENCE), ROOT / "book/findings.yml"
-    headlines = findings.headlines_in_markdown(sentences, found)
-    (folder / "headlines.md").write_text(headlines)
-    answers = findings.chapters_in_markdown(sentences, found)
-    (folder / "answers.md").write_text(answers)
-    (folder / "scores.html").write_text(draw_scores(found))
-    describe_library(folder / "api")
+    return library_pages() | {
+        "static/plotly.min.js": plotly.read_text(),
+        "headlines.md": findings.headlines_in_markdown(sentences, found),
+        "answers.md": findings.chapters_in_markdown(sentences, found),
+        "scores.html": draw_scores(found),
+    }
 
 
-def describe_library(folder: Path) -> None:
+def library_pages() -> dict[str, str]:
     """A page for each package of the library, which Sphinx fills from the docstrings;
     modules beside the packages share one.
     """
-    library = Path(biosignals.__file__).parent
-    folder.mkdir(exist_ok=True)
+    library = Path(find_spec("biosignals").origin).parent
+    pages = {}
     for package in sorted(file.parent for file in library.glob("*/__init__.py")):
         modules = sorted(package.rglob("*.py"))
         text = describe(package.name.capitalize(), modules, package)
-        (folder / f"{package.name}.md").write_text(text)
+        pages[f"api/{package.name}.md"] = text
     beside = [library / "__init__.py", *sorted(library.glob("[a-z]*.py"))]
-    text = describe("The library as a whole", beside, library)
-    (folder / "library.md").write_text(text)
+    pages["api/library.md"] = describe("The library as a whole", beside, library)
+    return pages
 
 
 def describe(title: str, modules: list[Path], package: Path) -> str:
@@ -76,8 +106,13 @@ def is_public(module: Path) -> bool:
     return bool(public) or package
 
 
-def draw_scores(found: pd.DataFrame) -> str:
-    """Every net's score against its size, as a drawing and to look closer at."""
+def draw_scores(found) -> str:
+    """Every net's score against its size, as a drawing and to look closer at.
+
+    found: the table of records.
+    """
+    from biosignals.reporting import interactive, plots, scoreboard
+
     plots.use_style()
     nets = scoreboard.contenders(found, cost="params")
     nets = nets.assign(chapter="chapter " + nets.chapter.str[:2].str.lstrip("0"))
@@ -96,23 +131,45 @@ def draw_scores(found: pd.DataFrame) -> str:
     return plots.figure_html(ax, alt, f"{about}; bars: 95 %", closer)
 
 
-def copy_chapters(run: Path, folder: Path) -> None:
-    """The executed chapters with notes and links below their titles."""
+def chapter_pages(executed: dict[str, Path]) -> dict[str, str]:
+    """The executed chapters with the text of now, notes and links under the titles."""
     where = links(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"])
-    for stored in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
-        if not (run / stored.name).is_file():
-            sys.exit(
-                f"{run} is not a whole run, {stored.name} is missing: make run-all"
+    pages = {}
+    for name, path in executed.items():
+        stored = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        page = nbformat.read(path, as_version=4)
+        if chapters.code(page) == chapters.code(stored):
+            page.cells = with_text(page, stored)
+        else:
+            add_below_title(page, "older", older(commits(path.parent).get(name)))
+            why = (
+                "its code has changed since it was executed: code and text are of then"
             )
-        executed = nbformat.read(run / stored.name, as_version=4)
-        if code(executed) != code(nbformat.read(stored, as_version=4)):
-            note = older(commits(run).get(stored.stem))
-            executed.cells.insert(1, nbformat.v4.new_markdown_cell(note))
+            print(f"{name}: {why}; make chapter CHAPTER={name[:2]}", file=sys.stderr)
         if where:
-            line = where.format(file=stored.name)
-            executed.cells.insert(1, nbformat.v4.new_markdown_cell(line))
-        show_all_parameters(executed)
-        nbformat.write(executed, folder / stored.name)
+            add_below_title(page, "links", where.format(file=f"{name}.ipynb"))
+        show_all_parameters(page)
+        page.metadata.pop(chapters.MADE, None)
+        pages[f"{name}.ipynb"] = nbformat.writes(page) + "\n"
+    return pages
+
+
+def with_text(
+    executed: nbformat.NotebookNode, stored: nbformat.NotebookNode
+) -> list[nbformat.NotebookNode]:
+    """The executed code cells, with the text around them as it is stored now."""
+    code = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    cells = []
+    for cell in stored.cells:
+        cells.append(next(code) if cell.cell_type == "code" else cell)
+        if "parameters" in cell.metadata.get("tags", []):
+            cells.append(next(code))  # those that the run put in
+    return cells
+
+
+def add_below_title(notebook: nbformat.NotebookNode, name: str, text: str) -> None:
+    """A cell of text after the first, with an id that stays the same."""
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(text, id=name))
 
 
 def links(repository: dict) -> str:
@@ -153,16 +210,6 @@ def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode:
     """The one cell with a tag."""
     (cell,) = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
     return cell
-
-
-def code(notebook: nbformat.NotebookNode) -> list[str]:
-    """The code of a notebook's cells, without the parameters that a run puts in."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [
-        cell.source
-        for cell in cells
-        if "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
 
 
 def commits(run: Path) -> dict[str, str]:

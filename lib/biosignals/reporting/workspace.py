@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -25,6 +22,7 @@ from biosignals.data.sources import Source
 from biosignals.reporting import plots
 from biosignals.reporting import records as reporting_records
 from biosignals.reporting.ledger import Ledger
+from biosignals.reporting.parameters import WHOLE_SETS, stored_parameters
 from biosignals.training.recipe import Recipes, read_recipes
 
 TITLES = {
@@ -33,8 +31,6 @@ TITLES = {
     "cpsc2021": "CPSC 2021", "afdb": "MIT-BIH AFDB", "ppg-bp": "PPG-BP",
     "own": "own recordings",
 }  # fmt: skip
-
-WHOLE_SETS = ("reference", "full")  # profiles that take all that is there of a set, or what they list
 
 
 @dataclass(frozen=True)
@@ -146,20 +142,6 @@ def changed_parameters(root: Path, chapter: str, profile: str) -> dict[str, tupl
     usual = stored_parameters(notebook) | (yaml.safe_load(file.read_text()) or {}).get(chapter, {})
     values = {name: shell.user_ns.get(name, value) for name, value in usual.items()}
     return {name: (values[name], value) for name, value in usual.items() if values[name] != value}
-
-
-def stored_parameters(notebook: Path) -> dict[str, Any]:
-    """The values in the cell of a notebook file that is tagged `parameters`, as far as they are written out;
-    not where a run reads and writes.
-    """
-    cells = json.loads(notebook.read_text())["cells"]
-    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    values = {}
-    for statement in ast.parse("".join(line for cell in tagged for line in cell["source"])).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            with suppress(ValueError):  # a reader's own expression
-                values[statement.targets[0].id] = ast.literal_eval(statement.value)
-    return {name: value for name, value in values.items() if name not in ("profile", "data", "folder")}
 
 
 def find_root(start: Path) -> Path:

@@ -1,0 +1,73 @@
+"""Render the book: `python notebooks/render.py RUN CHAPTER.ipynb ...`, see assemble.py.
+
+Pages whose own sources have changed are rendered again, all of them when something has
+that any page may depend on, or when the last time did not end well.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import assemble
+from chapters import ROOT
+
+FOLDER, BUILT = ROOT / "book/chapters", ROOT / "book/_build"
+FINISHED, UNFINISHED = BUILT / "made-for", BUILT / "making"
+EVERYWHERE = (
+    "_config.yml",
+    "requirements.lock",
+    "book/_toc.yml",
+    "book/glossary.md",
+    "book/findings.yml",
+    "book/references.bib",
+    "book/reference/results.json",
+    "notebooks/assemble.py",
+)
+OPTIONS = (
+    "--config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going"
+)
+
+
+def main() -> None:
+    os.chdir(ROOT)
+    run, *others = map(Path, sys.argv[1:])
+    executed = assemble.find_chapters(run, others)
+    pages = assemble.chapter_pages(executed)
+    wanted = digest()
+    if not FINISHED.is_file() or FINISHED.read_text() != wanted:
+        pages |= assemble.other_pages()
+        for folder in (BUILT, FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
+        BUILT.mkdir(parents=True)
+    assemble.write_changed(FOLDER, pages)
+    UNFINISHED.write_text(wanted)
+    FINISHED.unlink(missing_ok=True)
+    render()
+    os.replace(UNFINISHED, FINISHED)
+
+
+def digest() -> str:
+    """A checksum of what decides the look of pages whose own text has not changed; the
+    library is in it, because code on the pages links to where it is described.
+    """
+    paths = [ROOT / name for name in EVERYWHERE]
+    paths += sorted(ROOT.glob("book/extensions/*.py"))
+    paths += sorted(ROOT.glob("lib/biosignals/**/*.py"))
+    total = hashlib.sha256(str(ROOT).encode())
+    for path in paths:
+        total.update(f"{path.name}\n".encode())
+        total.update(path.read_bytes() if path.is_file() else b"")
+    return total.hexdigest()
+
+
+def render() -> None:
+    """Jupyter Book, with warnings as errors; ends the process where there are any."""
+    from jupyter_book.cli.main import main
+
+    main(["build", ".", *OPTIONS.split()], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,29 @@
 # `make help` lists the targets. Runs under GNU Make 3.81 and later.
 #
-# A chapter's executed notebook depends on the notebook, the library, its profile and on DATA, so that `make run-all`
-# executes what is stale and nothing else, and goes on where a run that was killed left off.
+# Which chapters are stale, and in which order they are executed, is the business of notebooks/run_all.py.
 
 PROFILE ?= quick
 DATA ?=
 SETS ?=
+CHAPTER ?=
+PARAMETERS ?=
+JOBS ?=
 
 # Kept by the process, the memory of large tensors is not fetched from the system again at every step (Linux; ignored elsewhere).
 export MALLOC_MMAP_THRESHOLD_ = 1073741824
 export MALLOC_TRIM_THRESHOLD_ = 8589934592
 export MALLOC_TOP_PAD_ = 268435456
 
-CHAPTERS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
-CODE := notebooks/execute.py notebooks/recipes.yml requirements.lock $(sort $(shell find lib/biosignals -name '*.py'))
-RUN := runs/$(PROFILE)
 SHOWN = $(shell cat runs/latest 2>/dev/null || echo book/reference)
+export PARAMETERS
+
+# A name that make does not know would change nothing without a word.
+COMMA := ,
+KNOWN := PROFILE DATA SETS CHAPTER PARAMETERS JOBS SIMULATE REFIT CONDA PYTHON ENV BIN READY SHELL
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES -*-%,$(GIVEN))
+CLOSEST = $(shell $(or $(wildcard $(BIN)/python),python3) -c 'import difflib, sys; name, *known = sys.argv[1:]; \
+	print(*difflib.get_close_matches(name.upper(), known, 1, 0.6))' $(1) $(KNOWN) 2>/dev/null)
 
 # Conda, mamba or micromamba makes the environment where there is one, otherwise venv with the first Python that fits.
 CONDA := $(shell for tool in conda mamba micromamba; do command -v $$tool && break; done)
@@ -36,6 +44,8 @@ BIN := $(ENV)/bin
 export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 READY := $(ENV)/complete
 BUILDING := $(ENV).building
+$(foreach name,$(UNKNOWN),$(error $(name)=: there is no such variable$(patsubst %,$(COMMA) did you mean %=?,$(call CLOSEST,$(name))) \
+	(there are PROFILE DATA SETS CHAPTER PARAMETERS JOBS SIMULATE REFIT CONDA PYTHON)))
 
 # The last file of an environment says for which packages and which folder it was made. One that was copied or moved, or
 # that lacks packages of the list, is brought up to date; one that does not start any more is built anew. A link is the
@@ -48,7 +58,7 @@ STATE := $(shell \
 	elif test -L $(ENV) || test "$$(cat $(READY))" = "$(MADE_FOR)"; then echo current; \
 	else echo outdated; fi)
 
-.PHONY: help env data run-all book lab style check test-fast test bench torture publish clean FORCE
+.PHONY: help env data run-all chapter book lab style check test-fast test bench torture publish clean FORCE
 
 help:  ## list the targets
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -58,9 +68,13 @@ env: $(READY)  ## build the environment (every other target does so when it is m
 data: $(READY)  ## download official releases: SETS="ptb-xl cinc2017" DATA=data
 	$(BIN)/python -m biosignals.data.download $(SETS) --folder "$(or $(DATA),data)"
 
-run-all: $(RUN)/results.json  ## execute the chapters, render the book: PROFILE=quick, reference or full; DATA=folder
-	echo $(RUN) > runs/latest
-	$(MAKE) book
+run-all: $(READY)  ## execute what is stale, render the book: PROFILE=quick, small, reference or full; DATA=folder; JOBS=n
+	@$(BIN)/python notebooks/run_all.py --profile "$(PROFILE)" --data "$(DATA)" $(if $(JOBS),--jobs $(JOBS))
+	@$(MAKE) book
+
+chapter: $(READY)  ## execute one, render it among the others: CHAPTER=04 PROFILE= DATA= PARAMETERS="trees=100 seeds=[0, 1]"
+	@$(BIN)/python notebooks/execute.py "$(CHAPTER)" --profile "$(PROFILE)" --data "$(DATA)" --parameters "$$PARAMETERS" --show
+	@$(MAKE) book
 
 book: $(READY)  ## render the newest run, or else the reference run, with the text of now, without executing anything
 	@$(BIN)/python notebooks/render.py $(SHOWN)
@@ -90,9 +104,7 @@ torture: $(READY)  ## kill long work and damage files at length, some ten minute
 	$(BIN)/python tests/torture.py
 
 publish: $(READY)  ## make the finished run of PROFILE=reference the one that the book shows
-	cp $(CHAPTERS:notebooks/%=runs/reference/%) runs/reference/results.json book/reference/
-	rm -rf book/reference/models && cp -R runs/reference/models book/reference/models
-	$(BIN)/python -m biosignals.reporting.scoreboard book/reference --readme README.md --anchors book/anchors.csv
+	@$(BIN)/python notebooks/publish.py
 
 clean:  ## remove runs, caches and the rendered book; environment and data stay
 	rm -rf runs cache book/_build book/chapters .pytest_cache .hypothesis .ruff_cache .mypy_cache
@@ -115,24 +127,3 @@ else
 endif
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	rm -f $@ && echo "$(MADE_FOR)" > $@ && rm -f $(BUILDING)
-
-# A chapter that reads what another one wrote depends on it here, as $(RUN)/NN_name.ipynb: $(RUN)/MM_name.ipynb
-$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yml $(CODE) $(RUN)/inputs.txt | $(READY)
-	$(BIN)/python notebooks/execute.py $* --profile $(PROFILE) --data "$(DATA)"
-
-$(RUN)/results.json: $(CHAPTERS:notebooks/%=$(RUN)/%)
-	$(BIN)/python -m biosignals.reporting.scoreboard $(RUN)
-
-# The scoreboard reads what all other chapters wrote.
-SCOREBOARD := $(RUN)/10_scoreboard.ipynb
-$(SCOREBOARD): $(filter-out $(SCOREBOARD),$(CHAPTERS:notebooks/%=$(RUN)/%)) $(wildcard book/*.csv)
-
-# What all chapters of the run read, the folder and the code: a file that changes only when these do. Dates alone do not tell
-# code that was copied from elsewhere, or changed while a chapter ran.
-$(RUN)/inputs.txt: FORCE | notebooks/profiles/$(PROFILE).yml
-	@test -z "$(DATA)" || test -d "$(DATA)" || { echo "DATA=$(DATA): there is no such folder" >&2; exit 1; }
-	@mkdir -p $(RUN) && { test -z "$(DATA)" || (cd "$(DATA)" && pwd -P | sed "s|^$(CURDIR)/||"); cksum $(CODE); } > $@.new && \
-	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-
-notebooks/profiles/%.yml:
-	@echo "PROFILE=$*: there is no such profile; choose one of" $(basename $(notdir $(wildcard notebooks/profiles/*.yml))) >&2; exit 1

@@ -1,5 +1,6 @@
 """Execute one chapter headlessly: `python notebooks/execute.py 01_eda --profile quick`.
 
+Parameters of one's own: `python notebooks/execute.py 03 -p "trees=100 seeds=[0, 1]"`.
 The chapter runs in the Python that runs this file, and with the library beside it. The
 executed notebook appears under its name, RUN/01_eda.ipynb, only when it is finished;
 one that failed stays as RUN/01_eda.failed.ipynb to look at.
@@ -14,15 +15,18 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+import chapters
+import inventory
 import nbformat
 import papermill
-import yaml
+from chapters import ROOT
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -30,7 +34,6 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 BETWEEN_SAVES = 10  # seconds
 # Around a whole path: it is no part of a word, of a longer name, of an address or of an
 # HTML tag, but may follow file://, a written-out \n, or a colour of the terminal.
@@ -47,14 +50,18 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(library)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = Path(arguments.folder or f"runs/{arguments.profile}")
+    values, about = prepare(arguments, run)
+    begun = time.monotonic()
     finished, unfinished, failed = (
         run / f"{arguments.chapter}{end}.ipynb" for end in ("", ".part", ".failed")
     )
     run.mkdir(parents=True, exist_ok=True)
     with reserved(unfinished):
         try:
-            execute(arguments.chapter, unfinished, parameters(**vars(arguments)))
+            execute(arguments.chapter, unfinished, values)
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             unfinished.unlink(missing_ok=True)
             print(
                 f"\n{arguments.chapter}: interrupted; the next run begins it again",
@@ -71,9 +78,34 @@ def main() -> None:
             sys.exit(f"{arguments.chapter}: the disk of {run} is full: make room")
         notebook = nbformat.read(unfinished, as_version=4)
         paths = private_paths(arguments.data, arguments.folder)
+        about["seconds"] = round(time.monotonic() - begun, 1)
+        notebook.metadata[chapters.MADE] = readable(about, paths)
         nbformat.write(tidy(notebook, paths), unfinished)
         os.replace(unfinished, finished)
         failed.unlink(missing_ok=True)
+    if arguments.show:
+        chapters.show(finished)
+
+
+def prepare(arguments: argparse.Namespace, run: Path) -> tuple[dict, dict]:
+    """The chapter's parameters, and what its executed notebook will say of itself.
+    Shows which sets it will read, and ends the process where it must not.
+    """
+    chapter, profile, data = arguments.chapter, arguments.profile, arguments.data
+    values = chapters.parameters(chapter, profile, data, arguments.folder)
+    try:
+        given = chapters.given(chapter, arguments.parameters)
+    except ValueError as error:
+        sys.exit(str(error))
+    values |= given
+    rows = inventory.take(profile, data, {chapter: values})
+    print(inventory.show(rows, profile, data))
+    if refused := inventory.refusal(rows):
+        sys.exit(refused)
+    sets = inventory.sets(rows)
+    about = {"made_from": chapters.made_from(chapter, values, sets, run), "sets": sets}
+    faults = [fault for row in rows for fault in row.faults]
+    return values, about | {"given": given, "faults": faults}
 
 
 @contextmanager
@@ -107,12 +139,8 @@ def is_at(file: IO[str], path: Path) -> bool:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Execute one chapter.")
-    parser.add_argument(
-        "chapter",
-        choices=sorted(path.stem for path in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")),
-    )
-    profiles = sorted(path.stem for path in ROOT.glob("notebooks/profiles/*.yml"))
-    parser.add_argument("--profile", choices=profiles, default="quick")
+    parser.add_argument("chapter", help="04_imbalance, or 04")
+    parser.add_argument("--profile", default="quick")
     parser.add_argument(
         "--data",
         default="",
@@ -121,17 +149,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", default="", help="where the run writes (default: runs/PROFILE)"
     )
-    return parser.parse_args()
-
-
-def parameters(chapter: str, profile: str, data: str, folder: str) -> dict:
-    """What papermill puts below the chapter's parameters cell."""
-    chosen = yaml.safe_load(Path(f"notebooks/profiles/{profile}.yml").read_text()) or {}
-    places = {
-        name: path and os.path.normpath(path)  # x/ and ./x are x
-        for name, path in {"data": data, "folder": folder}.items()
-    }
-    return {"profile": profile} | places | chosen.get(chapter, {})
+    parser.add_argument(
+        "-p",
+        "--parameters",
+        default="",
+        metavar="NAME=VALUE ...",
+        help="other values than the profile's, in YAML: 'trees=100 seeds=[0, 1]'",
+    )
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="render this chapter among the others of the book from now on",
+    )
+    arguments = parser.parse_args()
+    try:
+        arguments.chapter = chapters.find(arguments.chapter)
+        chapters.check(arguments.profile, arguments.data)
+    except ValueError as error:
+        sys.exit(str(error))
+    return arguments
 
 
 class OwnKernel(AsyncKernelManager):
@@ -293,4 +329,7 @@ def private_paths(data: str, folder: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted before it began")

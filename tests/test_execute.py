@@ -1,7 +1,6 @@
 """notebooks/execute.py on small chapters made here, and the Makefile's rules around it."""
 
 import base64
-import importlib.util
 import io
 import json
 import os
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,46 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+import made_project
+from conftest import ROOT
+from made_project import add_chapter, write
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A project with the real Makefile and execute.py, and two small chapters."""
-    for name in (
-        "Makefile",
-        "_config.yml",
-        "pyproject.toml",
-        "requirements.lock",
-        "environment.yml",
-        "notebooks/execute.py",
-        "notebooks/assemble.py",
-        "notebooks/recipes.yml",
-    ):
-        write(tmp_path / name, (ROOT / name).read_text())
-    write(tmp_path / "notebooks/profiles/quick.yml", "01_first: {length: 3}\n")
-    write(tmp_path / "notebooks/profiles/tiny.yml", "01_first: {length: 1}\n")
-    write(tmp_path / "lib/biosignals/__init__.py", "")
-    (tmp_path / "real").mkdir()
-    add_chapter(tmp_path, "01_first", "print('length', length)")
-    add_chapter(tmp_path, "02_second", "print('second')")
-    return tmp_path
-
-
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
-
-
-def add_chapter(project: Path, stem: str, *cells: str) -> None:
-    parameters = 'profile = "quick"\ndata = ""\nfolder = ""\nlength = 2'
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)]
-    )
-    notebook.cells[0].metadata["tags"] = ["parameters"]
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, project / f"notebooks/{stem}.ipynb")
+    """A project with the real Makefile and scripts, and two small chapters."""
+    return made_project.make(tmp_path)
 
 
 def execute(project: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -86,6 +53,38 @@ def test_a_chapter_gets_its_profiles_parameters_and_shows_its_progress(project):
     assert "length 1" in result.stdout
     assert printed(project / "runs/tiny/01_first.ipynb") == "length 1\n"
     assert [path.name for path in project.glob("runs/tiny/*")] == ["01_first.ipynb"]
+
+
+@pytest.mark.slow
+def test_a_parameter_given_by_hand_takes_the_place_of_the_profiles_and_is_remembered(project):
+    assert execute(project, "1", "-p", "length=7").returncode == 0
+    path = project / "runs/quick/01_first.ipynb"
+    assert printed(path) == "length 7\n"
+    assert nbformat.read(path, as_version=4).metadata["biosignals"]["given"] == {"length": 7}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("01", "-p", "lengths=7"),
+            "01_first has no parameter 'lengths', did you mean length? Write name=value",
+        ),
+        (("01", "-p", "length"), "01_first has no parameter 'length', did you mean length? Write name=value"),
+        (("01", "-p", "length=long"), "length=long: the value is of another kind than in 01_first, length=2"),
+        (("01", "-p", "length=[1"), "length=[1: this value cannot be read"),
+        (("03",), "CHAPTER=03: there is no such chapter; choose one of 01_first, 02_second"),
+        (("",), "CHAPTER=: there is no such chapter; choose one of 01_first, 02_second"),
+        (("01", "--profile", "best"), "PROFILE=best: there is no such profile; choose one of quick, tiny"),
+        (("01", "--data", "nowhere"), "DATA=nowhere: there is no such folder"),
+    ],
+)
+def test_what_cannot_be_executed_is_refused_with_what_can(project, monkeypatch, arguments, message):
+    module = made_project.load(project, "execute", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["execute.py", *arguments])
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        module.main()
+    assert not (project / "runs").exists()
 
 
 @pytest.mark.slow
@@ -149,10 +148,7 @@ def test_pictures_get_smaller_and_look_the_same(project):
 @pytest.fixture
 def tidy(project, monkeypatch):
     """What is left of an output's text after a run with DATA=data, HOME=home, from the project's folder."""
-    spec = importlib.util.spec_from_file_location("execute", project / "notebooks/execute.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.chdir(project)
+    module = made_project.load(project, "execute", monkeypatch)
 
     def tidied(text: str, data: str = "", home: str = "/home/me") -> str:
         monkeypatch.setenv("HOME", home)
@@ -223,7 +219,9 @@ def test_a_folder_is_shown_by_one_name(project, data):
 
 @pytest.mark.slow
 def test_a_chapter_runs_with_the_library_beside_it(project, monkeypatch):
-    write(project / "lib/biosignals/__init__.py", "WHOSE = 'the copy'")
+    shutil.copytree(ROOT / "lib", project / "lib", dirs_exist_ok=True)
+    with open(project / "lib/biosignals/__init__.py", "a") as file:
+        file.write("WHOSE = 'the copy'")
     write(project.parent / "original/biosignals/__init__.py", "WHOSE = 'the original'")
     monkeypatch.setenv("PYTHONPATH", str(project.parent / "original"))
     add_chapter(project, "01_first", "import biosignals\nprint(biosignals.WHOSE)")
@@ -259,7 +257,7 @@ def test_the_kernel_is_the_python_that_executes_whatever_kernels_are_installed(
 @pytest.mark.slow
 def test_a_kernel_that_cannot_start_is_told_in_a_line(project, tmp_path, monkeypatch):
     write(tmp_path / "broken/ipykernel_launcher.py", "raise SystemExit('broken')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'broken'}:{ROOT / 'lib'}")
     result = execute(project, "01_first")
     assert result.returncode == 1
     told = [line for line in result.stderr.splitlines() if line.startswith("01_first: the kernel could")]
@@ -306,14 +304,14 @@ def test_a_kernel_that_dies_is_reported(project):
     assert (project / "runs/quick/01_first.failed.ipynb").exists()
 
 
-# The Makefile's rules, with a stand-in for Python that only writes the files that the real one would
+# The Makefile's rules, with a stand-in for Python that only writes down what it is asked for
 
-FAKE_PYTHON = """#!/bin/sh
+FAKE_PYTHON = f"""#!/bin/sh
 case "$*" in
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     *"install --requirement"*) echo install >> log; test ! -e broken ;;
-    *execute.py*) test ! -e "broken-$2" && touch "runs/$4/$2.ipynb" ;;
-    "-m biosignals.reporting.scoreboard"*) touch "$3/results.json" ;;
+    *difflib*) exec {sys.executable} "$@" ;;
+    *notebooks/*) echo "$@" >> asked; test ! -e broken ;;
 esac
 """
 
@@ -328,70 +326,70 @@ def make(project: Path, *arguments: str) -> subprocess.CompletedProcess:
     return run(project, "make", "CONDA=", "PYTHON=fake/python", *arguments)
 
 
-def executed(project: Path, *arguments: str) -> list[str]:
-    """The chapters that make executes."""
-    return re.findall(r"execute.py (\w+)", make(project, "runs/quick/results.json", *arguments).stdout)
+def asked(project: Path, *arguments: str) -> list[str]:
+    """What make runs of the scripts in notebooks/."""
+    (project / "asked").unlink(missing_ok=True)
+    make(project, *arguments)
+    return (project / "asked").read_text().splitlines() if (project / "asked").exists() else []
 
 
-def touch(path: Path) -> None:
-    time.sleep(0.05)  # times of files move in steps: it must be later than the run that has just ended
-    os.utime(path)
-
-
-def test_a_rerun_executes_what_is_stale_and_nothing_else(fake):
-    assert sorted(executed(fake, "-j2")) == ["01_first", "02_second"]
-    assert executed(fake) == []
-    touch(fake / "notebooks/02_second.ipynb")
-    assert executed(fake) == ["02_second"]
-    assert executed(fake, "DATA=real") == ["01_first", "02_second"]
-    assert executed(fake, "DATA=real") == []
-    touch(fake / "lib/biosignals/__init__.py")
-    assert executed(fake, "DATA=real") == ["01_first", "02_second"]
-
-
-def test_the_scoreboard_is_executed_last_and_again_after_any_other_chapter(fake):
-    add_chapter(fake, "10_scoreboard", "print('read')")
-    order = executed(fake, "-j2")
-    assert len(order) == 3 and order[-1] == "10_scoreboard"
-    assert executed(fake) == []
-    touch(fake / "notebooks/01_first.ipynb")
-    assert executed(fake) == ["01_first", "10_scoreboard"]
-    touch(fake / "notebooks/10_scoreboard.ipynb")
-    assert executed(fake) == ["10_scoreboard"]
-
-
-def test_a_run_that_was_stopped_goes_on_after_the_last_finished_chapter(fake):
-    (fake / "broken-02_second").touch()
-    assert executed(fake) == ["01_first", "02_second"]
-    assert not (fake / "runs/quick/results.json").exists()
-    (fake / "broken-02_second").unlink()
-    assert executed(fake) == ["02_second"]
-    assert (fake / "runs/quick/results.json").exists()
+RENDER = "notebooks/render.py book/reference"
 
 
 @pytest.mark.parametrize(
-    ("argument", "message"),
+    ("arguments", "first"),
     [
-        ("PROFILE=best", "PROFILE=best: there is no such profile; choose one of quick tiny"),
-        ("DATA=nowhere", "DATA=nowhere: there is no such folder"),
+        ((), "run_all.py --profile quick --data "),
+        (("DATA=real", "PROFILE=tiny", "JOBS=3"), "run_all.py --profile tiny --data real --jobs 3"),
     ],
 )
-def test_a_wrong_profile_or_folder_is_named(fake, argument, message):
-    result = make(fake, "run-all", argument)
-    assert result.returncode != 0
-    assert message in " ".join(result.stderr.split())
+def test_a_run_is_executed_and_then_rendered(fake, arguments, first):
+    assert asked(fake, "run-all", *arguments) == [f"notebooks/{first}", RENDER]
 
 
-@pytest.mark.parametrize("same", ["real/", "./real", "real"])
-def test_a_folder_written_another_way_is_the_same_folder(fake, same):
-    assert executed(fake, "DATA=real")
-    assert executed(fake, f"DATA={same}") == []
+def test_a_chapter_is_executed_with_parameters_of_ones_own_and_then_rendered(fake):
+    given = ["CHAPTER=04", "PROFILE=tiny", "PARAMETERS=leads=[\"I\", 'II'] trees=$5"]
+    assert asked(fake, "chapter", *given) == [
+        "notebooks/execute.py 04 --profile tiny --data  --parameters leads=[\"I\", 'II'] trees=$5 --show",
+        RENDER,
+    ]
+
+
+def test_what_fails_is_not_rendered(fake):
+    make(fake, "env")
+    (fake / "broken").touch()
+    for target in ("run-all", "chapter"):
+        assert len(asked(fake, target)) == 1
+        assert make(fake, target).returncode != 0
+
+
+def test_the_book_shows_the_run_and_the_chapters_that_were_executed_last(fake):
+    assert asked(fake, "book") == [RENDER]
+    write(fake / "runs/latest", "runs/quick\nruns/small/04_imbalance.ipynb\n")
+    assert asked(fake, "book") == ["notebooks/render.py runs/quick runs/small/04_imbalance.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("profile=tiny", "PROFILE"), ("PROFILES=tiny", "PROFILE"), ("Data=real", "DATA"), ("chapter=04", "CHAPTER"),
+        ("SIMULATED=1", "SIMULATE"), ("job=2", "JOBS"), ("PARAMETER=a=1", "PARAMETERS"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_variable_is_refused_with_the_right_name(fake, wrong, right):
+    for target in ("run-all", "help"):
+        result = make(fake, target, wrong)
+        name = wrong.partition("=")[0]
+        assert result.returncode != 0 and not (fake / "asked").exists()
+        assert f"{name}=: there is no such variable, did you mean {right}=?" in result.stderr
+    result = make(fake, "run-all", "colour=red")
+    assert "colour=: there is no such variable (there are PROFILE DATA SETS CHAPTER" in result.stderr
 
 
 def test_a_copy_runs_its_own_library(fake):
-    script = FAKE_PYTHON.replace("*execute.py*) ", '*execute.py*) echo "$PYTHONPATH" >> paths; ')
+    script = FAKE_PYTHON.replace("*notebooks/*) ", '*notebooks/*) echo "$PYTHONPATH" >> paths; ')
     write(fake / "fake/python", script, mode=0o755)
-    assert executed(fake)
+    assert asked(fake, "run-all")
     assert {path.split(":")[0] for path in (fake / "paths").read_text().split()} == {str(fake / "lib")}
 
 
@@ -429,9 +427,9 @@ def test_an_environment_behind_a_link_is_used_and_left_as_it_is(fake):
     copy = copied(fake)
     shutil.rmtree(copy / ".venv")
     (copy / ".venv").symlink_to(fake / ".venv")
-    touch(copy / "requirements.lock")
+    os.utime(copy / "requirements.lock")
     before = (fake / ".venv/complete").read_text()
-    assert executed(copy) and (copy / ".venv").is_symlink()
+    assert asked(copy, "book") and (copy / ".venv").is_symlink()
     assert (fake / ".venv/complete").read_text() == before
     (fake / ".venv/complete").unlink()
     result = make(copy, "env")
@@ -443,30 +441,12 @@ def test_an_environment_behind_a_link_is_used_and_left_as_it_is(fake):
 
 def test_a_list_of_packages_that_was_only_touched_builds_nothing(fake):
     make(fake, "env")
-    touch(fake / "requirements.lock")
+    os.utime(fake / "requirements.lock")
     make(fake, "env")
     assert (fake / "log").read_text().splitlines() == ["install"]
     write(fake / "requirements.lock", "another==1.0\n")
     assert "for other packages" in make(fake, "env").stdout
     assert (fake / "log").read_text().splitlines() == ["install", "install"]
-
-
-def test_results_that_other_code_made_are_not_current(fake):
-    write(fake / "lib/biosignals/other.py", "A = 1\n")
-    assert executed(fake)
-    os.utime(fake / "lib/biosignals/other.py", (0, 0))
-    assert executed(fake) == []
-    write(fake / "lib/biosignals/other.py", "A = 2\n")
-    os.utime(fake / "lib/biosignals/other.py", (0, 0))  # as code that is copied with its date
-    assert executed(fake) == ["01_first", "02_second"]
-    (fake / "lib/biosignals/other.py").unlink()
-    assert executed(fake) == ["01_first", "02_second"]
-    assert executed(fake) == []
-
-
-def test_results_stay_current_when_the_project_moves(fake):
-    assert executed(fake, "DATA=real")
-    assert executed(fake.rename(fake.with_name(f"{fake.name}-moved")), "DATA=real") == []
 
 
 def test_the_kernel_of_jupyter_lab_is_the_environments(fake, monkeypatch):
@@ -528,26 +508,6 @@ def test_without_a_fitting_python_the_remedy_is_named(project):
 
 def test_help_lists_the_targets(project):
     listed = re.findall(r"^make (\S+)", run(project, "make", "help").stdout, re.MULTILINE)
-    assert {"help", "env", "data", "run-all", "book", "lab", "test", "bench", "clean"} <= set(listed)
-
-
-# What is rendered
-
-
-@pytest.mark.slow
-def test_a_chapter_whose_code_has_changed_says_with_which_commit_it_was_executed(project):
-    for chapter in ("01_first", "02_second"):
-        assert execute(project, chapter).returncode == 0
-    records = [{"chapter": "01_first", "commit": "abc123"}, {"chapter": "02_second", "commit": None}]
-    write(project / "runs/quick/results.json", json.dumps(records))
-    add_chapter(project, "01_first", "print('another length', length)")
-    for name in ("book/findings.yml", "book/reference/results.json"):  # for the pages beside the chapters
-        write(project / name, (ROOT / name).read_text())
-    command = [sys.executable, project / "notebooks/assemble.py", "runs/quick", "book/chapters"]
-    assert run(project, *command).returncode == 0
-    first, second = (
-        (project / f"book/chapters/{name}.ipynb").read_text() for name in ("01_first", "02_second")
+    assert {"help", "env", "data", "run-all", "chapter", "book", "lab", "test", "bench", "clean"} <= set(
+        listed
     )
-    assert "Executed with commit `abc123`" in first and "Executed with" not in second
-    add_chapter(project, "03_third", "1")
-    assert "runs/quick is not a whole run, 03_third.ipynb is missing" in run(project, *command).stderr

@@ -54,7 +54,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     file = _reference(root)
     labels = read_reference(root)
     if request.records is None:
-        labels = labels.drop(_read_set_aside(root), errors="ignore")
+        labels = labels.drop(read_set_aside(root), errors="ignore")
     labels = signal_store.requested_rows(labels, request.records, root / file)
     headers = [f"{FOLDER}/{record}.hea" for record in labels.index if waveforms.is_inside(record)]
     before |= signal_store.states(request.root, headers)
@@ -105,7 +105,7 @@ def complete(root: Path | str) -> list[str]:
     return signal_store.complete(root, f"{FOLDER}/" + records, (".hea", ".mat"))
 
 
-def _read_set_aside(root: Path | str) -> list[str]:
+def read_set_aside(root: Path | str) -> list[str]:
     """The records that never-read.txt keeps for a final test: none where there is no such file."""
     path = Path(root) / SET_ASIDE
     return path.read_text().split() if path.is_file() else []

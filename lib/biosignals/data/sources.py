@@ -22,7 +22,7 @@ OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subject
 
 
 def with_files(*patterns: str) -> Callable[[Path], list[str]]:
-    """What lists the recordings of a folder that have a file for each of the patterns, as "data/*.hea"."""
+    """What lists the recordings of a folder that have a file for each of the patterns, as `data/*.hea`."""
 
     def listing(root: Path) -> list[str]:
         return sorted(set.intersection(*({path.stem for path in root.glob(one)} for one in patterns)))
@@ -58,6 +58,7 @@ TABLES = {  # lists what is there or should be
     "ptb-xl": lambda root: list(map(str, ptbxl.read_database(root).index)),
     "cinc2017": lambda root: list(cinc2017.read_reference(root).index),
 }
+ASIDE = {"cinc2017": cinc2017.read_set_aside}  # lists what its reader keeps back
 SIGNS = {  # what a folder holds that is one of the set, whatever it is called
     "ptb-xl": (ptbxl.DATABASE,), "cinc2017": cinc2017.REFERENCES, "sph": ("records/*.h5",),
     "chb-mit": ("chb[0-9][0-9]/*-summary.txt",), "helsinki": ("annotations_2017_[ABC]*.csv",),

@@ -70,11 +70,11 @@ data: $(READY)  ## download official releases: SETS="ptb-xl cinc2017" DATA=data
 
 run-all: $(READY)  ## execute what is stale, render the book: PROFILE=quick, small, reference or full; DATA=folder; JOBS=n
 	@$(BIN)/python notebooks/run_all.py --profile "$(PROFILE)" --data "$(DATA)" $(if $(JOBS),--jobs $(JOBS))
-	@$(MAKE) book
+	@$(MAKE) --no-print-directory book
 
 chapter: $(READY)  ## execute one, render it among the others: CHAPTER=04 PROFILE= DATA= PARAMETERS="trees=100 seeds=[0, 1]"
 	@$(BIN)/python notebooks/execute.py "$(CHAPTER)" --profile "$(PROFILE)" --data "$(DATA)" --parameters "$$PARAMETERS" --show
-	@$(MAKE) book
+	@$(MAKE) --no-print-directory book
 
 book: $(READY)  ## render the newest run, or else the reference run, with the text of now, without executing anything
 	@$(BIN)/python notebooks/render.py $(SHOWN)

@@ -59,7 +59,12 @@ def take(profile: str, data: str, values: dict[str, dict[str, Any]]) -> list[Row
 def look(needs: list[Need], profile: str, data: str, must_be_real: bool) -> Row:
     """The row of the set that `needs` are of."""
     dataset, place = needs[0].dataset, f"{data}/{needs[0].dataset}" if data else ""
-    simulated = Row(dataset, place, "simulated", span(need.records for need in needs))
+    simulated = Row(
+        dataset,
+        place,
+        "simulated",
+        span(need.records or sources.WITHOUT_NUMBER for need in needs),
+    )
     if not data:
         if must_be_real:
             simulated.faults.append(

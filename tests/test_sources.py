@@ -337,3 +337,8 @@ def test_recordings_of_the_new_sets_come_with_their_kind(tmp_path):
         assert (recordings.dataset, recordings.kind, len(recordings)) == (dataset, "excerpt", count)
     with pytest.raises(ValueError, match="afdb has no loader of whole recordings"):
         sources.load(sources.locate("afdb", tmp_path / "data", tmp_path, 1), tmp_path / "cache")
+
+
+def test_where_all_of_a_set_are_asked_for_some_are_simulated(tmp_path, runs):
+    sources.locate("ptb-xl", None, tmp_path, 0)
+    assert runs == [(sources.WITHOUT_NUMBER, 0)]

@@ -15,6 +15,7 @@ from biosignals.data import afdb, bidmc, cinc2017, cpsc2021, helsinki, ludb, ppg
 from biosignals.data.recordings import Recordings
 from biosignals.simulate import files
 
+WITHOUT_NUMBER = 600  # recordings simulated where all of a set are asked for
 OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subjects
     "ptb-xl": 21_799, "cinc2017": 8_528, "sph": 25_770, "chb-mit": 686, "helsinki": 79, "wf-ppg": 162,
     "bidmc": 53, "ludb": 200, "cpsc2021": 1_436, "afdb": 25, "ppg-bp": 657,
@@ -112,7 +113,8 @@ def locate(
     there.
 
     folder: holds the sets, each in a folder of its name; None or "" means simulate. simulated: where
-    simulated sets are kept and found again; `records`, `seed` and the simulator's own `options` say which.
+    simulated sets are kept and found again; `records` (0: WITHOUT_NUMBER), `seed` and the simulator's own
+    `options` say which.
     listed: ids of the recordings to use of a set that is not simulated. most: where none are listed, take no
     more than so many (0: all), as `samples.choose` does. Raises ValueError for a set that there is no loader
     for and FileNotFoundError when `folder` is not there.
@@ -128,7 +130,8 @@ def locate(
                 return Source(dataset, found.root, found.kind)
             return Source(dataset, found.root, "excerpt", tuple(listed))
     check_name(dataset)
-    return Source(dataset, simulated_root(dataset, Path(simulated), records, seed, options), "simulated")
+    root = simulated_root(dataset, Path(simulated), records or WITHOUT_NUMBER, seed, options)
+    return Source(dataset, root, "simulated")
 
 
 def load(source: Source, signals: Path, **options: Any) -> Recordings:

@@ -1,13 +1,14 @@
 """What several test files share: one run of every chapter on the tiny profile."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,32 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+RUNNING = pytest.StashKey[tuple[subprocess.Popen, tempfile.TemporaryDirectory]]()
 
 
 def pytest_collection_modifyitems(items):
-    """What needs the run of every chapter is slow."""
-    for item in items:
-        if "tiny_run" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.slow)
+    """What needs the run of every chapter is slow, and its files come last: others are tested meanwhile."""
+    waiting = [item for item in items if "tiny_run" in getattr(item, "fixturenames", ())]
+    for item in waiting:
+        item.add_marker(pytest.mark.slow)
+    files = {item.path for item in waiting}
+    items.sort(key=lambda item: item.path in files)
+
+
+def pytest_collection_finish(session):
+    """Starts the run of every chapter where a test needs it."""
+    needed = any("tiny_run" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly:
+        folder = tempfile.TemporaryDirectory(prefix="run")
+        command = [sys.executable, ROOT / "tests/tiny_run.py", folder.name]
+        session.config.stash[RUNNING] = subprocess.Popen(command, start_new_session=True), folder
+
+
+def pytest_sessionfinish(session):
+    """Ends it where nobody waited for it."""
+    process, _ = session.config.stash.get(RUNNING, (None, None))
+    if process is not None and process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 # Chapters that are not written in the pattern of the first two yet, by name: their pictures have no alt texts, and
@@ -46,15 +66,11 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> Run:
+def tiny_run(request) -> Run:
     """Every chapter through papermill on the tiny profile, as `make run-all` does it, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("run")
-    *others, scoreboard = CHAPTERS  # which reads what the others wrote
-    with ThreadPoolExecutor(2) as pool:
-        errors = dict(zip(others, pool.map(partial(execute, folder=folder), others), strict=True))
-    errors[scoreboard] = execute(scoreboard, folder)
-    subprocess.run([sys.executable, "-m", "biosignals.reporting.scoreboard", folder], check=True)
-    return Run(folder, errors)
+    process, folder = request.config.stash[RUNNING]
+    assert process.wait() == 0
+    return Run(Path(folder.name), json.loads(Path(folder.name, "errors.json").read_text()))
 
 
 def render(
@@ -77,23 +93,3 @@ def render(
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
     return project / "book/_build/html"
-
-
-def execute(chapter: str, folder: Path) -> str:
-    """Run one chapter on the tiny profile; its error, empty if it went well."""
-    command = [
-        sys.executable,
-        ROOT / "notebooks/execute.py",
-        chapter,
-        "--profile",
-        "tiny",
-        "--folder",
-        folder,
-    ]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # nets this small lose more by threads than they gain
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=one_thread)
-    return without_progress(result.stderr) if result.returncode else ""
-
-
-def without_progress(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if "%|" not in line)

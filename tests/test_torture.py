@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from biosignals.data.waveforms import StorageError
@@ -73,3 +74,11 @@ def test_work_that_was_killed_is_made_good_by_the_next_run(tmp_path, name):
     trial, rng = Trial(WORKS[name], tmp_path), np.random.default_rng(3)
     outcomes = [trial.kill(rng) for _ in range(4 if name in ("signal store", "export of a model") else 3)]
     assert set(outcomes) <= {"interrupted", "finished"}
+
+
+def test_the_counts_that_the_book_shows_are_of_everything_and_nothing_failed():
+    counts = pd.read_csv(Path(__file__).parents[1] / "book/torture.csv", index_col="trial")
+    trials = [f"kill: {name}" for name in WORKS] + [f"damage: {name}" for name in READERS]
+    assert counts.index.tolist() == trials and (counts["failed"] == 0).all()
+    kills = counts[counts.index.str.startswith("kill")]
+    assert kills.drop(columns="failed").to_numpy().sum() == 300

@@ -10,6 +10,7 @@ import papermill
 import pytest
 import yaml
 
+from biosignals.data import sources
 from conftest import CHAPTERS, EARLIER_PATTERN, ROOT
 
 LONGEST_CELL = 25  # lines of code
@@ -146,7 +147,9 @@ def test_stored_parameters_make_a_quick_run(chapter):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks/profiles").glob("*.yml")))
 def test_profiles_name_only_chapters_and_parameters_that_exist(name):
-    for chapter, values in profile(name).items():
+    values_of = profile(name)
+    assert set(values_of.pop("may_be_simulated", [])) <= set(sources.OFFICIAL)
+    for chapter, values in values_of.items():
         assert chapter in CHAPTERS
         assert set(values) <= set(parameters(chapter)) - {"profile", "data", "folder"}
 

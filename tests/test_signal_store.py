@@ -201,6 +201,8 @@ def test_a_table_comes_back_as_it_was(tmp_path):
             "count": [1, 2, 3],
             "flag": [True, False, True],
             "text": ['a "b"\n', np.nan, ""],
+            "missing": np.array([np.nan] * 3, dtype=object),
+            "mixed": ["1", None, 1],
             "subject": pd.array([1, pd.NA, 3], dtype="Int64"),
         }
     )
@@ -279,22 +281,27 @@ def test_a_table_that_changed_before_its_records_were_looked_at_is_noticed(root,
     assert 41 in ptbxl.load(root, cache=tmp_path / "cache").table["age"].tolist()
 
 
-def test_a_header_that_changed_after_a_plan_looked_at_it_is_noticed(tmp_path, monkeypatch):
-    tiny_sets.write_cinc2017(tmp_path)
-    header = tmp_path / "training2017/A00002.hea"
-    content, read = header.read_bytes(), cinc2017._find_faults
-    header.write_bytes(b"")
+@pytest.mark.parametrize("name", ["cinc2017", "bidmc"])
+def test_a_recording_that_is_mended_after_a_plan_looked_at_it_is_noticed(tmp_path, monkeypatch, name):
+    if name == "cinc2017":
+        tiny_sets.write_cinc2017(tmp_path)
+        loader, file = cinc2017, tmp_path / "training2017/A00002.hea"
+    else:
+        for number in (1, 2):
+            test_bidmc.write_record(tmp_path, number)
+        loader, file = bidmc, tmp_path / "bidmc_csv/bidmc_02_Fix.txt"
+    content, plan = file.read_bytes(), signal_store.Plan
+    file.unlink()
 
-    def late(*args):
-        found = read(*args)
-        header.write_bytes(content)
-        return found
+    def late(**parts):
+        file.write_bytes(content)
+        return plan(**parts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cinc2017, "_find_faults", late)
-        with pytest.raises(waveforms.StorageError, match=r"A00002\.hea changed or went away"):
-            cinc2017.load(tmp_path, cache=tmp_path / "cache")
-    assert cinc2017.load(tmp_path, cache=tmp_path / "cache").excluded.empty
+        patch.setattr(signal_store, "Plan", late)
+        with pytest.raises(waveforms.StorageError, match=f"{file.name} changed or went away"):
+            loader.load(tmp_path, cache=tmp_path / "cache")
+    assert loader.load(tmp_path, cache=tmp_path / "cache").excluded.empty
 
 
 def test_what_a_plan_left_out_is_read_when_it_is_mended(tmp_path):

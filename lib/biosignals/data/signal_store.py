@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -359,7 +360,9 @@ def _refuse_missing_leads(request: Request, planned: int, problems: list[tuple])
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes `table` without its index: JSON, column name > type and values, of plain numbers in base64."""
+    """Writes `table` without its index: JSON, column name > type and values, plain numbers in base64, texts
+    once each, with their positions.
+    """
     columns = {name: [str(column.dtype), _to_json(column)] for name, column in table.items()}
     path.write_text(json.dumps(columns, default=lambda missing: None))  # only pd.NA is not known to JSON
 
@@ -370,15 +373,26 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame({name: _from_json(dtype, values) for name, (dtype, values) in columns.items()})
 
 
-def _to_json(column: pd.Series) -> list | str:
+def _to_json(column: pd.Series) -> list | str | dict:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return base64.b64encode(column.to_numpy()).decode()
-    return column.tolist()
+    values = column.tolist()
+    if column.dtype == object and all(isinstance(value, str) or _is_nan(value) for value in values):
+        positions, texts = pd.factorize(column)  # -1 where a text is missing
+        return {"texts": texts.tolist(), "positions": base64.b64encode(positions.astype("<i4")).decode()}
+    return values
 
 
-def _from_json(dtype: str, values: list | str) -> pd.Series:
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _from_json(dtype: str, values: list | str | dict) -> pd.Series:
     if isinstance(values, str):
         return pd.Series(np.frombuffer(base64.b64decode(values), dtype).copy())
+    if isinstance(values, dict):
+        texts = np.array([*values["texts"], np.nan], dtype=object)
+        return pd.Series(texts[np.frombuffer(base64.b64decode(values["positions"]), "<i4")])
     return pd.Series(values, dtype=dtype)
 
 

@@ -97,7 +97,7 @@ test-fast: $(READY)  ## run the tests that are not slow, in under two minutes
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest
 
-bench: $(READY)  ## measure the speed-ups, side by side: DATA=folder
+bench: $(READY)  ## measure speed, side by side, for the page on it: DATA=folder
 	$(BIN)/python tests/bench.py --data "$(DATA)"
 
 torture: $(READY)  ## kill long work and damage files at length, some ten minutes: counts in book/torture.csv

@@ -10,7 +10,13 @@ import yaml
 
 from conftest import CHAPTERS, ROOT
 
-PAGES = ["README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/predict.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "book/how-to-run.md",
+    "book/predict.md",
+    "book/beyond-one-machine.md",
+]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
 VARIABLES = set(re.findall(r"^([A-Z]+) (?:\?|:)?= ?", MAKEFILE, flags=re.MULTILINE)) | {

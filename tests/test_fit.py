@@ -445,3 +445,12 @@ def test_every_optimizer_learns(optimizer):
     found = fit(None, recipe=replace(SHORT, epochs=8, optimizer=optimizer, learning_rate=rate))
     losses = found.history.training_loss
     assert losses.iloc[-1] < 0.8 * losses.iloc[0]
+
+
+def test_records_of_one_class_cannot_be_balanced():
+    _, targets = recordings()
+    only = np.flatnonzero(targets[:, 0] == 0)[:10]
+    with pytest.raises(ValueError, match="all of one class"):
+        fit(None, recipe=replace(SHORT, balanced=True), train=only)
+    with pytest.raises(ValueError, match="all of one class"):
+        fit(None, recipe=replace(SHORT, balanced=True, multiclass=True), train=only)

@@ -182,12 +182,18 @@ def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple
 
 
 def _check_recipe(data: TrainingData, recipe: Recipe) -> None:
-    """ValueError for crops longer than the records, and for one class that is to exclude others."""
+    """ValueError for crops longer than the records, for one class that is to exclude others, and for training
+    records of one class that are to be balanced.
+    """
     samples = data.recordings.signals.shape[-1]
     if recipe.crop is not None and recipe.crop > samples:
         raise ValueError(
             f"crops of {recipe.crop} samples do not fit into records of {samples}: crop=None takes them whole"
         )
+    labels = data.targets[data.train]
+    classes = labels.argmax(1) if recipe.multiclass else labels[:, 0].round()
+    if recipe.balanced and len(np.unique(classes)) < 2:
+        raise ValueError("the training records are all of one class, which leaves nothing to balance")
     if recipe.multiclass and data.targets.shape[1] < 2:
         raise ValueError("one class cannot exclude others: take multiclass=False, or a column for each class")
 

@@ -41,6 +41,15 @@ def test_equations_of_the_books_kind_become_mathml(latex):
     assert "\\" not in text
 
 
+def test_a_fraction_of_two_digits_is_not_one_number():
+    tree, _ = drawn(r"(n + \frac12) / \tfrac 34")
+    assert [[part.text for part in fraction] for fraction in tree.iter("mfrac")] == [["1", "2"], ["3", "4"]]
+
+
+def test_a_percent_sign_in_words_has_no_backslash():
+    assert drawn(r"\text{95 \% interval} = 2.5\,\%")[1] == "95%interval=2.5%"
+
+
 def test_a_name_with_limits_stands_above_them():
     tree, text = drawn(r"\operatorname*{arg\,min}_{T} x")
     assert tree.find(".//munder//mi").text == "arg\N{THIN SPACE}min" and "*" not in text
@@ -107,3 +116,11 @@ def test_a_function_and_a_method_have_an_address_in_the_repository():
         reference.address(folder, "py", {"module": "biosignals.signals.resampling", "fullname": "__name__"})
         is None
     )
+
+
+def test_a_field_of_a_named_tuple_is_not_described_by_its_place():
+    described = []
+    for lines in (["Alias for field number 0", ""], ["Which of the records, (n,)."]):
+        reference.without_places(None, "attribute", "Rows.array", None, None, lines)
+        described.append(lines)
+    assert described == [[], ["Which of the records, (n,)."]]

@@ -15,9 +15,12 @@ from sphinx.writers.html import HTMLTranslator
 logger = logging.getLogger(__name__)
 
 # What docutils does not translate, or not as it is set in print: a name with limits below; blanks in a name;
-# a bar over all below; the space between a function and its argument; the size of aligned sums.
+# a fraction of two digits, which it takes for one number; a percent sign in words; a bar over all below; the
+# space between a function and its argument; the size of aligned sums.
 LIMITS = re.compile(r"\\operatorname\*\s*(\{[^{}]*\})\s*_\s*(\{[^{}]*\}|\w)")
 NAME = re.compile(r"\\operatorname\{[^{}]*\}")
+DIGITS = re.compile(r"(\\[dt]?frac)\s*(\d)\s*(\d)")
+WORDS = re.compile(r"\\text\{[^{}]*\}")
 IN_PRINT = [
     ('<mo accent="true">_</mo>', '<mo stretchy="true">&#x203e;</mo>'),
     (r"<mo>&ApplyFunction;</mo>(?!\s*(?:<mo[ >]|</))", '<mspace width="0.17em"></mspace>'),
@@ -45,6 +48,8 @@ def displayed(translator: HTMLTranslator, node: nodes.math_block) -> None:
 def mathml(node: nodes.Element, block: bool) -> str:
     """An equation's LaTeX as MathML; what cannot be read is shown as it is, with a warning."""
     latex = LIMITS.sub(r"\\underset{\2}{\\operatorname\1}\\,", node.astext())
+    latex = DIGITS.sub(r"\1{\2}{\3}", latex)
+    latex = WORDS.sub(lambda words: words[0].replace(r"\%", "%"), latex)
     latex = NAME.sub(lambda name: name[0].replace(r"\,", "\N{THIN SPACE}"), latex)
     try:
         markup = tex2mathml(latex, as_block=block)

@@ -1,5 +1,5 @@
-"""The reference of the library: defaults that can be read and, where the repository's address is configured,
-links to each function's source there.
+"""The reference of the library: defaults that can be read, fields without Python's own text and,
+where the repository's address is configured, links to each function's source.
 """
 
 import importlib
@@ -27,6 +27,14 @@ def readable(
     return (signature or "").replace("<factory>", "..."), returned
 
 
+def without_places(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """A named tuple's field has a name and a type; which field it is by number tells a reader nothing."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
 def address(folder: str, domain: str, described: dict[str, str]) -> str | None:
     """Where the lines of a function or class stand in the repository's folder."""
     thing = importlib.import_module(described["module"])
@@ -42,4 +50,5 @@ def address(folder: str, domain: str, described: dict[str, str]) -> str | None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", configure)
     app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-process-docstring", without_places)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

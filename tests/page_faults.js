@@ -65,6 +65,12 @@ function pageFaults(theme, desk) {
       const cut = around ? wide(around) : table.getBoundingClientRect().right > root.clientWidth;
       return cut && (desk || !around || !sticks(table));
     }).map(name),
+    caption: all("caption").filter(caption => caption.getBoundingClientRect().right > root.clientWidth).map(name),
+    equation: all("div.math").filter(place => {
+      const drawn = place.querySelector("math");
+      return drawn && drawn.getBoundingClientRect().left < place.getBoundingClientRect().left - 1;
+    }).map(name),
+    header: all("thead").filter(head => !head.textContent.trim()).map(head => name(head.parentElement)),
     contrast: texts.filter(element => contrast(element) < 4.5).map(element => `${contrast(element).toFixed(1)} ${name(element)}`),
     letters: all("figure.plot > svg text").filter(text => size(text) < 7.5).map(name),
   };

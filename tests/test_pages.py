@@ -135,6 +135,38 @@ def test_the_front_page_says_what_it_is_on_one_screen(browser, address):
         assert browser.execute_script(bottom, what) <= 900, what
 
 
+def test_marks_are_lighter_on_a_dark_page(browser, address):
+    open_page(browser, f"{address}/book/scores.html")
+    colour = """
+        document.documentElement.dataset.theme = arguments[0];
+        const mark = document.querySelector("figure.plot > svg use[style*='fill: #0c6ca8']");
+        return getComputedStyle(mark).fill.match(/\\d+/g).map(Number);
+    """
+    light, dark = (browser.execute_script(colour, theme) for theme in ("light", "dark"))
+    assert all(one < other for one, other in zip(light, dark))
+
+
+def test_the_names_of_a_term_stand_side_by_side(browser, address):
+    open_page(browser, f"{address}/book/glossary.html")
+    gap = """
+        const ends = [...document.querySelectorAll("dl.glossary dt + dt")].map(name => {
+            const range = document.createRange();
+            range.selectNode(name.previousElementSibling.firstChild);
+            const [one, other] = [range.getBoundingClientRect(), name.getBoundingClientRect()];
+            return one.top === other.top ? other.left - one.right : 0;
+        });
+        return Math.max(...ends);
+    """
+    assert browser.execute_script(gap) < 8
+
+
+def test_the_bibliography_is_found_by_author_and_year(browser, address):
+    """As the text cites it, and not by keys that it does not show."""
+    open_page(browser, f"{address}/book/references.html")
+    entries = browser.find_elements(By.CSS_SELECTOR, "div.citation")
+    assert len(entries) > 40 and not [entry for entry in entries[:5] if entry.text.startswith("[")]
+
+
 def test_equations_are_drawn_by_the_browser_in_the_books_own_font(browser, address, tmp_path):
     """A fraction is set above its bar, whatever the page; here one that is put onto a page."""
     open_page(browser, f"{address}/book/predict.html")

@@ -77,6 +77,14 @@ def test_a_table_of_scores_becomes_records_under_the_names_of_the_vocabulary():
     assert "torch" in other["versions"] and other["commit"] != "abc"
 
 
+def test_an_auprc_is_recorded_with_what_it_is_read_beside():
+    table = pd.DataFrame({"model": ["a"], "metric": "auprc", "value": 0.5, "n_test": 9})
+    about = {"chapter": "05_cnn_lstm", "task": "af", "dataset": "ptb-xl", "kind": "excerpt", "split": "test"}
+    with pytest.raises(ValueError, match="the AUPRC of a is recorded with its `positives`"):
+        records.from_scores(table, **about)
+    assert records.from_scores(table.assign(positives=3), **about)[0]["positives"] == 3
+
+
 def test_counts_are_whole_numbers_also_where_a_table_has_gaps():
     table = pd.DataFrame(
         {"model": ["a", "b"], "metric": "auroc", "value": 0.5, "n_test": 9, "params": [7.0, None]}

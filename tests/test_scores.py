@@ -122,6 +122,14 @@ def test_unknown_subjects_count_each_by_itself():
     assert table.subjects.isna().all()
 
 
+def test_an_auprc_is_ranked_with_its_prevalence_beside_it():
+    truth = np.array([[1.0], [0], [0], [0]])
+    models = {"a": Predictions(truth, truth, np.arange(4), np.arange(4))}
+    table = evaluation.compare(models, metrics=evaluation.BINARY)
+    assert evaluation.ranking(table, "auprc").prevalence.tolist() == [0.25]
+    assert "prevalence" not in evaluation.ranking(table, "auroc")
+
+
 def test_models_of_other_records_cannot_be_compared():
     swapped = predictions()
     swapped = swapped.take(np.arange(199, -1, -1))

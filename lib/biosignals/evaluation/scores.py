@@ -213,9 +213,14 @@ def compare(
 
 
 def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
-    """The scores of one metric in a table of `compare`, best first, indexed by model."""
+    """The scores of one metric in a table of `compare`, best first, indexed by model; beside an AUPRC its
+    prevalence.
+    """
     rows = table[table.metric == metric].set_index("model")
     columns = [name for name in SCORE_COLUMNS if name in rows]
+    if metric == "auprc" and "positives" in rows:
+        rows["prevalence"] = rows.positives / rows.n_test
+        columns.append("prevalence")
     return rows[columns].sort_values("value", ascending=metric in ("brier", "ece", "eer"))
 
 

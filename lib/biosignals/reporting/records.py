@@ -87,7 +87,8 @@ def from_scores(table: pd.DataFrame, names: Mapping | None = None, **about: Any)
 
     names: model and condition of those of the table's models that go by another name. about: the other keys,
     the same for all rows. A row that does not say what made it, as a mean of models, was made by this
-    process. Raises ValueError as `record`.
+    process. Raises ValueError as `record`, and for an AUPRC without `positives`: it is read beside its
+    prevalence.
     """
     names, rows = names or {}, []
     for row in table[[name for name in table if name in KEYS]].to_dict("records"):
@@ -97,6 +98,10 @@ def from_scores(table: pd.DataFrame, names: Mapping | None = None, **about: Any)
         if row.get("versus") is not None:
             row["versus"] = names.get(row["versus"], (row["versus"], ""))[0]
         rows.append(record(**(row | about)))
+        if rows[-1]["metric"] == "auprc" and rows[-1]["positives"] is None:
+            raise ValueError(
+                f"the AUPRC of {model} is recorded with its `positives`: how many of n_test are positive"
+            )
     return rows
 
 

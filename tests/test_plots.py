@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 
 from biosignals.data.ptbxl import LEADS
 from biosignals.reporting import interactive, plots
@@ -284,6 +285,37 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("colour", [*plots.PALETTE, *plots.COLOURS.values()])
 def test_marks_stand_out_on_light_and_dark_pages(colour, page):
     assert contrast(colour, page) >= 3
+
+
+@pytest.mark.parametrize(("page", "text"), [("#ffffff", plots.TEXT), ("#121212", "#ced6dd")])
+def test_numbers_in_a_heat_map_can_be_read_and_its_low_fields_are_the_page(page, text):
+    fields = []
+    for red, green, blue, alpha in plots.SHADES([0.0, 0.5, 1.0]):
+        colour = alpha * np.array([red, green, blue]) + (1 - alpha) * np.array(matplotlib.colors.to_rgb(page))
+        fields.append(matplotlib.colors.to_hex(colour))
+    assert all(contrast(text, field) >= 4.5 for field in fields)
+    assert contrast(fields[0], page) < 1.1
+
+
+def test_a_heat_map_prints_its_numbers_in_the_colour_of_the_pages_text():
+    text = plots.figure_html(plots.heat_map(pd.DataFrame([[0.0, 1.0], [0.5, 0.2]]), ".0%"), ALT)
+    drawn = re.findall(r"<text style=\"([^\"]*)\"[^>]*>(\d+%)<", text)
+    assert [number for _, number in drawn] == ["0%", "100%", "50%", "20%"]
+    assert all("fill: currentColor" in style for style, _ in drawn)
+
+
+def test_bars_have_no_light_edges_on_a_dark_page():
+    _, ax = plt.subplots()
+    ax.bar(["a", "b"], [1, 2])
+    sns.histplot(x=[1.0, 2.0, 2.0], ax=ax)
+    assert not re.search("stroke: (?:#ffffff|white)", plots.figure_html(ax, ALT))
+
+
+def test_a_line_is_drawn_through_every_point_whatever_its_path_leaves_out():
+    _, ax = plt.subplots()
+    ax.plot([0, 1, 2, 3], [0, 3, 1, 2])
+    paths = re.findall(r' d="([^"]*)"', plots.figure_html(ax, ALT))
+    assert [path for path in paths if re.fullmatch(r"M( [\d.]+){8} ?", path)]
 
 
 def test_letters_and_traces_stand_out_on_ecg_paper():

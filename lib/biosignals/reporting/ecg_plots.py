@@ -91,7 +91,8 @@ def lead_directions(axes: Mapping[str, np.ndarray], bins: int = 36) -> np.ndarra
     axes: by group, degrees (n,), see `signals.beats.qrs_axis`: a closed line a group, its radius the share of
     recordings in each of `bins` directions. Returns the three axes, (3,).
     """
-    figure, panels = plt.subplots(1, 3, figsize=(9, 3.6), subplot_kw={"projection": "polar"})
+    polar = {"projection": "polar"}
+    figure, panels = plt.subplots(1, 3, figsize=(9, 3.6), subplot_kw=polar, layout="constrained")
     for ax, leads in ((panels[0], LIMB_LEADS), (panels[2], CHEST_LEADS)):
         for lead, angle in leads.items():
             ax.annotate("", (np.radians(angle), 1), (0, 0), arrowprops={"arrowstyle": "->", "color": "C0"})
@@ -109,10 +110,15 @@ def lead_directions(axes: Mapping[str, np.ndarray], bins: int = 36) -> np.ndarra
     panels[1].set_xticklabels(["0°", "+90°", "180°", "-90°"])
     for ax in panels:
         ax.set_theta_direction(-1)  # clockwise, as the axis is counted
-    titles = "limb leads, from the front", "axis of the QRS", "chest leads, from above,\nfront below"
+    titles = (
+        "limb leads, from the front",
+        "axis of the QRS,\nshare by direction",
+        "chest leads, from above,\nfront below",
+    )
     for ax, title in zip(panels, titles):
         ax.set_title(title, loc="center", pad=18)
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.get_layout_engine().set(h_pad=0.15)  # the degrees below the middle axis
     return panels
 
 

@@ -22,6 +22,7 @@ from IPython.display import HTML, display
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
@@ -42,6 +43,8 @@ PALETTE = ("#0c6ca8", "#e86a00", "#2b9f98", "#a84730", "#715cfc", "#d22d69", "#1
 GREY = PALETTE[-1]  # for what stands back: chance, error bars
 TEXT = "#212121"  # text and axes, for which `show` puts the colour of the page's text
 COLOURS = dict(zip(SUPERCLASSES, PALETTE))  # one colour a class, the same in every chapter
+# From hardly anything to a colour that text can be read on; a light or dark page shines through both.
+SHADES = LinearSegmentedColormap.from_list("shades", [to_rgba(PALETTE[0], 0.04), to_rgba(PALETTE[0], 0.6)])
 PAPER, THIN, THICK, INK = "#fffafa", "#f8dcdc", "#eeb0b0", "#202030"  # an ECG page, light on a dark page too
 MOST_POINTS = 4000  # of a line or a cloud; more of them are drawn as an image
 FEWEST_WORDS = 4  # of an alt text
@@ -130,6 +133,7 @@ def use_style() -> None:
                          "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
                          "text.color": TEXT, "axes.labelcolor": TEXT, "axes.edgecolor": TEXT,
                          "xtick.color": TEXT, "ytick.color": TEXT, "grid.color": TEXT, "grid.alpha": 0.15,
+                         "patch.edgecolor": "none", "patch.force_edgecolor": False,
                          "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
                          "axes.titlesize": "medium", "axes.titlelocation": "left", "lines.linewidth": 1.5,
                          "legend.frameon": False, "svg.fonttype": "none"})  # fmt: skip
@@ -189,8 +193,11 @@ def _svg(figure: Figure, alt: str) -> str:
 
 
 def _shortened(path: re.Match) -> str:
-    """A path in one line, to a tenth of a point, which no screen shows: a third of it in a notebook."""
-    return re.sub(r"\s+", " ", re.sub(r"(\d\.\d)\d+", r"\1", path[0]))
+    """A path in one line, to a tenth of a point, which no screen shows, and without the letter of each line
+    that goes on from another: a third of it in a notebook.
+    """
+    text = re.sub(r"\s+", " ", re.sub(r"(\d\.\d)\d+", r"\1", path[0]))
+    return re.sub(r"(?<=[ML])[^MCQz]*", lambda lines: lines[0].replace(" L", ""), text)
 
 
 def _points(artist: Artist) -> int:
@@ -235,7 +242,7 @@ def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     words. Other columns keep their names; `table` and `sortable` print those of records in words, too.
 
     The columns value, low, high become one, and so do delta, delta_low, delta_high; `digits`: theirs. Where
-    the rows say how many are positive, an AUPRC has its prevalence beside it.
+    the rows say how many are positive, the prevalence stands in place of that.
     """
     frame = frame.copy()
     for value, ends in {"value": ("low", "high"), "delta": ("delta_low", "delta_high")}.items():
@@ -245,7 +252,8 @@ def printable(frame: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
             frame[value] = [text if pd.notna(score) else "" for text, score in zip(texts, rows.value)]
             frame = frame.drop(columns=list(ends)).rename(columns={value: f"{label_of(value)} [95 %]"})
     if {"positives", "n_test"} <= set(frame):
-        frame["prevalence"] = frame.pop("positives") / frame["n_test"]
+        frame["positives"] = (frame["positives"] / frame["n_test"]).astype(float)
+        frame = frame.rename(columns={"positives": "prevalence"}).dropna(axis=1, how="all")
     if "metric" in frame.index.names:
         frame = frame.rename(index=label_of, level="metric")
     if "metric" in frame:
@@ -515,6 +523,14 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
     axes[1].set(xlabel="epoch", ylabel="macro AUROC", title="validation score, dot: the epoch kept")
     figure.legend(loc="outside right center")
     return axes
+
+
+def heat_map(frame: pd.DataFrame, fmt: str, ax: Axes | None = None) -> Axes:
+    """A table as shades of one colour, its numbers printed in them as `fmt` says, ".0%": the page, light or
+    dark, shows through where they are low.
+    """
+    look = {"annot_kws": {"color": TEXT}, "cmap": SHADES, "cbar": False}
+    return sns.heatmap(frame, annot=True, fmt=fmt, ax=ax, **look)
 
 
 def roc_and_precision_recall(

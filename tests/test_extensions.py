@@ -121,6 +121,16 @@ def test_a_function_and_a_method_have_an_address_in_the_repository():
 def test_a_field_of_a_named_tuple_is_not_described_by_its_place():
     described = []
     for lines in (["Alias for field number 0", ""], ["Which of the records, (n,)."]):
-        reference.without_places(None, "attribute", "Rows.array", None, None, lines)
+        reference.legible(None, "attribute", "Rows.array", None, None, lines)
         described.append(lines)
     assert described == [[], ["Which of the records, (n,)."]]
+
+
+def test_indented_lines_of_a_docstring_stay_as_they_are_written():
+    lines = ["A folder holds", "", "    a.bin   the signals", "    b.json  the table", "", "and no more."]
+    reference.legible(None, "module", "store", None, None, lines)
+    assert lines[:5] == ["A folder holds", "", "::", "", "    a.bin   the signals"]
+    given = ["Of a list:", "", "- one", "", "  more of it", "", "Code::", "", "    x = 1"]
+    again = list(given)
+    reference.legible(None, "module", "store", None, None, again)
+    assert again == given

@@ -27,12 +27,17 @@ def readable(
     return (signature or "").replace("<factory>", "..."), returned
 
 
-def without_places(
-    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
-) -> None:
-    """A named tuple's field has a name and a type; which field it is by number tells a reader nothing."""
+def legible(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """A docstring whose indented lines stay as they are written; nothing of what Python says of a named
+    tuple's field, its number.
+    """
     if lines and lines[0].startswith("Alias for field number"):
         lines.clear()
+    for place in range(len(lines) - 2, 0, -1):
+        before, line, after = lines[place - 1 : place + 2]
+        begins = not line and after.startswith(" ") and before and before[0] not in " -*."
+        if begins and not before.endswith("::"):
+            lines[place:place] = ["", "::"]
 
 
 def address(folder: str, domain: str, described: dict[str, str]) -> str | None:
@@ -50,5 +55,5 @@ def address(folder: str, domain: str, described: dict[str, str]) -> str | None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", configure)
     app.connect("autodoc-process-signature", readable)
-    app.connect("autodoc-process-docstring", without_places)
+    app.connect("autodoc-process-docstring", legible)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,7 +16,10 @@ CLAIMS = {
     "below": lambda row: row.delta_high < 0,
     "unclear": lambda row: row.delta_low <= 0 <= row.delta_high,
 }
-"""What a sentence may claim of a record's paired difference, by its interval."""
+"""What a sentence may claim of a record's paired difference, by its interval.
+
+:meta hide-value:
+"""
 FIGURES = {
     "": ("value", "low", "high"), "score": ("value", None, None),
     "interval": ("value", "low", "high"),

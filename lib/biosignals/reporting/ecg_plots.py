@@ -91,8 +91,7 @@ def lead_directions(axes: Mapping[str, np.ndarray], bins: int = 36) -> np.ndarra
     axes: by group, degrees (n,), see `signals.beats.qrs_axis`: a closed line a group, its radius the share of
     recordings in each of `bins` directions. Returns the three axes, (3,).
     """
-    polar = {"projection": "polar"}
-    figure, panels = plt.subplots(1, 3, figsize=(9, 4.2), subplot_kw=polar, layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(9, 4.2), subplot_kw={"projection": "polar"})
     for ax, leads in ((panels[0], LIMB_LEADS), (panels[2], CHEST_LEADS)):
         for lead, angle in leads.items():
             ax.annotate("", (np.radians(angle), 1), (0, 0), arrowprops={"arrowstyle": "->", "color": "C0"})
@@ -118,7 +117,7 @@ def lead_directions(axes: Mapping[str, np.ndarray], bins: int = 36) -> np.ndarra
     for ax, title in zip(panels, titles):
         ax.set_title(title, loc="center", pad=18)
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.get_layout_engine().set(h_pad=0.15, w_pad=0.15)  # room for degrees and names around the axes
+    figure.set_layout_engine("constrained", h_pad=0.15, w_pad=0.15)  # room for degrees and names
     return panels
 
 

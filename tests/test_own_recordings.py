@@ -10,6 +10,7 @@ from conftest import ROOT
 from made_recordings import write_csv, write_edf
 
 PAGE = (ROOT / "book/own-recordings.md").read_text()
+CODE = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def recordings(tmp_path, monkeypatch):
 
 
 def test_ten_lines_give_scores_with_intervals(recordings, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code, _ = CODE
     assert len([line for line in code.splitlines() if line]) <= 10
     code = code.replace("epochs=20", "epochs=1").replace("resnet1d-small", "student-4k")
     exec(code, {})  # noqa: S102 (the page's own)
@@ -49,3 +50,24 @@ def test_the_page_names_what_load_takes():
         set(re.findall(r"`load\(\.\.\., (\w+)=", PAGE)) | set(re.findall(r"table, (\w+)=", PAGE)) | {"unit"}
     )
     assert named == {*load.__kwdefaults__, "labels"}
+
+
+def test_a_model_is_compared_with_the_books(monkeypatch, capsys):
+    from biosignals.evaluation.predictions import Predictions
+    from biosignals.reporting import compare
+
+    _, code = CODE
+    monkeypatch.chdir(ROOT)
+    (named,) = re.findall(r"compare\.predictions\(.*\)", code)
+    theirs = eval(named, {"compare": compare})
+    truth = theirs.truth[::-1]
+    mine = Predictions(0.2 + 0.6 * truth, truth, theirs.subjects[::-1], theirs.ids[::-1].astype(int))
+    namespace = {"mine": mine}
+    exec(code, namespace)  # noqa: S102 (the page's own)
+    printed = capsys.readouterr().out
+    assert "resnet1d-wang" in printed and "mine" in printed
+    table = compare.compare({"mine": mine}, theirs, "resnet1d-wang").set_index(["model", "metric"])
+    row = table.loc[("mine", "macro_auroc")]
+    assert row.value == 1 and row.n_test == len(theirs.truth)
+    found = compare.published("book/reference", model="resnet1d-wang", condition="filter=cosines-0.5Hz")
+    assert table.value["resnet1d-wang", "macro_auroc"] == pytest.approx(found.value.iloc[0])

@@ -348,9 +348,9 @@ def test_a_run_is_executed_and_then_rendered(fake, arguments, first):
 
 
 def test_a_chapter_is_executed_with_parameters_of_ones_own_and_then_rendered(fake):
-    given = ["CHAPTER=04", "PROFILE=tiny", "PARAMETERS=leads=[\"I\", 'II'] trees=$5"]
+    given = ["CHAPTER=04", "PROFILE=tiny", "PARAMETERS=leads=[\"I\", 'II'] trees=5"]
     assert asked(fake, "chapter", *given) == [
-        "notebooks/execute.py 04 --profile tiny --data  --parameters leads=[\"I\", 'II'] trees=$5 --show",
+        "notebooks/execute.py 04 --profile tiny --data  --parameters leads=[\"I\", 'II'] trees=5 --show",
         RENDER,
     ]
 

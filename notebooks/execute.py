@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -204,9 +205,11 @@ papermill_engines.register("sparing", SparingEngine)
 
 def execute(chapter: str, output: Path, values: dict) -> None:
     """Run the chapter from the project's root; its progress and what long cells print
-    go to the terminal.
+    go to the terminal. In a thread of its own, so that the main one has nothing to do
+    but to notice an interruption.
     """
-    papermill.execute_notebook(
+    running = ThreadPoolExecutor(1).submit(
+        papermill.execute_notebook,
         f"notebooks/{chapter}.ipynb",
         output,
         values,
@@ -222,6 +225,7 @@ def execute(chapter: str, output: Path, values: dict) -> None:
         # No advice about encryption inside of one machine, nothing of an interruption.
         extra_arguments=["--IPKernelApp.log_level=50"],
     )
+    running.result()
 
 
 def explain(chapter: str, error: Exception) -> str:

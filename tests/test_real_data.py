@@ -113,7 +113,7 @@ def test_every_cinc_record_loads_with_wfdbs_values(cache):
 @needs["cinc2017"]
 def test_records_set_aside_are_only_read_when_named(cache):
     recordings = cinc2017.load(FOLDER / "cinc2017", cache=cache)
-    aside = cinc2017._read_set_aside(FOLDER / "cinc2017")
+    aside = cinc2017.read_set_aside(FOLDER / "cinc2017")
     assert len(recordings) == len(cinc2017.read_reference(FOLDER / "cinc2017")) - len(aside)
     assert not set(recordings.table.index) & set(aside)
 

@@ -57,8 +57,8 @@ class Predictions:
         """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added
         to what is known.
         """
-        known = self.about | {"predictions": None} | about
-        return Predictions(probabilities, self.truth, self.subjects, self.ids, known)
+        own = {name: value for name, value in self.about.items() if name != "predictions"}  # a file of others
+        return Predictions(probabilities, self.truth, self.subjects, self.ids, own | about)
 
 
 def own_and_others(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -59,8 +59,7 @@ class Cache:
         if entry is None or not _holds(entry, having):
             entry = None if self.refit and own not in _written else read_entry(own)
         if entry is None or not _holds(entry, having):
-            arrays, about = make()
-            entry = arrays, {name: value for name, value in about.items() if name != "entry"}
+            entry = make()
             _write(own, *entry)
         if export is not None and self.exported is not None:
             travels = {name: array for name, array in entry[0].items() if name.startswith(export)}

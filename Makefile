@@ -91,11 +91,14 @@ check: style  ## these, and types, the order of imports and docstrings, in under
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docstrings.py
 
+# Files of tests side by side, a file whole in one process; those that wait for the run of every chapter come last.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
 test-fast: $(READY)  ## run the tests that are not slow, in under two minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test: $(READY)  ## run every test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(READY)  ## measure speed, side by side, for the page on it: DATA=folder
 	$(BIN)/python tests/bench.py --data "$(DATA)"

@@ -1,5 +1,6 @@
 """What several test files share: one run of every chapter on the tiny profile."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,22 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-RUNNING = pytest.StashKey[tuple[subprocess.Popen, tempfile.TemporaryDirectory]]()
+FOLDER = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config):
+    """Makes the folder that a run of every chapter is for; workers of pytest-xdist share it."""
+    if not hasattr(config, "workerinput"):
+        config.stash[FOLDER] = tempfile.TemporaryDirectory(prefix="run")
+
+
+def pytest_configure_node(node):
+    node.workerinput["folder"] = node.config.stash[FOLDER].name
+
+
+def run_folder(config) -> Path:
+    """The folder of the run, in a worker and in the process that has none."""
+    return Path(config.workerinput["folder"] if hasattr(config, "workerinput") else config.stash[FOLDER].name)
 
 
 def pytest_collection_modifyitems(items):
@@ -34,19 +51,21 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Starts the run of every chapter where a test needs it."""
+    """Starts the run of every chapter where a test needs it: one, by the first worker."""
     needed = any("tiny_run" in getattr(item, "fixturenames", ()) for item in session.items)
-    if needed and not session.config.option.collectonly:
-        folder = tempfile.TemporaryDirectory(prefix="run")
-        command = [sys.executable, ROOT / "tests/tiny_run.py", folder.name]
-        session.config.stash[RUNNING] = subprocess.Popen(command, start_new_session=True), folder
+    first = getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0"
+    if needed and first and not session.config.option.collectonly:
+        folder = run_folder(session.config)
+        process = subprocess.Popen([sys.executable, ROOT / "tests/tiny_run.py", folder], start_new_session=True)
+        (folder / "process").write_text(str(process.pid))
 
 
 def pytest_sessionfinish(session):
     """Ends it where nobody waited for it."""
-    process, _ = session.config.stash.get(RUNNING, (None, None))
-    if process is not None and process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+    started = run_folder(session.config) / "process"
+    if not hasattr(session.config, "workerinput") and started.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(started.read_text()), signal.SIGKILL)
 
 
 # Chapters that are not written in the pattern of the first two yet, by name: their pictures have no alt texts, and
@@ -68,9 +87,11 @@ class Run:
 @pytest.fixture(scope="session")
 def tiny_run(request) -> Run:
     """Every chapter through papermill on the tiny profile, as `make run-all` does it, in a folder of its own."""
-    process, folder = request.config.stash[RUNNING]
-    assert process.wait() == 0
-    return Run(Path(folder.name), json.loads(Path(folder.name, "errors.json").read_text()))
+    folder = run_folder(request.config)
+    errors = folder / "errors.json"
+    while not errors.exists():  # tiny_run.py leaves it whatever happens
+        time.sleep(0.5)
+    return Run(folder, json.loads(errors.read_text()))
 
 
 def render(

@@ -17,12 +17,17 @@ from conftest import CHAPTERS, ROOT
 def main() -> None:
     """Run the chapters into the folder that the command line names."""
     folder = Path(sys.argv[1])
-    *others, scoreboard = CHAPTERS  # which reads what the others wrote
-    with ThreadPoolExecutor(2) as pool:
-        errors = dict(zip(others, pool.map(partial(execute, folder=folder), others), strict=True))
-    errors[scoreboard] = execute(scoreboard, folder)
-    subprocess.run([sys.executable, "-m", "biosignals.reporting.scoreboard", folder], check=True)
-    (folder / "errors.json").write_text(json.dumps(errors))
+    errors = dict.fromkeys(CHAPTERS, "it was not run: what stopped the run stands above the tests")
+    try:
+        *others, scoreboard = CHAPTERS  # which reads what the others wrote
+        with ThreadPoolExecutor(2) as pool:
+            errors |= zip(others, pool.map(partial(execute, folder=folder), others), strict=True)
+        errors[scoreboard] = execute(scoreboard, folder)
+        subprocess.run([sys.executable, "-m", "biosignals.reporting.scoreboard", folder], check=True)
+    finally:
+        part = folder / "errors.part"
+        part.write_text(json.dumps(errors))
+        part.rename(folder / "errors.json")
 
 
 def execute(chapter: str, folder: Path) -> str:

@@ -30,6 +30,10 @@ def pytest_configure(config):
     """Makes the folder that a run of every chapter is for; workers of pytest-xdist share it."""
     if not hasattr(config, "workerinput"):
         config.stash[FOLDER] = tempfile.TemporaryDirectory(prefix="run")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # Workers, and shells that run the tests in their background, ignore interruptions, and whatever the tests
+        # start would ignore them too: a handler is not inherited.
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def pytest_configure_node(node):
@@ -56,7 +60,9 @@ def pytest_collection_finish(session):
     first = getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0"
     if needed and first and not session.config.option.collectonly:
         folder = run_folder(session.config)
-        process = subprocess.Popen([sys.executable, ROOT / "tests/tiny_run.py", folder], start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tests/tiny_run.py", folder], start_new_session=True
+        )
         (folder / "process").write_text(str(process.pid))
 
 

@@ -271,10 +271,8 @@ def test_an_interrupted_chapter_says_so_in_few_lines_and_leaves_nothing(project)
     add_chapter(project, "01_first", "import time\nprint('begun', flush=True)\ntime.sleep(60)")
     command = [sys.executable, "-u", project / "notebooks/execute.py", "01_first"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        # A shell that runs the tests in its background has them ignore interruptions.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
-    ) as process:  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert any("begun" in line for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -89,7 +89,8 @@ def describe(title: str, modules: list[Path], package: Path) -> str:
     """The page of some modules, those without public content left out."""
     parts = [f"# {title}"]
     for module in filter(is_public, modules):
-        name = ".".join(module.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        parts_of = module.relative_to(package).with_suffix("").parts
+        name = ".".join(parts_of).removesuffix(".__init__")
         before = "" if package.name == "biosignals" else "biosignals."
         dotted = f"{before}{package.name}.{name}".removesuffix(".__init__")
         parts += [f"## {name}"] if name != "__init__" else []

@@ -30,9 +30,9 @@ from biosignals.models.layers.image_blocks import EncoderBlock, PatchEmbedding, 
 from biosignals.models.layers.onnx_s4 import as_convolutions
 from biosignals.models.layers.standardised import Standardised
 from biosignals.models.rhythm_resnet import normalised
-from biosignals.models.rr_transformer import positions
 from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.tcn import CausalBlock, Tcn
+from biosignals.models.transformer import positions
 from biosignals.signals.windows import prepare
 
 every_net = pytest.mark.parametrize("name", models.names())
@@ -47,6 +47,7 @@ FIXED_LENGTH = {
     "simple-cnn",
     "custom-cnn",
     "eeg-cnn",
+    "eeg-cnn-regularised",
     "vit",
     "vit-small",
     "deit",
@@ -196,16 +197,43 @@ def test_the_custom_cnn_pads_short_inputs_only(samples, padded, steps):
     assert net(x).shape == (2, 1)
 
 
+def test_the_custom_cnn_is_the_original_layer_by_layer():
+    net = create_without_memory("custom-cnn", channels=1, classes=1, samples=5000)
+    assert models.parameter_count(net) == 2_688_673
+    found = " ".join(type(layer).__name__ for layer in net.features)
+    first = "Conv1d BatchNorm1d ReLU MaxPool1d"
+    block, dropped = "Conv1d ReLU MaxPool1d", "Conv1d ReLU MaxPool1d Dropout"
+    assert found == " ".join([first, *[block] * 4, dropped, block, dropped, dropped, "Conv1d"])
+    dense = "Linear BatchNorm1d ReLU Dropout Linear BatchNorm1d ReLU Linear"
+    assert " ".join(type(layer).__name__ for layer in net.head) == dense
+
+
 def test_the_custom_cnn_refuses_what_nine_pools_would_swallow():
     with pytest.raises(ValueError, match="at least 512 samples, not 511"):
         models.create("custom-cnn", 1, 2, 511)
 
 
-@pytest.mark.parametrize("name", ["eeg-cnn", "eeg-cnn-lstm", "eeg-cnn-bilstm"])
+def test_a_recorders_gain_changes_nothing_for_the_recurrent_residual_net():
+    net = build("resnet1d-gru", channels=1, classes=4, samples=2048)
+    x = torch.randn(2, 1, 2048)
+    torch.testing.assert_close(net(5 * x), net(x), atol=1e-4, rtol=1e-4)
+    assert net(torch.zeros(2, 1, 2048)).isfinite().all()
+
+
+def test_a_transformer_can_do_without_the_intervals_that_it_may_see():
+    x, intervals = torch.randn(2, 1, 400), torch.rand(2, 10)
+    told = build("rr-transformer", channels=1, classes=1, samples=400)
+    assert not torch.allclose(told(x, intervals), told(x, 2 * intervals))
+    with pytest.raises(ValueError, match="takes two inputs"):
+        told(x)
+    assert build("ecg-transformer", channels=1, classes=1, samples=400)(x).shape == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["eeg-cnn", "eeg-cnn-regularised", "eeg-cnn-lstm", "eeg-cnn-bilstm"])
 def test_eeg_convolutions_keep_channels_and_quarter_time(name):
     net = create_without_memory(name, channels=23, classes=2, samples=2560)
     assert net.features(torch.empty(1, 1, 23, 2560, device="meta")).shape == (1, 32, 23, 640)
-    if name != "eeg-cnn":
+    if name.endswith("lstm"):
         assert net.lstm.input_size == 736
 
 

@@ -40,10 +40,18 @@ _CONSTRUCTORS = {
     "cnn-lstm": _net("cnn_lstm.CnnLstm"),
     "cnn-bilstm": _net("cnn_lstm.CnnLstm", bidirectional=True),
     "tcn": _net("tcn.Tcn"),
+    "ecg-transformer": _net("transformer.Transformer1d"),
+    "resnet1d-gru": _net("resnet1d_gru.Resnet1dGru"),
+    # Intervals between beats in the place of samples:
+    "interval-transformer": _net("transformer.Transformer1d", stride=1, depth=2, hidden=128),
     "resnet1d-small": _net("rhythm_resnet.Resnet1dSmall"),
     "eeg-cnn": _net("eeg_cnn.EegCnn"),
+    "eeg-cnn-regularised": _net("eeg_cnn.EegCnn", dropout=0.5),
     "eeg-cnn-lstm": _net("eeg_cnn.EegCnnLstm"),
     "eeg-cnn-bilstm": _net("eeg_cnn.EegCnnLstm", bidirectional=True),
+    "eeg-lstm": _net("eeg_recurrent.EegRecurrent"),
+    "eeg-gru": _net("eeg_recurrent.EegRecurrent", gru=True),
+    "eeg-transformer": _net("transformer.Transformer1d", depth=2, hidden=128),
     "eeg-tcn": _net("tcn.Tcn", stride=2),
     "eeg-small": _net("eeg_small.EegSmall"),
     "eeg-small-normalised": _net("eeg_small.EegSmall", normalise=True),
@@ -70,7 +78,7 @@ _CONSTRUCTORS = {
     "convnext-tiny-small": _net("convnext.ConvNeXt", height=HEIGHT, depths=(2, 2, 2), widths=(24, 48, 96)),
 }
 _WITH_SECOND_INPUT = {
-    "rr-transformer": _net("rr_transformer.RrTransformer"),
+    "rr-transformer": _net("transformer.Transformer1d"),
     "resnet1d-rhythm": _net("rhythm_resnet.Resnet1dRhythm"),
 }
 

@@ -33,12 +33,13 @@ class CnnLstm(nn.Module):
         return self.head(last_step(self.lstm, features.squeeze(2).transpose(1, 2)))
 
 
-def last_step(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """Output of an LSTM after the last step of x, (batch, steps, features) to (batch, units).
+def last_step(layer: nn.LSTM | nn.GRU, x: Tensor) -> Tensor:
+    """Output of an LSTM or GRU after the last step of x, (batch, steps, features) to (batch, units).
 
     The direction that reads backwards ends at the first step: its last output has read everything too.
     """
-    _, (hidden, _) = lstm(x)
+    _, state = layer(x)
+    hidden = state[0] if isinstance(state, tuple) else state
     return torch.cat(list(hidden), dim=1)
 
 

@@ -9,15 +9,17 @@ from .cnn_lstm import last_step
 class EegCnn(nn.Module):
     """Two 2-D convolutions over (1, channels, samples) that each halve time, a flatten, one dense layer.
 
-    23 x 2560 gives (32, 23, 640) before the flatten. Raises ValueError for shapes other than (channels,
-    samples).
+    23 x 2560 gives (32, 23, 640) before the flatten. `dropout`: share of these that the dense layer does not
+    see, with batch norm behind each convolution; 0 is the original, which has neither. Raises ValueError for
+    shapes other than (channels, samples).
     """
 
-    def __init__(self, channels: int, classes: int, samples: int = 1000):
+    def __init__(self, channels: int, classes: int, samples: int = 1000, dropout: float = 0):
         super().__init__()
         self.shape = (channels, samples)
-        self.features = features()
-        self.head = nn.Linear(32 * channels * (samples // 4), classes)
+        self.features = features(normalised=dropout > 0)
+        dense = nn.Linear(32 * channels * (samples // 4), classes)
+        self.head = nn.Sequential(nn.Dropout(dropout), dense) if dropout else dense
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.shape:
@@ -47,12 +49,14 @@ class EegCnnLstm(nn.Module):
         return self.head(last_step(self.lstm, steps))
 
 
-def features() -> nn.Sequential:
+def features(normalised: bool = False) -> nn.Sequential:
     """(batch, 1, channels, samples) to (batch, 32, channels, samples / 4)."""
-    layers = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 2)),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 2)),
-    )  # fmt: skip
+    layers = nn.Sequential()
+    for before, width in ((1, 16), (16, 32)):
+        layers.append(nn.Conv2d(before, width, 3, padding=1))
+        if normalised:
+            layers.append(nn.BatchNorm2d(width))
+        layers.extend([nn.ReLU(), nn.MaxPool2d((1, 2))])
     return layers.to(memory_format=torch.channels_last)
 
 

@@ -26,3 +26,14 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.projection(attend(self.heads, *self.queries_keys_values(x).chunk(3, dim=2)))
+
+
+class AttentionPooling(nn.Module):
+    """The tokens' mean, each weighted by how much it matters: (batch, tokens, width) to (batch, width)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.score(x).softmax(1)).sum(1)

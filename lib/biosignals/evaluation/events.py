@@ -1,6 +1,5 @@
 """From scores of windows to alarms, and from alarms to the scores that count for seizures."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -12,8 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
-from biosignals.evaluation.predictions import Predictions
-from biosignals.evaluation.scores import compare, ratio
+from biosignals.evaluation.counts import compare_counts, medians, totals
+from biosignals.evaluation.scores import ratio
 from biosignals.signals.windows import runs, smooth
 
 RATE = 10  # Hz, of timescoring: finer times are rounded
@@ -175,41 +174,37 @@ def event_sensitivity(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> 
     table: a row per recording with its seizures found, seizures, false alarms, hours and delays, (n, 4 + d),
     in the place of probabilities; weights (resamples, n).
     """
-    found, seizures, _, _ = _totals(table, weights)
+    found, seizures, _, _ = totals(table, weights, 4)
     return ratio(found, seizures)
 
 
 def event_precision(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Seizures found, of these and the false alarms, 0 without alarms; else as `event_sensitivity`."""
-    found, _, false, _ = _totals(table, weights)
+    found, _, false, _ = totals(table, weights, 4)
     return ratio(found, found + false, 0.0)
 
 
 def event_f1(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Harmonic mean of both, NaN where there is neither seizure nor alarm; else as `event_sensitivity`."""
-    found, seizures, false, _ = _totals(table, weights)
+    found, seizures, false, _ = totals(table, weights, 4)
     return ratio(2 * found, found + seizures + false)
 
 
 def false_alarms_per_day(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """False alarms per 24 h of recording, in seizures or not; else as `event_sensitivity`."""
-    _, _, false, hours = _totals(table, weights)
+    _, _, false, hours = totals(table, weights, 4)
     return ratio(24 * false, hours)
 
 
 def median_delay(_: np.ndarray, table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Median delay of the seizures found in seconds, NaN where none is; else as `event_sensitivity`."""
-    rows, columns = np.nonzero(table[:, 4:] > _NO_DELAY)
-    delays = table[rows, 4 + columns]
-    times = weights[:, rows].astype(int)
-    return np.array([np.median(np.repeat(delays, t)) if t.any() else np.nan for t in times])
+    return medians(table, weights, 4)
 
 
 METRICS = {
     "event_sensitivity": event_sensitivity, "precision": event_precision, "event_f1": event_f1,
     "false_alarms_per_day": false_alarms_per_day, "delay_s": median_delay,
 }  # fmt: skip
-_NO_DELAY = -1e9
 
 
 def summarise(
@@ -223,30 +218,12 @@ def summarise(
     hour weighs the same. The metrics are METRICS, NaN where one is undefined; resamples in which it is, count
     not for its interval. Raises ValueError as `scores.compare`.
     """
-    fits = {name: _fits(counts) for name, counts in models.items()}
-    longest = max(len(c.delays) for lists in fits.values() for counts in lists for c in counts)
-    truth, ids = np.zeros((len(subjects), 4 + longest)), np.arange(len(subjects))  # the counts say all
-    tables = {}
-    for name, lists in fits.items():
-        counts = np.array([_table(counts, longest) for counts in lists])
-        tables[name] = Predictions(counts, truth, np.asarray(subjects), ids)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return compare(tables, versus, METRICS)
+    rows = {name: [[[*c[:4], *c.delays] for c in one] for one in _fits(of)] for name, of in models.items()}
+    return compare_counts(rows, subjects, METRICS, versus)
 
 
 def _fits(counts: Sequence) -> Sequence[Sequence[EventCounts]]:
     return [counts] if isinstance(counts[0], EventCounts) else counts
-
-
-def _table(counts: Sequence[EventCounts], longest: int) -> np.ndarray:
-    """A row per recording: four counts, then its delays, filled up to `longest` of them."""
-    return np.array([[*c[:4], *c.delays, *[_NO_DELAY] * (longest - len(c.delays))] for c in counts])
-
-
-def _totals(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Found, seizures, false alarms and hours in each resample, (4, resamples)."""
-    return (weights @ table[:, :4]).T
 
 
 # The threshold

@@ -65,6 +65,16 @@ def test_interval_features_agree_with_neurokit():
     )
 
 
+def test_intervals_alone_give_the_features_that_the_signal_gives():
+    rr = np.random.default_rng(0).uniform(0.6, 1.0, 20).astype(np.float32)
+    padded = np.zeros((3, 30), np.float32)
+    padded[0, :20], padded[1, :2] = rr, 0.8
+    found = rhythm.interval_features(padded)
+    assert list(found) == list(rhythm.FEATURES[:9])
+    np.testing.assert_allclose(found.iloc[0], rhythm._interval_features(rr), rtol=1e-5)
+    assert (found.iloc[1:] == 0).all(axis=None)
+
+
 def test_sample_entropy_agrees_with_neurokit():
     rr = np.random.default_rng(2).uniform(0.6, 1.0, 80)
     reference, _ = neurokit2.entropy_sample(rr, dimension=1, tolerance=0.03)

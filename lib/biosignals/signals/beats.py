@@ -8,6 +8,11 @@ from scipy import signal
 from biosignals.signals.filters import resample
 
 FINE_RATE = 500  # Hz, at which waves are delineated
+NEUROKIT = tuple(
+    """neurokit pantompkins1985 hamilton2002 zong2003 martinez2004 christov2004 elgendi2010 engzeemod2012
+    khamis2016 kalidas2017 nabian2018 rodrigues2021""".split()
+)
+"""NeuroKit2's detectors of R peaks that need no further packages."""
 
 
 def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.ndarray:
@@ -15,16 +20,20 @@ def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.n
 
     x: (leads, samples) or (samples,), any unit. method: "energy", peaks of the QRS energy of all leads
     together, after Pan and Tompkins (1985): band-pass 5-20 Hz, square, smooth over 100 ms, then peaks at
-    least 0.25 s apart that reach 40 % of the record's strong beats; "neurokit", NeuroKit2's own for one lead
+    least 0.25 s apart that reach 40 % of the record's strong beats; or one of NEUROKIT, for one lead
     (samples,) that has been filtered and points up. Raises ValueError for another method.
     """
-    if method == "neurokit":
+    if method in NEUROKIT:
         import neurokit2  # more than a second, for which the other method need not wait
 
-        found = neurokit2.ecg_findpeaks(x, sampling_rate, method=method)["ECG_R_Peaks"] if len(x) else ()
-        return np.asarray(found, dtype=np.int64)
+        try:
+            found = neurokit2.ecg_findpeaks(x, sampling_rate, method=method)["ECG_R_Peaks"] if len(x) else ()
+        except (ValueError, IndexError, ZeroDivisionError):  # what some do where there are no beats to find
+            found = ()
+        return np.unique(np.asarray(found, dtype=np.int64))
     if method != "energy":
-        raise ValueError(f"no method {method!r} to find R peaks: choose energy or neurokit")
+        choices = ", ".join(("energy", *NEUROKIT))
+        raise ValueError(f"no method {method!r} to find R peaks: choose one of {choices}")
     sections = signal.butter(2, (5, 20), "bandpass", fs=sampling_rate, output="sos")
     energy = np.square(signal.sosfiltfilt(sections, np.atleast_2d(x), axis=-1)).sum(axis=0)
     width = max(int(0.1 * sampling_rate), 1)

@@ -36,11 +36,14 @@ BEFORE, AFTER = 0.30, 0.45  # seconds of a beat around its R peak
 QRS, P_WAVE, ATRIA = (-0.06, 0.08), (-0.28, -0.06), (-0.26, -0.08)  # where in a beat they are looked for
 
 
-def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> pd.DataFrame:
+def rhythm_features(
+    x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None, detector: str = "neurokit"
+) -> pd.DataFrame:
     """The numbers of FEATURES of each record, for a forest: a row per record, float32, all finite.
 
     x: one lead, (N, samples) or (N, 1, samples), in any unit, or (samples,) for one record; lengths: (N,)
-    samples that are each record's own (default: all), the rest is padding. A record longer than 10 s is
+    samples that are each record's own (default: all), the rest is padding; detector: of R peaks, one of
+    `beats.NEUROKIT`. A record longer than 10 s is
     described by the medians over windows of 10 s, so that long and short ones compare. Windows with fewer
     than four R peaks do not count; a record without any other (flat, too short, no beats) has zeros
     everywhere, which is nobody's rhythm. Raises ValueError when x has several leads or holds NaN or infinity,
@@ -49,7 +52,7 @@ def rhythm_features(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | N
     After Lake and Moorman 2011 (sample entropy of short records), Dash et al. 2009 (RMSSD, entropy, turning
     points) and Petrenas et al. 2015 (P waves and f waves).
     """
-    rows = [_describe(record, sampling_rate) for record in _split_records(x, lengths)]
+    rows = [_describe(record, sampling_rate, detector) for record in _split_records(x, lengths)]
     return pd.DataFrame(np.array(rows).reshape(-1, len(FEATURES)), columns=list(FEATURES), dtype=np.float32)
 
 
@@ -64,6 +67,17 @@ def rr_intervals(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None
         found = np.diff(r_peaks(_prepare(record, sampling_rate), RATE, "neurokit"))[:INTERVALS] / RATE
         row[: len(found)] = found
     return intervals
+
+
+def interval_features(intervals: np.ndarray) -> pd.DataFrame:
+    """Those of FEATURES that intervals alone give, the first nine: a row per window, float32, all finite.
+
+    intervals: (windows, n) seconds between one beat and the next, zero after a window's last. A window with
+    fewer than three has zeros everywhere, as in `rhythm_features`.
+    """
+    rows = [_interval_features(own[own > 0]) if (own > 0).sum() >= 3 else [0.0] * 9 for own in intervals]
+    columns = list(FEATURES[:9])
+    return pd.DataFrame(np.array(rows).reshape(-1, 9), columns=columns, dtype=np.float32)
 
 
 def _split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
@@ -86,10 +100,10 @@ def _prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     return x * np.sign(stats.skew(x)) / x.std()
 
 
-def _describe(record: np.ndarray, sampling_rate: float) -> np.ndarray:
+def _describe(record: np.ndarray, sampling_rate: float, detector: str) -> np.ndarray:
     """The FEATURES of one record (samples,): medians over its windows, zeros if none can be described."""
     x = _prepare(record, sampling_rate)
-    peaks = r_peaks(x, RATE, "neurokit")
+    peaks = r_peaks(x, RATE, detector)
     count = max(-(-len(x) // (WINDOW * RATE)), 1)
     starts = np.linspace(0, max(len(x) - WINDOW * RATE, 0), count)  # the last two overlap where they must
     windows = [peaks[(peaks >= start) & (peaks < start + WINDOW * RATE)] for start in starts]

@@ -170,6 +170,29 @@ def test_patience_ends_a_fit_early(tmp_path):
     assert len(found.history) < 40
 
 
+def test_on_a_plateau_the_learning_rate_falls(tmp_path, monkeypatch):
+    rates = []
+    step = loop.TrainingModule.training_step
+
+    def noted(module, batch):
+        rates.append(module.optimizers().param_groups[0]["lr"])
+        return step(module, batch)
+
+    monkeypatch.setattr(loop.TrainingModule, "training_step", noted)
+    falling = Recipe(epochs=12, batch_size=40, crop=100, one_cycle=False, patience=12, plateau=1)
+    fit(None, recipe=falling)
+    found = sorted(set(np.round(np.log10(rates), 6)), reverse=True)
+    assert found[0] == -2 and len(found) > 1
+    assert np.allclose(np.diff(found), -1)
+
+
+def test_a_plateau_needs_records_to_see_it_by():
+    with pytest.raises(ValueError, match="one_cycle=False, and a patience"):
+        Recipe(plateau=3)
+    with pytest.raises(ValueError, match="give validation records"):
+        fit(None, recipe=Recipe(crop=100, one_cycle=False, patience=3, plateau=1), validation=None)
+
+
 def test_without_validation_the_last_epoch_is_kept(tmp_path):
     assert list(fit(tmp_path, validation=None).history.columns) == ["training_loss"]
 

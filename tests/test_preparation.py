@@ -48,6 +48,17 @@ def test_windows_are_pieces_of_their_recording_and_reach_its_end():
     assert list(ends) == [300, 250, 90]
 
 
+def test_a_short_recording_may_fill_its_window_by_itself():
+    source = recordings()
+    found = preparation.cut_windows(source, 2.0, 1.0, repeat=True)
+    own = source.signals[2, :, :90]
+    short = found.signals[(found.table.recording == "c").to_numpy()]
+    np.testing.assert_array_equal(short[0], np.concatenate([own, own, own[:, :20]], axis=1))
+    zeros = preparation.cut_windows(source, 2.0, 1.0)
+    whole = (found.table.samples == 200).to_numpy()
+    np.testing.assert_array_equal(found.signals[whole], zeros.signals[whole])
+
+
 @given(st.integers(1, 500), st.integers(1, 200), st.integers(1, 200))
 def test_windows_cover_every_sample_when_they_touch(samples, length, step):
     starts = preparation.window_starts(samples, length, min(step, length))

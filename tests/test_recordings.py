@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from biosignals.data.recordings import Recordings
+from biosignals.data.recordings import Recordings, concatenate
 
 
 @pytest.fixture
@@ -68,3 +70,28 @@ def test_signals_must_match_table_and_channels(recordings):
         Recordings("x", recordings.signals, 1.0, "mV", 100.0, ("I",), recordings.table)
     with pytest.raises(ValueError, match="channels, samples"):
         Recordings("x", recordings.signals[0], 1.0, "mV", 100.0, ("I",), recordings.table)
+
+
+def of_another_set(recordings):
+    subjects = pd.array(["x", pd.NA, "y", "y", "z", "z"], dtype="string")
+    table = recordings.table.assign(subject=subjects, label="N")
+    return replace(recordings, dataset="cinc2017", table=table, kind="excerpt")
+
+
+def test_sets_become_one_in_which_nobody_is_mistaken_for_another(recordings):
+    both = concatenate([replace(recordings, kind="real"), of_another_set(recordings)])
+    assert (both.dataset, both.kind, len(both)) == ("ptb-xl+cinc2017", "excerpt", 12)
+    assert list(both.table.index[[0, 6]]) == ["ptb-xl:a", "cinc2017:a"]
+    assert list(both.table.subject[[0, 6, 7, 8]]) == ["ptb-xl:0", "cinc2017:x", "cinc2017:b", "cinc2017:y"]
+    assert set(both.table) == {"subject", "samples", "dataset"}
+    assert np.array_equal(both.signals[6:], recordings.signals)
+
+
+def test_sets_that_do_not_fit_are_refused(recordings):
+    other = of_another_set(recordings)
+    with pytest.raises(ValueError, match="sampling_rate must be the same.*cinc2017: 50"):
+        concatenate([recordings, replace(other, sampling_rate=50.0)])
+    with pytest.raises(ValueError, match="one length"):
+        concatenate([recordings, replace(other, signals=other.signals[:, :, :5])])
+    with pytest.raises(ValueError, match="different sets"):
+        concatenate([recordings, recordings])

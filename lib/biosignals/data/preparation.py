@@ -43,10 +43,11 @@ def resample(recordings: Recordings, sampling_rate: float) -> Recordings:
     return replace(recordings, signals=signals, sampling_rate=float(sampling_rate), table=table)
 
 
-def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordings:
+def cut_windows(recordings: Recordings, seconds: float, step: float, repeat: bool = False) -> Recordings:
     """Windows of `seconds` that start each `step` seconds in each recording, the last flush with its end.
 
-    A recording shorter than a window gives one, filled up with zeros. The table repeats the recording's row
+    A recording shorter than a window gives one, filled up with zeros, or with `repeat` by itself, again and
+    again. The table repeats the recording's row
     for each window, with `recording` (its id) and `start` (s); `samples` are the window's own.
     """
     length = round(seconds * recordings.sampling_rate)
@@ -57,7 +58,10 @@ def cut_windows(recordings: Recordings, seconds: float, step: float) -> Recordin
     signals = np.zeros((len(rows), len(recordings.channels), length), dtype=recordings.signals.dtype)
     for window, row, start in zip(signals, rows, starts, strict=True):
         piece = recordings.signals[row, :, start : min(start + length, lengths[row])]
-        window[:, : piece.shape[-1]] = piece
+        if repeat:
+            window[:] = np.take(piece, np.arange(length), axis=-1, mode="wrap")
+        else:
+            window[:, : piece.shape[-1]] = piece
     table = recordings.table.iloc[rows].assign(
         recording=recordings.table.index[rows], start=starts / recordings.sampling_rate,
         samples=np.minimum(lengths[rows] - starts, length),

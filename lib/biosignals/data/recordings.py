@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -82,6 +83,39 @@ class Recordings:
         """Signals of `rows` (default: all) in `unit`: float32 (n, channels, samples)."""
         signals = self.signals if rows is None else self.signals[as_slice(positions(rows, len(self)))]
         return np.multiply(signals, np.float32(self.scale), dtype=np.float32)
+
+
+def concatenate(parts: Sequence[Recordings]) -> Recordings:
+    """Recordings of several sets as one, in memory: what a model learns from that is to suit them all.
+
+    Records are called "set:record", subjects "set:subject", where a subject is unknown "set:record"; the
+    table has `dataset` and the columns that all the tables have. kind: that of all, "excerpt" where they
+    differ and none is simulated, else "simulated". Raises ValueError where channels, rates, units, scales or
+    lengths differ, and for a set that is there twice.
+    """
+    names = [one.dataset for one in parts]
+    if len(set(names)) < len(names) or not names:
+        raise ValueError(f"different sets are needed, not {', '.join(names) or 'none'}")
+    for what in ("channels", "sampling_rate", "unit", "scale"):
+        if len({getattr(one, what) for one in parts}) > 1:
+            found = ", ".join(f"{one.dataset}: {getattr(one, what)}" for one in parts)
+            raise ValueError(f"{what} must be the same in all sets, not {found}")
+    if len({one.signals.shape[2] for one in parts}) > 1:
+        raise ValueError("recordings must be of one length: cut windows first, preparation.cut_windows")
+    tables = []
+    for one in parts:
+        record = one.dataset + ":" + one.table.index.astype(str).to_series(index=one.table.index)
+        subject = (one.dataset + ":" + one.table["subject"].astype("string")).fillna(record)
+        table = one.table.assign(dataset=one.dataset, subject=subject.astype(object))
+        tables.append(table.set_axis(pd.Index(record, name="record")))
+    kinds = {one.kind for one in parts}
+    kind = kinds.pop() if len(kinds) == 1 else "simulated" if "simulated" in kinds else "excerpt"
+    first = parts[0]
+    return Recordings(
+        "+".join(names), np.concatenate([one.signals for one in parts]), first.scale, first.unit,
+        first.sampling_rate, first.channels, pd.concat(tables, join="inner"),
+        pd.concat([one.excluded for one in parts], ignore_index=True), kind,
+    )  # fmt: skip
 
 
 def positions(rows, length: int) -> np.ndarray:

@@ -182,14 +182,16 @@ def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple
 
 
 def _check_recipe(data: TrainingData, recipe: Recipe) -> None:
-    """ValueError for crops longer than the records, for one class that is to exclude others, and for training
-    records of one class that are to be balanced.
+    """ValueError for crops longer than the records, for one class that is to exclude others, for training
+    records of one class that are to be balanced, and for a plateau of nothing.
     """
     samples = data.recordings.signals.shape[-1]
     if recipe.crop is not None and recipe.crop > samples:
         raise ValueError(
             f"crops of {recipe.crop} samples do not fit into records of {samples}: crop=None takes them whole"
         )
+    if recipe.plateau is not None and data.validation is None:
+        raise ValueError("a plateau is one of a validation score: give validation records, too")
     labels = data.targets[data.train]
     classes = labels.argmax(1) if recipe.multiclass else labels[:, 0].round()
     if recipe.balanced and len(np.unique(classes)) < 2:

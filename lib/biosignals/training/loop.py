@@ -224,6 +224,12 @@ class TrainingModule(lightning.LightningModule):
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
         learnt = [*self.net.parameters(), *(self.teacher.parameters() if self.teacher else [])]
         optimizer = OPTIMIZERS[self.recipe.optimizer](learnt, lr=rate, weight_decay=decay)
+        if self.recipe.plateau is not None:
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, "max", patience=self.recipe.plateau
+            )
+            watched = {"scheduler": plateau, "monitor": f"validation_{self.recipe.choose_by}"}
+            return {"optimizer": optimizer, "lr_scheduler": watched}
         if not self.recipe.one_cycle:
             return optimizer
         steps = self.recipe.epochs * self.steps_per_epoch()

@@ -31,7 +31,9 @@ class Recipe:
     record gives per epoch, None for whole records. crop_step: samples from one crop to the next in
     prediction, None: half a crop or less. choose_by: the validation score, macro "auroc" or "auprc", by which
     the best epoch is kept. patience: epochs without a better validation score after which training stops;
-    None, or a fit without validation records, goes on to the end. multiclass: each record is of exactly one
+    None, or a fit without validation records, goes on to the end. plateau: epochs without a better validation
+    score after which the learning rate falls to a tenth, again and again; in place of `one_cycle`, and with
+    `patience`, which keeps records to validate on; None: never. multiclass: each record is of exactly one
     class (softmax); otherwise each class is a question of its own (sigmoid). loss: takes logits and targets,
     (batch, classes) both, gives a number; None: cross-entropy. augment: changes signals (batch, channels,
     samples) at random, in training only. balanced: draw records so that every class (without `multiclass`:
@@ -61,12 +63,13 @@ class Recipe:
     high_pass: float | None = None
     weight_average: float | None = None
     crop_step: int | None = None
+    plateau: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             if not isinstance(getattr(self, name), Real) or not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        for name in ("epochs", "batch_size", "crop", "crop_step", "patience"):
+        for name in ("epochs", "batch_size", "crop", "crop_step", "patience", "plateau"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, Integral) or value < 1):
                 raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
@@ -74,6 +77,8 @@ class Recipe:
             raise ValueError(f"weight_average is a decay from 0 to below 1, not {self.weight_average}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        if self.plateau is not None and (self.one_cycle or self.patience is None):
+            raise ValueError("a plateau takes one_cycle=False, and a patience after which training stops")
         if self.choose_by not in ("auroc", "auprc"):
             raise ValueError(f'choose_by is "auroc" or "auprc", not {self.choose_by!r}')
 

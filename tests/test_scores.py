@@ -281,6 +281,10 @@ def test_scores_of_excluding_classes_are_scikit_learns(missing):
         (evaluation.top_accuracy, metrics.accuracy_score),
         (evaluation.mean_recall, partial(metrics.recall_score, average="macro", labels=np.unique(labels))),
         (evaluation.macro_f1, partial(metrics.f1_score, average="macro", labels=np.unique(labels))),
+        (
+            partial(evaluation.macro_f1, classes=[0, 2]),
+            partial(metrics.f1_score, average="macro", labels=[0, 2]),
+        ),
     ):
         expected = [theirs(labels, p.argmax(1), sample_weight=w) for w in weights]
         np.testing.assert_allclose(metric(np.eye(4)[labels], p, weights), expected)

@@ -51,6 +51,32 @@ def worker(file, name, trials, seconds):
     return process
 
 
+GRID = {"learning_rate": ("choice", [1e-4, 1e-3]), "batch_size": ("choice", [32, 64, 128])}
+
+
+def test_a_grid_tries_every_combination_once_and_goes_on_after_an_interruption(file):
+    tuning.tune(closeness, GRID, 2, file, "grid", sampler="grid")
+    study = tuning.tune(closeness, GRID, 6, file, "grid", sampler="grid")
+    tried = tuning.trials_table(study)[["learning_rate", "batch_size"]]
+    assert len(tried) == 6 and not tried.duplicated().any()
+    assert study.best_params == {"learning_rate": 1e-3, "batch_size": 64}
+
+
+def test_random_search_draws_the_same_after_an_interruption(file):
+    tuning.tune(closeness, SPACE, 2, file, "random, in parts", sampler="random")
+    parts = tuning.tune(closeness, SPACE, 4, file, "random, in parts", sampler="random")
+    whole = tuning.tune(closeness, SPACE, 4, file, "random, at once", sampler="random")
+    assert [trial.params for trial in parts.trials] == [trial.params for trial in whole.trials]
+    assert len({trial.params["learning_rate"] for trial in whole.trials}) == 4
+
+
+def test_samplers_that_cannot_be_are_refused(file):
+    with pytest.raises(ValueError, match="give learning_rate, dropout, epochs as"):
+        tuning.tune(closeness, SPACE, 1, file, "no grid", sampler="grid")
+    with pytest.raises(ValueError, match="tpe, random or grid"):
+        tuning.tune(closeness, SPACE, 1, file, "other", sampler="sobol")
+
+
 def test_tuning_finds_what_is_good_within_the_space(file):
     study = tuning.tune(closeness, SPACE, 20, file, "good", seed=0)
     table = tuning.trials_table(study)

@@ -128,9 +128,16 @@ def mean_recall(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndar
     return _mean_of_present(right, theirs, theirs)
 
 
-def macro_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """F1, mean over the classes that have records, (resamples,); else as `top_accuracy`."""
+def macro_f1(
+    targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, classes: Sequence[int] | None = None
+) -> np.ndarray:
+    """F1, mean over the classes that have records, (resamples,); else as `top_accuracy`.
+
+    classes: positions of those that count, as the CinC 2017 challenge leaves out noise; None: all.
+    """
     right, theirs, found = _right(targets, probabilities, weights)
+    if classes is not None:
+        right, theirs, found = (counts[:, list(classes)] for counts in (right, theirs, found))
     return _mean_of_present(2 * right, theirs + found, theirs)
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 import sqlalchemy
 from optuna import Study, Trial
 from optuna.pruners import MedianPruner
-from optuna.samplers import TPESampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 
@@ -39,7 +39,7 @@ SILENCE = 300  # seconds without one, after which it counts as killed and its se
 
 def tune(
     objective: Callable[[Trial, dict], float], space: Space, trials: int, storage: Path | str, name: str,
-    seed: int = 0,
+    seed: int = 0, sampler: str = "tpe",
 ) -> Study:  # fmt: skip
     """Try settings until the study has `trials` finished trials, earlier runs counted; maximises the score.
 
@@ -52,7 +52,7 @@ def tune(
     are tried again once it has been silent for five minutes and trials are still wanted. Raises ValueError
     for scores that are not finite.
     """
-    found = study(name, storage, seed, space)
+    found = study(name, storage, seed, space, sampler)
 
     def score(trial: Trial) -> float:
         settings = suggest(trial, space)
@@ -75,22 +75,25 @@ def tune(
     return found
 
 
-def study(name: str, storage: Path | str, seed: int, space: Space) -> Study:
-    """Open the study called `name`, or create it: TPE (Bergstra et al. 2011), with the median rule.
+def study(name: str, storage: Path | str, seed: int, space: Space, sampler: str = "tpe") -> Study:
+    """Open the study called `name`, or create it, with the median rule.
 
+    sampler: "tpe" (Bergstra et al. 2011), "random", or "grid", which tries each combination of a space of
+    choices, in random order.
     storage: a file (SQLite; for processes of one machine), or the URL of a database that several machines
     reach. A trial's suggestion depends on the seed, the trial's number and the trials finished so far, and so
     not on restarts. Raises ValueError for a space that is not well formed, for a study made with another
     space, and for a file that is damaged or no study; what is in it stays as it was.
     """
     check_space(space)
+    chosen = _sampler(sampler, seed, space)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in str(storage):
-        return _open(name, sqlalchemy.make_url(str(storage)), seed, space)
+        return _open(name, sqlalchemy.make_url(str(storage)), chosen, space)
     path = Path(storage).resolve()
     with locked(path):
         _check_file(path)
-        return _open(name, sqlalchemy.URL.create("sqlite", database=str(path)), seed, space)
+        return _open(name, sqlalchemy.URL.create("sqlite", database=str(path)), chosen, space)
 
 
 def suggest(trial: Trial, space: Space) -> dict:
@@ -166,7 +169,18 @@ def check_space(space: Space) -> None:
         )
 
 
-class _SeededByTrial(TPESampler):
+def _sampler(name: str, seed: int, space: Space) -> BaseSampler:
+    """The sampler called `name`. ValueError for another name, and for a grid of anything but choices."""
+    if name == "grid":
+        if others := [setting for setting, allowed in space.items() if allowed[0] != "choice"]:
+            raise ValueError(f'a grid is one of choices: give {", ".join(others)} as ("choice", [values])')
+        return GridSampler({setting: values for setting, (_, values) in space.items()}, seed)
+    if name not in ("tpe", "random"):
+        raise ValueError(f"sampler is tpe, random or grid, not {name!r}")
+    return _SeededTpe(seed) if name == "tpe" else _SeededRandom(seed)
+
+
+class _SeededTpe(TPESampler):
     """TPE with new chance for each trial: else every process and restart would repeat the same draws."""
 
     def __init__(self, seed: int):
@@ -177,13 +191,24 @@ class _SeededByTrial(TPESampler):
         super().__init__(seed=(self.seed * 1_000_003 + trial.number) % 2**32)
 
 
-def _open(name: str, url: sqlalchemy.URL, seed: int, space: Space) -> Study:
+class _SeededRandom(RandomSampler):
+    """The same of settings drawn at random."""
+
+    def __init__(self, seed: int):
+        super().__init__(seed=seed)
+        self.seed = seed
+
+    def before_trial(self, study: Study, trial: optuna.trial.FrozenTrial) -> None:
+        super().__init__(seed=(self.seed * 1_000_003 + trial.number) % 2**32)
+
+
+def _open(name: str, url: sqlalchemy.URL, sampler: BaseSampler, space: Space) -> Study:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
             found = optuna.create_study(
                 storage=_connect(url), study_name=name, direction="maximize", load_if_exists=True,
-                sampler=_SeededByTrial(seed), pruner=MedianPruner(),
+                sampler=sampler, pruner=MedianPruner(),
             )  # fmt: skip
             optuna.storages.fail_stale_trials(found)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:

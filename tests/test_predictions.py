@@ -73,3 +73,18 @@ def test_each_group_stands_beside_all_others():
     (first, rest), (second, others) = own_and_others(np.array([1, 0, 1, 0]))
     assert (list(first), list(rest)) == ([1, 3], [0, 2])
     assert (list(second), list(others)) == ([0, 2], [1, 3])
+
+
+@pytest.mark.parametrize("seeds", [None, 2])
+def test_windows_are_averaged_into_their_recordings(seeds):
+    shape = (5, 2) if seeds is None else (seeds, 5, 2)
+    p = np.random.default_rng(0).random(shape)
+    truth = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [0, 1]])
+    windows = Predictions(p, truth, np.array(list("xyxzy")), np.arange(5), {"seconds": 3})
+    found = windows.averaged(np.array(["b", "a", "b", "c", "a"]))
+    assert list(found.ids) == ["b", "a", "c"] and list(found.subjects) == ["x", "y", "z"]
+    np.testing.assert_allclose(found.probabilities[..., 0, :], p[..., [0, 2], :].mean(-2))
+    np.testing.assert_allclose(found.probabilities[..., 2, :], p[..., 3, :])
+    assert found.truth.tolist() == [[1, 0], [0, 1], [0, 1]] and found.about == {"seconds": 3}
+    with pytest.raises(ValueError, match="4 recordings named for 5 windows"):
+        windows.averaged(np.array(["b", "a", "b", "c"]))

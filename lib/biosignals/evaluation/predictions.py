@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,22 @@ class Predictions:
     def of_class(self, k: int) -> Self:
         """The predictions of one class, (n, 1)."""
         return replace(self, probabilities=self.probabilities[..., [k]], truth=self.truth[:, [k]])
+
+    def averaged(self, recordings: np.ndarray) -> Predictions:
+        """The mean of each recording's windows, in the order in which recordings first come; recordings: the
+        one that each window is of, (n,).
+
+        Truth and subject are those of a recording's first window.
+        """
+        codes, names = pd.factorize(np.asarray(recordings))
+        if len(codes) != len(self.truth):
+            raise ValueError(f"{len(codes)} recordings named for {len(self.truth)} windows")
+        order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
+        starts = np.cumsum(counts) - counts
+        sums = np.add.reduceat(self.probabilities[..., order, :], starts, axis=-2)
+        first = order[starts]
+        truth, subjects = self.truth[first], self.subjects[first]
+        return Predictions(sums / counts[:, None], truth, subjects, np.asarray(names), self.about)
 
     def replaced(self, probabilities: np.ndarray, **about: Any) -> Predictions:
         """Other probabilities, (n, classes) or (seeds, n, classes), of the same recordings; `about` is added

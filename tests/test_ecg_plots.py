@@ -70,3 +70,14 @@ def test_dots_lie_on_the_samples_that_speak_for_the_class():
     # V1 is drawn from 5 to 7.5 s in the first row; what it adds elsewhere is not on the page.
     np.testing.assert_allclose(dots.get_offsets(), [[25 * 6, 5], [25 * 6.1, 5]])
     assert dots.get_sizes()[0] == 2 * dots.get_sizes()[1]
+
+
+def test_single_leads_have_dots_where_their_own_weights_are():
+    times = np.arange(1200) / 100
+    signals = [np.sin(2 * np.pi * times), 0.5 * np.cos(times)]
+    weights = [np.zeros(1200), np.zeros(1200)]
+    weights[0][[100, 1100]], weights[1][300] = 1, 1e-6
+    ax = ecg_plots.saliency_strips(signals, weights, 100, ["one", "other"])
+    dots = [np.asarray(points.get_offsets()) for points in ax.collections if len(points.get_offsets())]
+    assert [len(some) for some in dots] == [1, 1], "what is beyond the strip's ten seconds has no dot"
+    assert dots[0][0, 0] == pytest.approx(25) and dots[1][0, 0] == pytest.approx(75)

@@ -73,6 +73,10 @@ def test_intervals_alone_give_the_features_that_the_signal_gives():
     assert list(found) == list(rhythm.FEATURES[:9])
     np.testing.assert_allclose(found.iloc[0], rhythm._interval_features(rr), rtol=1e-5)
     assert (found.iloc[1:] == 0).all(axis=None)
+    repeated = rhythm.repeat_intervals(padded, 25)
+    np.testing.assert_array_equal(repeated[0], np.concatenate([rr, rr[:5]]))
+    np.testing.assert_array_equal(repeated[1], np.float32(0.8))
+    assert not repeated[2].any()
 
 
 def test_sample_entropy_agrees_with_neurokit():

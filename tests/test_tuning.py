@@ -70,6 +70,14 @@ def test_random_search_draws_the_same_after_an_interruption(file):
     assert len({trial.params["learning_rate"] for trial in whole.trials}) == 4
 
 
+def test_the_setting_that_matters_is_the_important_one(file):
+    study = tuning.tune(closeness, SPACE, 20, file, "importance", sampler="random")
+    found = tuning.importances(study)
+    assert next(iter(found)) == "learning_rate" and sum(found.values()) == pytest.approx(1)
+    alone = tuning.tune(closeness, SPACE, 1, file, "one trial")
+    assert tuning.importances(alone) == dict.fromkeys(SPACE, 0)
+
+
 def test_samplers_that_cannot_be_are_refused(file):
     with pytest.raises(ValueError, match="give learning_rate, dropout, epochs as"):
         tuning.tune(closeness, SPACE, 1, file, "no grid", sampler="grid")

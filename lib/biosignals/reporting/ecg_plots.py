@@ -23,6 +23,7 @@ from biosignals.reporting.plots import (
     grid,
     lead_label,
     paper,
+    strips,
 )
 
 # Degrees: 0 to the left of the patient, 90 to the feet in the frontal plane and to the front in the other.
@@ -162,11 +163,39 @@ def saliency_page(
             signal, weight = by_name[name]
             seconds = (0, 10) if len(names) == 1 else (2.5 * column, 2.5 * (column + 1))
             first, last = (round(second * sampling_rate) for second in seconds)
-            own = first + np.flatnonzero(weight[first:last] > 0.02 * weights.max())
-            ax.scatter(
-                MM_PER_SECOND * own / sampling_rate,
-                MM_PER_MV * signal[own] - ROW * row,
-                s=60 * weight[own] / weights.max(),
-                color=PALETTE[1], alpha=0.6, linewidth=0, zorder=3,
-            )  # fmt: skip
+            inside = np.zeros_like(weight)
+            inside[first:last] = weight[first:last]
+            _dots(ax, signal, inside, weights.max(), sampling_rate, row)
     return ax
+
+
+def saliency_strips(
+    signals: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+    sampling_rate: float,
+    labels: Sequence[str],
+    seconds: float = 10,
+) -> Axes:
+    """The strips of `plots.strips` with dots as those of `saliency_page`, each strip by its own largest.
+
+    signals: (samples,) in mV for each label, drawn as there; weights: of their samples, (samples,) each.
+    """
+    ax = strips(signals, sampling_rate, labels, seconds)
+    for row, (signal, weight) in enumerate(zip(signals, weights)):
+        own = weight[: round(seconds * sampling_rate)]
+        centred = np.clip(signal - np.median(signal), -1.4, 1.4)
+        _dots(ax, centred, own, own.max(), sampling_rate, row)
+    return ax
+
+
+def _dots(
+    ax: Axes, signal: np.ndarray, weight: np.ndarray, largest: float, sampling_rate: float, row: int
+) -> None:
+    """A dot on each sample of a row's signal (samples,) that has a weight above a fiftieth of the largest."""
+    own = np.flatnonzero(weight > 0.02 * largest)
+    ax.scatter(
+        MM_PER_SECOND * own / sampling_rate,
+        MM_PER_MV * signal[own] - ROW * row,
+        s=60 * weight[own] / max(largest, 1e-12),
+        color=PALETTE[1], alpha=0.6, linewidth=0, zorder=3,
+    )  # fmt: skip

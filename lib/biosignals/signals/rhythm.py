@@ -56,15 +56,17 @@ def rhythm_features(
     return pd.DataFrame(np.array(rows).reshape(-1, len(FEATURES)), columns=list(FEATURES), dtype=np.float32)
 
 
-def rr_intervals(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> np.ndarray:
-    """The first ten intervals between R peaks in seconds, zeros where there are fewer: float32 (N, 10).
+def rr_intervals(
+    x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None, count: int = INTERVALS
+) -> np.ndarray:
+    """The first intervals between R peaks in seconds, zeros where there are fewer: float32 (N, count).
 
     x, lengths and errors as in `rhythm_features`.
     """
     records = _split_records(x, lengths)
-    intervals = np.zeros((len(records), INTERVALS), dtype=np.float32)
+    intervals = np.zeros((len(records), count), dtype=np.float32)
     for row, record in zip(intervals, records):
-        found = np.diff(r_peaks(_prepare(record, sampling_rate), RATE, "neurokit"))[:INTERVALS] / RATE
+        found = np.diff(r_peaks(prepare(record, sampling_rate), RATE, "neurokit"))[:count] / RATE
         row[: len(found)] = found
     return intervals
 
@@ -80,6 +82,18 @@ def interval_features(intervals: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(np.array(rows).reshape(-1, 9), columns=columns, dtype=np.float32)
 
 
+def repeat_intervals(intervals: np.ndarray, count: int) -> np.ndarray:
+    """The intervals of each window, again and again until there are `count`: float32 (windows, count).
+
+    intervals: (windows, n) seconds, zero after a window's last; one without any stays zero.
+    """
+    repeated = np.zeros((len(intervals), count), dtype=np.float32)
+    for row, own in zip(repeated, intervals):
+        if (own > 0).any():
+            row[:] = np.resize(own[own > 0], count)
+    return repeated
+
+
 def _split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
     """The records of x, each without its padding."""
     x = np.atleast_2d(x)
@@ -92,8 +106,10 @@ def _split_records(x: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray
     return [record[:length] for record, length in zip(x, lengths, strict=True)]
 
 
-def _prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """The record (samples,) at 250 Hz, 0.5-40 Hz, its QRS pointing up; empty if flat or below 1 s."""
+def prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """The record x (samples,) as detectors take it: at RATE, 0.5-40 Hz, QRS pointing up, deviation 1; empty
+    if flat or below 1 s.
+    """
     if len(x) < sampling_rate or np.ptp(x) == 0:
         return np.empty(0)
     x = bandpass(resample(np.asarray(x, dtype=float), sampling_rate, RATE), 0.5, 40, RATE)
@@ -102,7 +118,7 @@ def _prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 def _describe(record: np.ndarray, sampling_rate: float, detector: str) -> np.ndarray:
     """The FEATURES of one record (samples,): medians over its windows, zeros if none can be described."""
-    x = _prepare(record, sampling_rate)
+    x = prepare(record, sampling_rate)
     peaks = r_peaks(x, RATE, detector)
     count = max(-(-len(x) // (WINDOW * RATE)), 1)
     starts = np.linspace(0, max(len(x) - WINDOW * RATE, 0), count)  # the last two overlap where they must

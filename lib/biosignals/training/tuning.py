@@ -145,6 +145,17 @@ def trials_table(study: Study) -> pd.DataFrame:
     return table.set_index("trial")
 
 
+def importances(study: Study) -> dict[str, float]:
+    """How much of the scores' variance each setting explains, 0 to 1, the largest first (fANOVA, Hutter et
+    al. 2014); zeros where fewer than two trials are complete or all score the same.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({trial.value for trial in complete}) < 2:
+        return dict.fromkeys(study.user_attrs["space"], 0.0)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
 def check_space(space: Space) -> None:
     """Raises ValueError naming the first setting of `space` that is not well formed."""
     if not space:

@@ -124,6 +124,20 @@ def test_recordings_come_with_patient_and_seizures(root):
     np.testing.assert_allclose(eeg.read(recordings[0], 0, 5120), noise(23, 20, 256), atol=0.01)
 
 
+def test_summaries_speak_for_themselves_without_any_recording(tmp_path):
+    first = entry("chb01_01.edf", [(10, 30), (100, 160)], times=("23:30:00", "00:30:00"))
+    write_summary(tmp_path, "chb01", HEAD + first + entry("chb01_02.edf", [(5, 2)]))
+    write_summary(tmp_path, "chb24", HEAD + entry("chb24_01.edf", [(1, 9)], times=None))
+    files, seizures = chbmit.read_summaries(tmp_path)
+    assert files.file.tolist() == ["chb01_01.edf", "chb24_01.edf"], "a file with a fault is left out"
+    assert files.seconds[0] == 3600 and np.isnan(files.seconds[1])
+    assert seizures[["case", "start", "end"]].to_numpy().tolist() == [
+        ["chb01", 10, 30], ["chb01", 100, 160], ["chb24", 1, 9]
+    ]  # fmt: skip
+    with pytest.raises(FileNotFoundError, match="chb01-summary.txt.*make data"):
+        chbmit.read_summaries(tmp_path / "elsewhere")
+
+
 def change_summary(root, old, new):
     path = root / "chb01/chb01-summary.txt"
     assert old in path.read_text()

@@ -196,3 +196,21 @@ def test_seventy_four_minutes_are_read_whole(tmp_path):
     assert windows.signals.shape == (444, 19, 640) and windows.excluded.empty
     assert windows.table["start"].iloc[-1] == 4430 and windows.table["seizure"].sum() == 10
     assert windows.signals[0].any() and not windows.signals[1:].any()
+
+
+def test_the_heart_rate_is_that_of_the_ecg_around_each_window(tmp_path):
+    times = np.arange(20 * 256) / 256
+    beats = np.exp(-(((times + 0.25) % 0.5 - 0.25) ** 2) / 0.0002)  # 120 a minute
+    signals = noise(21, 20, 256)
+    signals[19] = 300 * beats
+    write_edf(tmp_path / "eeg1.edf", signals, 256, [*LABELS, "ECG", "Resp"])
+    write_edf(tmp_path / "eeg2.edf", noise(20, 20, 256), 256, [*LABELS, "Resp"])
+    for expert in "ABC":
+        write_annotations(tmp_path, expert, {1: [0] * 20, 2: [1] * 20})
+    found = helsinki.load(tmp_path, 4, 4, cache=tmp_path / "cache")
+    rates = helsinki.heart_rates(tmp_path, found)
+    with_ecg = (found.table.recording == "eeg1").to_numpy()
+    assert rates.shape == (10, 3) and rates.dtype == np.float32
+    np.testing.assert_allclose(rates[with_ecg, 0], 0.5, atol=0.01)
+    np.testing.assert_allclose(rates[with_ecg, 1:], 0, atol=0.02)
+    assert not rates[~with_ecg].any()

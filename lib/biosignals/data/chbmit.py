@@ -99,6 +99,38 @@ def _parse_file(text: str, sampling_rate: float) -> Listed:
     return Listed(times.get("Start"), times.get("End"), sampling_rate, tuple(zip(starts, ends)), fault)
 
 
+def read_summaries(root: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the summaries of a CHB-MIT folder say, whether their EDF files are there or not: files, seizures.
+
+    Files have `case`, `file` and `seconds`, from the times of day (NaN where they are not given, as for
+    chb24); seizures `case`, `file`, `start` and `end` in seconds. Files with a fault are left out. Raises
+    FileNotFoundError without any summary, ValueError as `read_summary`.
+    """
+    files, seizures = [], []
+    paths = sorted(Path(root).glob("chb[0-9][0-9]/chb[0-9][0-9]-summary.txt"))
+    if not paths:
+        raise FileNotFoundError(f"no chb01/chb01-summary.txt ... in {root}: {GET_IT}")
+    for path in paths:
+        for name, listed in read_summary(path).items():
+            if not listed.fault:
+                files.append((path.parent.name, name, _seconds_between(listed.start, listed.end)))
+                seizures += [(path.parent.name, name, start, end) for start, end in listed.seizures]
+    return (
+        pd.DataFrame(files, columns=["case", "file", "seconds"]),
+        pd.DataFrame(seizures, columns=["case", "file", "start", "end"]),
+    )
+
+
+def _seconds_between(start: str | None, end: str | None) -> float:
+    """Seconds from one time of day to the next, NaN where one is not given; hours may pass 23."""
+    if start is None or end is None or not all(re.fullmatch(r"\d+:\d+:\d+", t) for t in (start, end)):
+        return np.nan
+    first, last = (
+        sum(int(part) * unit for part, unit in zip(t.split(":"), (3600, 60, 1))) for t in (start, end)
+    )
+    return float((last - first) % 86_400)
+
+
 def find(
     root: Path | str, records: Iterable[str] | None = None
 ) -> tuple[list[eeg.EegRecording], pd.DataFrame]:

@@ -15,6 +15,8 @@ import pandas as pd
 from biosignals.data import eeg
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable, reading
+from biosignals.signals.beats import r_peaks
+from biosignals.signals.rhythm import RATE, prepare
 from biosignals.signals.windows import runs
 
 CHANNELS = (
@@ -162,6 +164,38 @@ def load(
 def _share(values: pd.Series, start: float, seconds: float) -> float:
     """Mean of the seconds that a window from `start` touches; values: one per second."""
     return float(values.to_numpy()[int(start) : int(np.ceil(start + seconds))].mean())
+
+
+def heart_rates(root: Path | str, windows: Recordings, around: float = 12) -> np.ndarray:
+    """What the ECG beside the EEG says at each window of `load`: median interval between beats, its scatter
+    (median distance from the median) and RMSSD, all in seconds: float32 (windows, 3).
+
+    root: the set's folder. around: seconds about the middle of each window whose beats count. Zeros where
+    there are fewer than three, and for a neonate without a usable ECG.
+    """
+    table = windows.table
+    seconds = windows.signals.shape[-1] / windows.sampling_rate
+    found = np.zeros((len(table), 3), dtype=np.float32)
+    for name in table["recording"].unique():
+        own = np.flatnonzero(table["recording"] == name)
+        times = _beats(Path(root) / f"{name}.edf")
+        middles = table["start"].to_numpy()[own] + seconds / 2
+        for row, middle in zip(own, middles):
+            intervals = np.diff(times[np.abs(times - middle) <= around / 2])
+            if len(intervals) >= 2:
+                scatter = np.median(np.abs(intervals - np.median(intervals)))
+                found[row] = np.median(intervals), scatter, np.sqrt(np.mean(np.diff(intervals) ** 2))
+    return found
+
+
+def _beats(path: Path) -> np.ndarray:
+    """When the R peaks of a recording's ECG are, (n,) seconds; none without a usable ECG."""
+    try:
+        recording = eeg.open_recording(path, path.stem, path.stem, ("ECG",), SAMPLING_RATE)
+        x = eeg.read(recording, 0, recording.samples)[0]
+    except Unreadable:
+        return np.empty(0)
+    return r_peaks(prepare(x, SAMPLING_RATE), RATE, "neurokit") / RATE
 
 
 def average_reference(x: np.ndarray) -> np.ndarray:

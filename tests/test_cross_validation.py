@@ -136,6 +136,10 @@ def test_a_class_that_the_training_folds_lack_has_probability_0():
     forest = RandomForestClassifier(5, random_state=0).fit(np.arange(8.0)[:, None], labels)
     probabilities = cross_validation.class_probabilities(forest, np.arange(8.0)[:, None])
     assert probabilities.shape == (8, 2) and not probabilities[:, 0].any()
+    for only in (0, 1):
+        forest = RandomForestClassifier(5, random_state=0).fit(np.arange(8.0)[:, None], [only] * 8)
+        alone = cross_validation.class_probabilities(forest, np.arange(8.0)[:, None])
+        np.testing.assert_array_equal(alone, np.full((8, 1), only))
 
 
 def test_scaling_of_a_group_is_learnt_on_the_others_and_repairs_what_is_too_high():

@@ -24,3 +24,14 @@ def test_shapes_are_those_that_the_paper_gives():
     assert table.layers[7].splitlines()[:2] == ["flatten", "dense"]
     residual = net_plots.layers(models.create("resnet1d-wang", 12, 5), 12, 1000)
     assert residual.layers[3].startswith("maximum, mean") and "basic block" in residual.layers[1]
+
+
+def test_recurrent_nets_and_maps_of_channels_by_time_are_drawn():
+    table = net_plots.layers(models.create("eeg-cnn-lstm", 23, 2, 2560), 23, 2560)
+    assert (table.channels.iloc[-3], table.samples.iloc[-3]) == (32 * 23, 640)
+    assert (table.channels.iloc[-2], table.samples.iloc[-2]) == (128, 640) and "LSTM" in table.layers.iloc[-2]
+    assert table.layers.iloc[-1] == "last step\ndense"
+    net = models.create("resnet1d-gru", 1, 4, 2048)
+    table = net_plots.layers(net, 1, 2048)
+    assert table.layers.iloc[-1] == "maximum, mean\ndense"
+    assert table.parameters.sum() == models.parameter_count(net)

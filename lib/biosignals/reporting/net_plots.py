@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from biosignals.reporting.plots import GREY, PALETTE
 
 SILENT = (nn.Dropout, nn.Identity, nn.Flatten)  # change neither shape nor, in use, values
+RECURRENT = ("LSTM", "GRU")
 TALLEST = 3.2  # of a box, where the shortest is 0.5
 
 
@@ -23,16 +24,19 @@ def layers(net: nn.Module, channels: int, samples: int) -> pd.DataFrame:
     channels, samples, parameters.
 
     Layers are torch's own, and blocks of the project's, which are named by their class. What has lost its
-    time axis has 1 sample. Raises what the net raises for such an input.
+    time axis has 1 sample; maps of channels x rows x samples count as channels x rows. Raises what the net
+    raises for such an input.
     """
     seen: list[tuple[str, tuple[int, int], int]] = []
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        shape = (output.shape[1], output.shape[2] if output.dim() > 2 else 1)
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
+        shape = _channels_and_samples(output)
         count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
         name = _name(module)
         if shape[1] == 1 and seen and seen[-1][1][1] > 1:
-            name = f"{_end_of_time(inputs[0].shape[1], *seen[-1][1])}\n{name}"
+            before, (channels, samples), _ = seen[-1]
+            ended = _end_of_time(inputs[0].shape[1], channels, samples)
+            name = f"{'last step' if ended == 'mean' and before in RECURRENT else ended}\n{name}"
         seen.append((name, shape, count))
 
     hooks = [module.register_forward_hook(note) for module in _units(net)]
@@ -49,6 +53,16 @@ def layers(net: nn.Module, channels: int, samples: int) -> pd.DataFrame:
         found = list(group)
         rows.append(("\n".join(name for name, _, _ in found), *shape, sum(count for _, _, count in found)))
     return pd.DataFrame(rows, columns=["layers", "channels", "samples", "parameters"])
+
+
+def _channels_and_samples(output: Tensor | tuple) -> tuple[int, int]:
+    """Of what a layer gives: (batch, channels[, rows], samples), (batch, features), or what a recurrent layer
+    gives, (batch, steps, units) and its state.
+    """
+    if isinstance(output, tuple):
+        return output[0].shape[2], output[0].shape[1]
+    *channels, samples = (*output.shape[1:], 1) if output.dim() == 2 else output.shape[1:]
+    return int(np.prod(channels)), samples
 
 
 def architecture(net: nn.Module, channels: int, samples: int) -> Axes:
@@ -97,8 +111,10 @@ def _name(module: nn.Module) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", type(module).__name__).lower()
     names = {
         "conv1d": "convolution", "batch norm1d": "batch norm", "re lu": "ReLU", "max pool1d": "maximum",
-        "avg pool1d": "mean", "linear": "dense", "gelu": "GELU", "s4 layer": "S4 layer",
+        "avg pool1d": "mean", "linear": "dense", "gelu": "GELU", "elu": "ELU", "s4 layer": "S4 layer",
+        "conv2d": "convolution", "batch norm2d": "batch norm", "max pool2d": "maximum", "lstm": "LSTM",
+        "gru": "GRU",
     }  # fmt: skip
     size = getattr(module, "kernel_size", None)
-    kernel = size[0] if isinstance(size, tuple) else size
+    kernel = size[-1] if isinstance(size, tuple) else size
     return f"{names.get(words, words)}{f' {kernel}' if kernel else ''}"

@@ -402,8 +402,8 @@ def class_probabilities(
     found = fitted.predict_proba(features)
     if classes is not None:
         return found @ np.eye(classes)[fitted.classes_]
-    if isinstance(found, np.ndarray):
-        return found[:, 1:]
+    if isinstance(found, np.ndarray):  # 0 where the model never met class 1
+        return (found * (fitted.classes_ == 1)).sum(axis=1, keepdims=True)
     return np.stack([p[:, -1] if p.shape[1] > 1 else np.zeros(len(p)) for p in found], axis=1)
 
 

@@ -358,9 +358,9 @@ def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
 
 
 def _mean_of_present(part: np.ndarray, whole: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Mean of part / whole, (resamples, classes) each, over the classes that are `present`."""
+    """Mean of part / whole, (resamples, classes) each, over the classes that are `present`; NaN for none."""
     shares = np.divide(part, whole, out=np.zeros_like(whole, dtype=float), where=whole > 0)
-    return (shares * (present > 0)).sum(1) / (present > 0).sum(1)
+    return ratio((shares * (present > 0)).sum(1), (present > 0).sum(1))
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.ndarray:

@@ -82,6 +82,40 @@ def test_a_clone_reads_the_test_fold_without_training(tmp_path, monkeypatch):
     assert again.about == found.about
 
 
+@pytest.mark.parametrize("sampling", [None, "random-over", "random-under"])
+def test_every_sampling_takes_the_same_number_of_steps(tmp_path, sampling):
+    data = examples(tmp_path)
+    targets = data.targets[:, :1] * (np.arange(len(data.targets)) % 4 == 0)[:, None]  # about one in eight
+    rare = replace(data, targets=targets)
+    found = rare.out_of_fold("student-57k", SHORT, sampling=sampling, steps=7)
+    assert [one.about["steps"] for one in found.fits[0]] == [7, 7, 7]
+    for (train, _), one in zip(rare.groups, found.fits[0], strict=True):
+        seen = np.unique(one.data.train, return_counts=True)[1]
+        assert seen.sum() == 7 * SHORT.batch_size
+        assert one.about["n_train"] == len(seen) <= len(train)
+        assert one.about["passes"] == round(7 * SHORT.batch_size / len(seen))
+        if sampling is None:
+            assert len(seen) == len(train) and np.ptp(seen) <= 1
+
+
+def test_steps_and_patience_do_not_go_together():
+    with pytest.raises(ValueError, match="without patience"):
+        examples().out_of_fold("student-57k", replace(SHORT, patience=2), steps=5)
+    with pytest.raises(ValueError, match="0 steps"):
+        examples().out_of_fold("student-57k", SHORT, steps=0)
+
+
+def test_each_group_may_have_a_recipe_of_its_own(tmp_path):
+    data = examples(tmp_path)
+    slow = replace(SHORT, learning_rate=1e-4)
+    found = data.out_of_fold("student-57k", [SHORT, slow, SHORT])
+    alone = {recipe: data.out_of_fold("student-57k", recipe) for recipe in (SHORT, slow)}
+    expected = np.where(found.groups[:, None] == 1, alone[slow].probabilities, alone[SHORT].probabilities)
+    np.testing.assert_array_equal(found.probabilities, expected)
+    with pytest.raises(ValueError, match="2 recipes for 3 groups"):
+        data.out_of_fold("student-57k", [SHORT, slow])
+
+
 def test_a_recipe_with_patience_stops_by_a_fold_that_is_not_held_out(tmp_path):
     data, patient = examples(tmp_path), replace(SHORT, patience=2)
     found = data.out_of_fold("student-57k", patient)

@@ -33,6 +33,16 @@ def test_resampled_rows_balance_the_classes():
     assert (under != sampling.resample_rows("random-under", labels, seed=2)).any()
 
 
+def test_records_are_drawn_by_class_and_fewer_are_part_of_more():
+    labels = rare_labels()
+    some, more = sampling.draw(labels, 10, 50, seed=1), sampling.draw(labels, 20, 90, seed=1)
+    assert np.bincount(labels[some]).tolist() == [50, 10] and len(set(some)) == 60
+    assert (np.diff(some) > 0).all() and set(some) < set(more)
+    assert set(some) != set(sampling.draw(labels, 10, 50, seed=2))
+    with pytest.raises(ValueError, match="31 records of class 1 are wanted, 30 are there"):
+        sampling.draw(labels, 31, 50)
+
+
 def test_rows_cannot_be_invented():
     with pytest.raises(ValueError, match="no positions"):
         sampling.resample_rows("smote", rare_labels())
@@ -83,6 +93,16 @@ def test_records_that_cannot_be_resampled_are_refused():
     far, labels = two_clouds(distance=1000)
     with pytest.raises(ValueError, match="adasyn does not work on these records"):
         sampling.resample(far, labels, "adasyn")
+
+
+def test_outliers_are_those_far_from_all_others():
+    x, labels = two_clouds(distance=0.0)
+    x[::30] += 100  # ten of 300, of both classes
+    left, left_labels = sampling.remove_outliers(x, labels, share=10 / 300, seed=0)
+    np.testing.assert_array_equal(left, np.delete(x, np.s_[::30], axis=0))
+    np.testing.assert_array_equal(left_labels, np.delete(labels, np.s_[::30]))
+    with pytest.raises(ValueError, match="above 0"):
+        sampling.remove_outliers(x, labels, share=0.0)
 
 
 # Classifiers

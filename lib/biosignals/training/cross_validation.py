@@ -88,10 +88,11 @@ class Examples:
     def out_of_fold(
         self,
         model: Model,
-        recipe: Recipe,
+        recipe: Recipe | Sequence[Recipe],
         seeds: Sequence[int] = (0,),
         *,
         sampling: str | None = None,
+        steps: int | None = None,
         distillation: Sequence[Teacher] | None = None,
         n_scored_targets: int | None = None,
     ) -> OutOfFold:
@@ -101,34 +102,46 @@ class Examples:
         A recipe with `patience` needs validation records: then one of the folds to train on, the last, says
         where to stop.
 
+        recipe: one, or one for each group of folds, as with weights that come from the labels it trains on.
         sampling: "random-over" or "random-under", to train on as many positives of the first class as
-        negatives. distillation: one for each group of folds, by teachers that have not seen it either.
+        negatives. steps: gradient steps, however many recordings there are, in place of the recipe's epochs;
+        see `for_steps`. distillation: one for each group of folds, by teachers that have not seen it either.
         n_scored_targets: only the first so many classes are predicted, the others help to learn. Raises
-        ValueError as `TrainingData` and `fit`.
+        ValueError as `TrainingData`, `fit` and `for_steps`.
         """
-        models = self._check_models(model, recipe, seeds)
+        recipes = self._check_recipes(recipe)
+        models = self._check_models(model, seeds)
         teachers = distillation or [None] * len(self.groups)
         fits = []
         for seed, of_seed in zip(seeds, models, strict=True):
             fits.append([])
-            for (train, _), start, teacher in zip(self.groups, of_seed, teachers, strict=True):
-                train, validation = with_validation(train, self.recordings.table, recipe)
+            for (train, _), start, own, teacher in zip(self.groups, of_seed, recipes, teachers, strict=True):
+                train, validation = with_validation(train, self.recordings.table, own)
                 train = draw_rows(train, self.targets, sampling, seed)
+                if steps is not None:
+                    train, own = for_steps(train, own, steps, seed)
                 data = self._training_data(train, validation, n_scored_targets, teacher)
-                fits[-1].append(Fit(start, data, recipe, seed, self.cache, trainer=self.trainer))
+                fits[-1].append(Fit(start, data, own, seed, self.cache, trainer=self.trainer))
         predictions = [_predict_groups(self, of_seed) for of_seed in fits]
         scored = slice(n_scored_targets)
         probabilities = np.stack([found for found, _ in predictions])[:, :, scored]
         return _out_of_fold(self, probabilities, _mean_about([about for _, about in predictions]), fits)
 
-    def _check_models(
-        self, model: Model, recipe: Recipe, seeds: Sequence[int]
-    ) -> list[list[str | nn.Module]]:
-        """A net for each seed and group. ValueError for what is none, and for arguments that are swapped."""
-        if not isinstance(recipe, Recipe):
+    def _check_recipes(self, recipe: Recipe | Sequence[Recipe]) -> list[Recipe]:
+        """A recipe for each group. ValueError for what is none, and for arguments that are swapped."""
+        if isinstance(recipe, Recipe):
+            return [recipe] * len(self.groups)
+        given = list(recipe) if isinstance(recipe, list | tuple) else []
+        if not given or not all(isinstance(one, Recipe) for one in given):
             raise ValueError(
                 f"a net comes first, then its Recipe: out_of_fold('tcn', Recipe(epochs=20)), not {recipe!r}"
             )
+        if len(given) != len(self.groups):
+            raise ValueError(f"{len(given)} recipes for {len(self.groups)} groups of folds: one for each")
+        return given
+
+    def _check_models(self, model: Model, seeds: Sequence[int]) -> list[list[str | nn.Module]]:
+        """A net for each seed and group. ValueError for what is none."""
         if not isinstance(seeds, Iterable):
             raise ValueError(f"seeds are numbers in a list, as [0, 1, 2], not {seeds!r}")
         if isinstance(model, str):
@@ -386,6 +399,22 @@ def draw_rows(rows: np.ndarray, targets: np.ndarray, sampling: str | None, seed:
     from biosignals.training import sampling as samplers  # imbalanced-learn, which is slow to import
 
     return rows[samplers.resample_rows(sampling, targets[rows, 0].astype(int), seed)]
+
+
+def for_steps(rows: np.ndarray, recipe: Recipe, steps: int, seed: int) -> tuple[np.ndarray, Recipe]:
+    """`rows` (n,) and the recipe for exactly so many gradient steps, whatever their number: nets that learn
+    from more or fewer recordings then train for equally long.
+
+    It is one long pass over the rows repeated, each as often as any other or once more. Raises ValueError for
+    fewer than one step, and for a recipe with patience, which would stop anywhere.
+    """
+    if steps < 1 or recipe.patience is not None:
+        raise ValueError(
+            f"{steps} steps, patience {recipe.patience}: a number of steps above 0, and without patience"
+        )
+    times, rest = divmod(steps * recipe.batch_size, len(rows))
+    more = np.random.default_rng(seed).permutation(rows)[:rest]
+    return np.concatenate([np.tile(rows, times), more]), replace(recipe, epochs=1)
 
 
 def class_probabilities(

@@ -250,9 +250,10 @@ def _train(fitted: Fit) -> Entry:
         f"net.{name}": value.numpy() for name, value in module.trained_net().cpu().state_dict().items()
     }
     curve = {f"history.{name}": column.to_numpy() for name, column in history.items()}
+    n_train = len(np.unique(data.train))
     counts = {
-        "n_train": len(data.train),
-        "passes": len(history),
+        "n_train": n_train,
+        "passes": round(len(history) * len(data.train) / n_train),  # on average, where some are repeated
         "steps": len(history) * module.steps_per_epoch(),
     }
     about = {

@@ -19,7 +19,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import Normalizer
 
-from biosignals.evaluation.calibration import class_numbers, two_classes
+from biosignals.evaluation.calibration import binary_labels, class_numbers, two_classes
 
 # Drawing records more or less often
 
@@ -63,6 +63,21 @@ def resample_rows(name: str, labels: np.ndarray, seed: int = 0) -> np.ndarray:
     return chosen.sample_indices_
 
 
+def draw(labels: np.ndarray, positives: int, negatives: int, seed: int = 0) -> np.ndarray:
+    """Positions (m,), in order, of so many records of class 1 and of class 0, drawn at random.
+
+    With the same seed, a smaller number is part of a larger one. labels: of 0 and 1, (n,). Raises ValueError
+    for more than there are.
+    """
+    labels, chosen = binary_labels(labels), []
+    for value, wanted in ((1, positives), (0, negatives)):
+        there = np.random.default_rng(seed).permutation(np.flatnonzero(labels == value))
+        if not 0 <= wanted <= len(there):
+            raise ValueError(f"{wanted} records of class {value} are wanted, {len(there)} are there")
+        chosen.append(there[:wanted])
+    return np.sort(np.concatenate(chosen))
+
+
 def sampler(name: str, seed: int = 0) -> FunctionSampler:
     """The way of sampling called `name`, one of SAMPLERS, for imbalanced-learn's pipelines; as `resample`."""
     _refuse_unknown(name, SAMPLERS)
@@ -92,6 +107,22 @@ def resample(x: np.ndarray, labels: np.ndarray, name: str, seed: int = 0) -> tup
     if len(np.unique(labels)) < 2:
         raise ValueError(f"{name} has removed a whole class; take another sampler")
     return x, labels
+
+
+def remove_outliers(
+    x: np.ndarray, labels: np.ndarray, share: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (m, features) and labels (m,) without the `share` of records that an isolation forest (Liu et
+    al. 2008) finds least like the others; it does not look at the labels.
+
+    x: (n, features), labels: (n,). Raises ValueError for a share that is not above 0 and up to .5.
+    """
+    from sklearn.ensemble import IsolationForest
+
+    if not 0 < share <= 0.5:
+        raise ValueError(f"the share of outliers is above 0 and at most .5, not {share}")
+    usual = IsolationForest(contamination=share, random_state=seed).fit_predict(x) == 1
+    return x[usual], labels[usual]
 
 
 # Classifiers of features

@@ -39,8 +39,9 @@ def test_records_are_drawn_by_class_and_fewer_are_part_of_more():
     assert np.bincount(labels[some]).tolist() == [50, 10] and len(set(some)) == 60
     assert (np.diff(some) > 0).all() and set(some) < set(more)
     assert set(some) != set(sampling.draw(labels, 10, 50, seed=2))
-    with pytest.raises(ValueError, match="31 records of class 1 are wanted, 30 are there"):
-        sampling.draw(labels, 31, 50)
+    assert len(sampling.draw(labels, 31, 50)) == 80  # all 30 that there are
+    with pytest.raises(ValueError, match="at least one"):
+        sampling.draw(labels, 0, 50)
 
 
 def test_rows_cannot_be_invented():

@@ -19,7 +19,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import Normalizer
 
-from biosignals.evaluation.calibration import binary_labels, class_numbers, two_classes
+from biosignals.evaluation.calibration import class_numbers, two_classes
 
 # Drawing records more or less often
 
@@ -64,17 +64,17 @@ def resample_rows(name: str, labels: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def draw(labels: np.ndarray, positives: int, negatives: int, seed: int = 0) -> np.ndarray:
-    """Positions (m,), in order, of so many records of class 1 and of class 0, drawn at random.
+    """Positions (m,), in order, of at most so many records of class 1 and of class 0, drawn at random.
 
     With the same seed, a smaller number is part of a larger one. labels: of 0 and 1, (n,). Raises ValueError
-    for more than there are.
+    for numbers below 1, and where a class is missing.
     """
-    labels, chosen = binary_labels(labels), []
-    for value, wanted in ((1, positives), (0, negatives)):
+    if min(positives, negatives) < 1:
+        raise ValueError(f"at least one record of each class is drawn, not {positives} and {negatives}")
+    labels, chosen = two_classes(labels), []
+    for value, most in ((1, positives), (0, negatives)):
         there = np.random.default_rng(seed).permutation(np.flatnonzero(labels == value))
-        if not 0 <= wanted <= len(there):
-            raise ValueError(f"{wanted} records of class {value} are wanted, {len(there)} are there")
-        chosen.append(there[:wanted])
+        chosen.append(there[:most])
     return np.sort(np.concatenate(chosen))
 
 

@@ -279,6 +279,18 @@ def test_a_classifier_quotes_what_computed_it_and_not_what_looks_it_up(tmp_path,
     assert data.classify(forest, -features).about["commit"] == "today's"
 
 
+def test_a_classifiers_predictions_travel_unless_they_are_not_to(tmp_path):
+    signals, targets = recordings()
+    data = Examples(signals, targets, Cache(tmp_path / "own", exported=tmp_path / "exported"))
+    forest, features = RandomForestClassifier(5, random_state=0), signals.physical()[:, 0, :9]
+    here = data.classify(forest, features, export=False)
+    assert not list(tmp_path.glob("exported/*")) and here.about["predictions"] is None
+    found = data.classify(forest, features)
+    (file,) = tmp_path.glob("exported/*")
+    assert found.about["predictions"] == file.stem
+    np.testing.assert_array_equal(found.probabilities, here.probabilities)
+
+
 def test_trees_learn_from_what_the_nets_see(tmp_path, monkeypatch):
     signals, targets = recordings()
     task = Examples(signals, targets, Cache(tmp_path / "own", exported=tmp_path / "exported"))

@@ -163,11 +163,13 @@ class Examples:
         estimator: ClassifierMixin,
         features: np.ndarray | None = None,
         classes: int | None = None,
+        export: bool = True,
     ) -> OutOfFold:
         """The same for a scikit-learn model of features (recordings, features), by default its own.
 
         classes: how many classes exclude each other, their numbers then being the targets' largest; None:
-        labels by themselves. Raises ValueError without features.
+        labels by themselves. export: let the predictions travel with the project, not worth their bytes where
+        many models are fitted in seconds. Raises ValueError without features.
         """
         features = self.features if features is None else features
         if features is None:
@@ -180,7 +182,7 @@ class Examples:
             return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
 
         key = (estimator, classes, groups, Local((class_probabilities, _fit_and_predict)))
-        arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
+        arrays, made = caching.fetch_entry(self.cache, key, make, export=export)
         about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))} | _named(made)
         return _out_of_fold(self, arrays["array"][None], about)
 

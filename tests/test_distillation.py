@@ -24,8 +24,8 @@ SHORT = Recipe(epochs=2, batch_size=16, crop=100)
 TERMS = [
     distillation.SoftTargets(), distillation.BinarySoftTargets(), distillation.DKD(), distillation.Hint(),
     distillation.RelationalDistance(), distillation.RelationalAngle(), distillation.LabelWiseDistance(),
-    distillation.ContrastiveAlignment(), distillation.MaximumMeanDiscrepancy(), distillation.Triplet(),
-    distillation.CrossAssessment(),
+    distillation.ContrastiveAlignment(), distillation.LabelContrast(), distillation.MaximumMeanDiscrepancy(),
+    distillation.Triplet(), distillation.CrossAssessment(),
 ]  # fmt: skip
 
 
@@ -136,6 +136,23 @@ def test_alignment_is_lowest_where_each_recording_finds_itself():
     same = t._replace(projected=torch.ones(8, 4))
     other = t._replace(embeddings=torch.ones(8, 4))
     assert float(distillation.ContrastiveAlignment()(same, other, None)) == pytest.approx(chance)
+
+
+def test_label_contrast_looks_for_any_recording_of_the_same_labels():
+    """Its equation, term by term; recordings of the same labels may take each other's place."""
+    s, t, targets = answer(7), answer(7, seed=1), one_hot(7)
+    own, theirs = (
+        x / np.linalg.norm(x, axis=1, keepdims=True) for x in (s.projected.numpy(), t.embeddings.numpy())
+    )
+    logs = log_softmax(own @ theirs.T / 0.2, axis=1)
+    same = (targets.numpy()[:, None] == targets.numpy()[None]).all(2)
+    wanted = -np.mean([row[members].mean() for row, members in zip(logs, same)])
+    contrast = distillation.LabelContrast(0.2)
+    assert float(contrast(s, t, targets)) == pytest.approx(wanted, rel=1e-4)
+    exchanged = t._replace(embeddings=t.embeddings[[3, 1, 2, 0, 4, 5, 6]])  # 0 and 3 have the same label
+    assert float(contrast(s, exchanged, targets)) == pytest.approx(wanted, rel=1e-4)
+    moved = t._replace(embeddings=t.embeddings[[1, 0, 2, 3, 4, 5, 6]])
+    assert float(contrast(s, moved, targets)) != pytest.approx(wanted, rel=1e-4)
 
 
 def test_mean_discrepancy_grows_with_the_distance_of_two_clouds():

@@ -97,9 +97,14 @@ def test_neonates_with_both_labels_are_counted_by_windows_and_by_seconds(tiny_ru
     assert int(found[1]) <= int(found[2]) == share.between(0, 1, inclusive="neither").sum()
 
 
-def test_the_order_of_channels_and_windows_is_not_shown_without_its_intervals(tiny_run):
-    printed = "".join(outputs(tiny_run.folder / "05_cnn_lstm.ipynb", "text"))
-    assert re.search(r"AUROC from .*\non 3 validation patients: the intervals (overlap|are apart)\.", printed)
+def test_channels_and_windows_are_compared_on_all_patients_with_intervals(tiny_run):
+    found = json.loads((tiny_run.folder / "results/05_cnn_lstm.json").read_text())
+    compared = [record for record in found if record["condition"].startswith("channels=")]
+    assert len({record["condition"] for record in compared}) == 3
+    patients = {path.name[:5] for path in tiny_run.folder.glob("cache/simulated/chb-mit-*/chb*")}
+    for record in compared:
+        assert record["low"] <= record["value"] <= record["high"]
+        assert record["subjects"] == len(patients)
 
 
 def test_a_page_shows_the_count_of_models_on_each_test_set(tiny_run):

@@ -11,7 +11,7 @@ def drawn(*bumps, samples=75, runoff=0.3):
     """A pulse of Gaussian bumps (height, centre, width in samples) on a straight runoff from the first."""
     time, top = np.arange(samples), min(centre for _, centre, _ in bumps)
     x = sum(height * np.exp(-0.5 * ((time - centre) / width) ** 2) for height, centre, width in bumps)
-    x = x + runoff * np.minimum(time / top, (samples - 1 - time) / (samples - 1 - top))
+    x = x + runoff * np.minimum(time / top, (samples - 1 - time) / ((samples - 1 - top) or 1))
     return x * np.clip(time / 6, 0, 1) * np.clip((samples - 1 - time) / 6, 0, 1)
 
 

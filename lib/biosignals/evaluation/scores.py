@@ -421,6 +421,8 @@ def _check_yes_or_no(values: np.ndarray, what: str, remedy: str) -> None:
 
 
 def _summary(values: np.ndarray) -> Interval:
+    if np.isnan(values[1:]).all():  # undefined in every resample
+        return Interval(float(values[0]), np.nan, np.nan)
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
     # Some scores of few subjects are biased in resamples; the interval then reaches to the score itself.
     return Interval(float(values[0]), float(np.fmin(low, values[0])), float(np.fmax(high, values[0])))

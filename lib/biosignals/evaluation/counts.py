@@ -5,7 +5,6 @@ same. Each recording has a row of numbers: its counts, then values of which ther
 delays.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,9 +34,7 @@ def compare_counts(
     for name, fits in models.items():
         filled = [[[*row, *[_NO_VALUE] * (longest - len(row))] for row in rows] for rows in fits]
         tables[name] = Predictions(np.array(filled, dtype=float), truth, np.asarray(subjects), ids)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return compare(tables, versus, metrics)
+    return compare(tables, versus, metrics)
 
 
 def totals(table: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:

@@ -35,3 +35,24 @@ def test_recurrent_nets_and_maps_of_channels_by_time_are_drawn():
     table = net_plots.layers(net, 1, 2048)
     assert table.layers.iloc[-1] == "maximum, mean\ndense"
     assert table.parameters.sum() == models.parameter_count(net)
+
+
+def test_a_long_net_goes_on_in_further_rows():
+    net = models.create("custom-cnn", 1, 1, 1250)
+    ax = net_plots.architecture(net, 1, 1250)
+    middles = [(box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2) for box in ax.patches]
+    rows = sorted({round(y, 6) for _, y in middles}, reverse=True)
+    assert len(rows) > 1 and len(ax.patches) == len(net_plots.layers(net, 1, 1250)) + 1
+    for row in rows:
+        across = [x for x, y in middles if round(y, 6) == row]
+        assert across == sorted(across) and len(across) <= net_plots.MOST_IN_A_ROW
+    boxes = [box.get_window_extent() for box in ax.patches]
+    figure = ax.figure.bbox
+    assert all(figure.contains(box.x0, box.y0) and figure.contains(box.x1, box.y1) for box in boxes)
+    plt.close(ax.figure)
+
+
+def test_a_convolution_that_leaves_one_sample_is_no_mean():
+    table = net_plots.layers(models.create("custom-cnn", 1, 1, 5000), 1, 5000)
+    assert table.layers[table.samples == 1].iloc[0] == "convolution 5"
+    assert table.layers[table.samples == 1].iloc[1].startswith("dense")

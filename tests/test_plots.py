@@ -378,3 +378,36 @@ def test_a_drawing_is_short_and_its_numbers_are_not():
     assert max(map(len, paths)) < 2000 * 14 and not any("\n" in path for path in paths)
     coordinates = [float(number) for path in paths for number in re.findall(r"\d+\.\d+", path)]
     assert coordinates and all(round(number, 1) == number for number in coordinates)
+
+
+def test_fields_of_a_heat_map_are_parted_by_lines_and_not_crossed_by_a_grid():
+    ax = plots.heat_map(pd.DataFrame([[0.0, 1.0], [0.5, 0.2]]), ".0%")
+    (mesh,) = ax.collections
+    assert mesh.get_linewidth() > 0 and 0 < mesh.get_edgecolor()[0][3] < 1
+    assert not any(line.get_visible() for line in [*ax.get_xgridlines(), *ax.get_ygridlines()])
+    plt.close(ax.figure)
+
+
+def test_a_legend_names_metrics_in_words():
+    row = {"model": "a", "value": 0.5, "low": 0.4, "high": 0.6}
+    scores = pd.DataFrame([row | {"metric": name} for name in ("auprc", "balanced_accuracy")])
+    ax = plots.intervals(scores, "model", hue="metric")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["AUPRC", "balanced accuracy"]
+    plt.close(ax.figure)
+
+
+@pytest.mark.parametrize(("score", "best", "label"), [("auroc", 2, "macro AUROC"), ("auprc", 1, "AUPRC")])
+def test_learning_curves_mark_the_epoch_that_was_kept(score, best, label):
+    history = pd.DataFrame(
+        {
+            "training_loss": [1.0, 0.5],
+            "validation_loss": [1.0, 0.8],
+            "validation_auroc": [0.6, 0.7],
+            "validation_auprc": [0.4, 0.3],
+        },
+        index=[1, 2],
+    )
+    axes = plots.learning_curves({"a": history}, score)
+    dot = axes[1].lines[1]
+    assert list(dot.get_xdata()) == [best] and axes[1].get_ylabel() == label
+    plt.close(axes[0].figure)

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 
+from biosignals.signals import quality
 from biosignals.signals.quality import copies, einthoven_error
 
 
@@ -23,3 +24,12 @@ def test_einthoven_error_shows_swapped_leads():
     error = einthoven_error(x)
     assert error[0] < 1e-5
     assert error[1] > 1
+
+
+def test_padding_does_not_count_as_silence():
+    rng = np.random.default_rng(0)
+    x = np.zeros((2, 1, 4000))
+    x[:, :, :1500] = rng.normal(size=(2, 1, 1500))
+    own = quality.static_noise(x[:, :, :1500], 300)
+    assert np.allclose(quality.static_noise(x, 300, np.array([1500, 1500])), own)
+    assert (quality.static_noise(x, 300) < 0.1 * own).all()  # the median is of padding

@@ -186,3 +186,7 @@ def simulated(kind, seed):
     own, beats = heart.healthy(rng), kind(rng, 10, 75)
     leads = heart.leads(heart.electrodes(own, beats, 2500, 250, rng) + noise.disturb(rng, 9, 2500, 250))
     return leads[0]
+
+
+def test_every_feature_has_a_name_in_words():
+    assert tuple(rhythm.LABELS) == FEATURES and len(set(rhythm.LABELS.values())) == len(FEATURES)

@@ -211,6 +211,12 @@ def test_scores_by_group_leave_the_unknown_out():
     )
 
 
+def test_categories_keep_their_order_and_those_without_records_are_left_out():
+    ages = pd.cut(pd.Series(np.arange(200)), [-1, 99, 199, 300], labels=["young", "old", "oldest"])
+    table = evaluation.by_group(pd.DataFrame({"age": ages}), predictions())
+    assert list(table.group) == ["young", "old"] and list(table.records) == [100, 100]
+
+
 def test_groups_are_put_into_the_order_of_the_predictions():
     order = RNG.permutation(200)
     people = pd.DataFrame({"sex": np.where(np.arange(200) < 90, "male", "female")}, index=np.arange(200))

@@ -237,13 +237,13 @@ def by_group(
     """Macro AUROC with its interval in every group of every column of `groups`.
 
     groups: a row for each prediction, in its order; a table indexed by ids is put into it. What is unknown is
-    left out. Returns a row per group: by, group, records, value, low, high and, with `versus`, the model
-    compared with, delta, delta_low, delta_high. Raises ValueError for a table of other records, and as
-    `difference`.
+    left out; categories keep their order, and those without records are left out, too. Returns a row per
+    group: by, group, records, value, low, high and, with `versus`, the model compared with, delta, delta_low,
+    delta_high. Raises ValueError for a table of other records, and as `difference`.
     """
     groups, rows = _in_order(groups, predictions), []
     for by in groups:
-        for group in pd.Categorical(groups[by]).categories:
+        for group in pd.Categorical(groups[by]).remove_unused_categories().categories:
             members = (groups[by] == group).to_numpy()
             own = predictions.take(members)
             row = {"by": by, "group": group, "records": int(members.sum())}

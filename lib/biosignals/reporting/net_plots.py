@@ -17,6 +17,8 @@ from biosignals.reporting.plots import GREY, PALETTE
 SILENT = (nn.Dropout, nn.Identity, nn.Flatten)  # change neither shape nor, in use, values
 RECURRENT = ("LSTM", "GRU")
 TALLEST = 3.2  # of a box, where the shortest is 0.5
+MOST_IN_A_ROW = 9  # boxes whose texts do not overlap
+STEP = 1.35  # from one box to the next
 
 
 def layers(net: nn.Module, channels: int, samples: int) -> pd.DataFrame:
@@ -33,7 +35,7 @@ def layers(net: nn.Module, channels: int, samples: int) -> pd.DataFrame:
         shape = _channels_and_samples(output)
         count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
         name = _name(module)
-        if shape[1] == 1 and seen and seen[-1][1][1] > 1:
+        if shape[1] == 1 and inputs[0].dim() == 2 and seen and seen[-1][1][1] > 1:
             before, (channels, samples), _ = seen[-1]
             ended = _end_of_time(inputs[0].shape[1], channels, samples)
             name = f"{'last step' if ended == 'mean' and before in RECURRENT else ended}\n{name}"
@@ -68,21 +70,33 @@ def _channels_and_samples(output: Tensor | tuple) -> tuple[int, int]:
 def architecture(net: nn.Module, channels: int, samples: int) -> Axes:
     """The net from left to right: a box for each shape of its data, as tall as the logarithm of its channels
     and as wide as that of its samples; below it the layers that made it.
+
+    A long net goes on in further rows, below each other, to which arrows lead.
     """
     table = layers(net, channels, samples)
     first = pd.DataFrame({"layers": "input", "channels": [channels], "samples": [samples]})
-    table = pd.concat([first, table])
+    table = pd.concat([first, table], ignore_index=True)
     heights = 0.5 + (TALLEST - 0.5) * np.log1p(table.channels) / np.log1p(table.channels.max())
     widths = 0.15 + 0.8 * np.log1p(table.samples - 1) / np.log1p(table.samples.max())
-    _, ax = plt.subplots(figsize=(9, 3.9))
-    for place, (row, height, width) in enumerate(zip(table.itertuples(), heights, widths)):
-        x, colour = 1.35 * place, GREY if place == 0 else PALETTE[0]
-        ax.add_patch(plt.Rectangle((x - width / 2, -height / 2), width, height, color=colour, alpha=0.8))
-        size = f"{row.channels} × {row.samples}" if row.samples > 1 else f"{row.channels}"
-        ax.text(x, height / 2 + 0.1, size, ha="center", va="bottom", fontsize="small")
-        ax.text(x, -TALLEST / 2 - 0.15, row.layers, ha="center", va="top", fontsize="x-small")
-    most = table.layers.str.count("\n").max() + 1
-    ax.set(xlim=(-0.8, 1.35 * len(table) - 0.55), ylim=(-TALLEST / 2 - 0.4 - 0.3 * most, TALLEST / 2 + 0.6))
+    rows = -(-len(table) // MOST_IN_A_ROW)
+    in_a_row = -(-len(table) // rows)
+    below = 0.4 + 0.3 * (table.layers.str.count("\n").max() + 1)  # room for the layers' names
+    row_height = TALLEST + 0.6 + below
+    _, ax = plt.subplots(figsize=(9, 3.9 * rows))
+    for place, (box, height, width) in enumerate(zip(table.itertuples(), heights, widths)):
+        row, column = divmod(place, in_a_row)
+        x, y, colour = STEP * column, -row_height * row, GREY if place == 0 else PALETTE[0]
+        ax.add_patch(plt.Rectangle((x - width / 2, y - height / 2), width, height, color=colour, alpha=0.8))
+        size = f"{box.channels} × {box.samples}" if box.samples > 1 else f"{box.channels}"
+        ax.text(x, y + height / 2 + 0.1, size, ha="center", va="bottom", fontsize="small")
+        ax.text(x, y - TALLEST / 2 - 0.15, box.layers, ha="center", va="top", fontsize="x-small")
+    for row in range(1, rows):
+        ax.text(STEP * (in_a_row - 0.45), -row_height * (row - 1), "→", ha="center", va="center")
+        ax.text(-0.55 * STEP, -row_height * row, "→", ha="center", va="center")
+    ax.set(
+        xlim=(-0.8, STEP * in_a_row - 0.55),
+        ylim=(-row_height * (rows - 1) - TALLEST / 2 - below, TALLEST / 2 + 0.6),
+    )
     ax.axis("off")
     return ax
 

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from pandas.io.formats.style import Styler
 from scipy import stats
 from sklearn import metrics
@@ -442,7 +442,7 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
     """Points with their intervals, one row of `scores` a point: names downwards, the value across.
 
     `label`, `value`, `low`, `high` and `hue` name columns; points of the same label and another hue lie side
-    by side.
+    by side, and metrics are named in words.
     """
     names = list(dict.fromkeys(scores[label]))
     groups = [(None, scores)] if hue is None else list(scores.groupby(hue, sort=False))
@@ -451,7 +451,9 @@ def intervals(scores: pd.DataFrame, label: str, value: str = "value", low: str =
     for i, (group, rows) in enumerate(groups):
         height = rows[label].map(names.index) + 0.5 * ((i + 0.5) / len(groups) - 0.5)
         errors = np.stack([rows[value] - rows[low], rows[high] - rows[value]])
-        ax.errorbar(rows[value], height, xerr=errors, fmt="o", markersize=5, elinewidth=1.3, label=group)
+        ax.errorbar(
+            rows[value], height, xerr=errors, fmt="o", markersize=5, elinewidth=1.3, label=label_of(group)
+        )
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     if hue is not None:
         ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -503,34 +505,40 @@ def shares(frame: pd.DataFrame, outcome: str, by: str, hue: str, ax: Axes | None
     return ax
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> np.ndarray:
-    """Loss per epoch, training dashed and validation whole, beside the validation's macro AUROC; a colour a
-    model.
+def learning_curves(histories: Mapping[str, pd.DataFrame], score: str = "auroc") -> np.ndarray:
+    """Loss per epoch, training dashed and validation whole, beside a score of the validation records; a
+    colour a model.
 
-    histories: by model, the table of `training.Fit`; the dot marks the epoch that was kept. Returns the two
-    axes, (2,).
+    histories: by model, the table of `training.Fit`; score: what its recipe chooses the epoch by, "auroc" or
+    "auprc"; the dot marks the epoch that was kept. Returns the two axes, (2,).
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for colour, (name, history) in zip(cycle(PALETTE), histories.items()):
-        best = history.validation_auroc.idxmax()
+        values = history[f"validation_{score}"]
+        best = values.idxmax()
         axes[0].plot(history.index, history.training_loss, "--", color=colour)
         axes[0].plot(history.index, history.validation_loss, color=colour)
-        axes[1].plot(history.index, history.validation_auroc, color=colour, label=name)
-        axes[1].plot(best, history.validation_auroc[best], "o", color=colour)
+        axes[1].plot(history.index, values, color=colour, label=name)
+        axes[1].plot(best, values[best], "o", color=colour)
     axes[0].set(
         xlabel="epoch", ylabel="binary cross-entropy", title="loss: training dashed, validation whole"
     )
-    axes[1].set(xlabel="epoch", ylabel="macro AUROC", title="validation score, dot: the epoch kept")
+    named = label_of("macro_auroc" if score == "auroc" else score)
+    axes[1].set(xlabel="epoch", ylabel=named, title="validation score, dot: the epoch kept")
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right center")
     return axes
 
 
 def heat_map(frame: pd.DataFrame, fmt: str, ax: Axes | None = None) -> Axes:
     """A table as shades of one colour, its numbers printed in them as `fmt` says, ".0%": the page, light or
-    dark, shows through where they are low.
+    dark, shows through where they are low. Thin lines part the fields.
     """
-    look = {"annot_kws": {"color": TEXT}, "cmap": SHADES, "cbar": False}
-    return sns.heatmap(frame, annot=True, fmt=fmt, ax=ax, **look)
+    look = {"annot_kws": {"color": TEXT}, "cmap": SHADES, "cbar": False, "linewidths": 0.6}
+    ax = sns.heatmap(frame, annot=True, fmt=fmt, ax=ax, linecolor=to_rgba(TEXT, 0.25), **look)
+    ax.grid(visible=False)  # which would cross the numbers
+    return ax
 
 
 def roc_and_precision_recall(

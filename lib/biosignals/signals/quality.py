@@ -13,11 +13,15 @@ def baseline_drift(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     return bandpass(x, None, 0.5, sampling_rate).std(axis=-1).max(axis=-1)
 
 
-def static_noise(x: np.ndarray, sampling_rate: float) -> np.ndarray:
+def static_noise(x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None) -> np.ndarray:
     """How much the worst lead trembles above 35 Hz: (N,), in the unit of x, (N, leads, samples).
 
     A standard deviation read from the median of absolute values, which the short QRS complexes hardly move.
+    lengths: (N,) samples that are each recording's own (default: all), the rest is padding.
     """
+    if lengths is not None:
+        own = [record[None, :, :length] for record, length in zip(x, lengths, strict=True)]
+        return np.concatenate([static_noise(record, sampling_rate) for record in own])
     fast = bandpass(x, 35, None, sampling_rate)
     return (np.median(np.abs(fast), axis=-1) / 0.6745).max(axis=-1)
 

@@ -28,6 +28,15 @@ FEATURES = (
     "f_energy",  # log of what is left at 4-9 Hz before the QRS without the median beat, against its height
     "beat_correlation",  # median correlation of the beats with the median beat: low in noise
 )
+LABELS = {
+    "RR_median": "median interval", "RR_mad": "scatter of intervals", "RMSSD": "RMSSD / mean interval",
+    "pNN50": "changes above 50 ms", "RR_entropy": "entropy of intervals",
+    "change_entropy": "entropy of changes", "sample_entropy": "sample entropy",
+    "turning_points": "turning points", "ectopic": "early beats", "P_size": "size of the P wave",
+    "P_consistency": "P wave shared by all beats", "P_jitter": "scatter of the P wave's place",
+    "f_energy": "energy at 4-9 Hz before the QRS", "beat_correlation": "likeness of beats",
+}  # fmt: skip
+"""FEATURES as they are printed."""
 RATE = 250  # Hz, at which everything is measured
 WINDOW = 10  # seconds described at a time
 INTERVALS = 10  # of a record that `rr_intervals` gives

@@ -237,6 +237,7 @@ def made_from(
     paths = [ROOT / name for name in CODE] + sorted(ROOT.glob("lib/biosignals/**/*.py"))
     if chapter.endswith(SCOREBOARD):
         paths += sorted(ROOT.glob("book/*.csv"))
+        paths += sorted(run.glob("ledger/*.csv"))
         paths += sorted(
             path for path in run.glob("results/*.json") if path.stem != chapter
         )

@@ -11,6 +11,7 @@ import pandas as pd
 from chapters import ROOT
 
 RUN, SHOWN = ROOT / "runs/reference", ROOT / "book/reference"
+RECORDS = ("results.json", "ledger.csv")
 
 
 def main() -> None:
@@ -20,7 +21,8 @@ def main() -> None:
         )
     for name in chapters.names():
         shutil.copy(RUN / f"{name}.ipynb", SHOWN)
-    shutil.copy(RUN / "results.json", SHOWN)
+    for name in RECORDS:
+        shutil.copy(RUN / name, SHOWN)
     shutil.rmtree(SHOWN / "models", ignore_errors=True)
     shutil.copytree(RUN / "models", SHOWN / "models")
     readme = ["--readme", "README.md", "--anchors", "book/anchors.csv"]
@@ -43,7 +45,7 @@ def find_faults() -> list[str]:
         f"runs/reference/{name} is missing: make run-all PROFILE=reference DATA=folder"
         for name in [
             *(f"{name}.ipynb" for name in chapters.names()),
-            "results.json",
+            *RECORDS,
             "models",
         ]
         if not (RUN / name).exists()

@@ -22,8 +22,8 @@ from biosignals.compression import export
 from biosignals.data.ptbxl import LEADS, SUPERCLASSES
 from biosignals.deployment import card as cards
 from biosignals.deployment import predict
+from biosignals.reporting import ledger, scoreboard
 from biosignals.reporting import records as results
-from biosignals.reporting import scoreboard
 from biosignals.simulate import ptbxl
 from conftest import CHAPTERS, EARLIER_PATTERN, ROOT, render
 
@@ -217,7 +217,7 @@ def test_every_published_figure_says_where_it_is_from():
     """An address where one can look it up, or the earlier project, that it is unpublished, and what it was measured on."""
     anchors = pd.read_csv(ROOT / "book/anchors.csv", keep_default_na=False)
     assert set(anchors.who) == {"theirs", "field"}
-    assert set(anchors.split) <= {"", "train", "validation", "test"}
+    assert set(anchors.split) <= {"", "train", "validation", "test"} and anchors.data.ne("").all()
     published = anchors.source.str.contains(r"https://\S+\.\S+/\S+")
     assert list(published) == list(anchors.who == "field")
     projects = anchors.source[~published].str.extract("^project ([A-F]), unpublished; .{10}")[0]
@@ -297,7 +297,8 @@ def test_the_readmes_scores_are_those_of_the_reference_run(tmp_path):
     readme = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", readme)
     anchors = pd.read_csv(ROOT / "book/anchors.csv")
-    scoreboard.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors)
+    lines = ledger.read(ROOT / "book/reference/ledger.csv")
+    scoreboard.update_readme(readme, results.read(ROOT / "book/reference/results.json"), anchors, lines)
     assert readme.read_text() == (ROOT / "README.md").read_text()
 
 
@@ -308,6 +309,38 @@ def test_every_failure_names_a_record_of_the_reference_run():
     failures = failures[failures.chapter.isin(records.chapter)]
     assert list(scoreboard.find_records(failures, records).what) == list(failures.what)
     assert failures[["what", "why"]].ne("").all(axis=None)
+
+
+SYSTEMS = {
+    "A": 14, "B": 5, "C": 13, "D": 4, "E": 3, "F": 7,
+}  # fmt: skip
+
+
+def test_every_system_of_the_earlier_projects_has_a_row():
+    systems = pd.read_csv(ROOT / "book/systems.csv", keep_default_na=False)
+    assert systems.project.value_counts().to_dict() == SYSTEMS and not systems.system.duplicated().any()
+    assert set(systems.chapter) <= set(CHAPTERS) and systems.drop(columns="condition").ne("").all(axis=None)
+    for key in ("task", "dataset", "metric"):
+        assert set(systems[key]) <= set(results.VOCABULARY[key])
+
+
+@reference
+def test_every_system_has_a_record_of_the_reference_run_where_its_chapter_is_current():
+    """Chapters that were rewritten since they were executed have their records with their next execution."""
+    systems = pd.read_csv(ROOT / "book/systems.csv")
+    found = scoreboard.find_systems(systems, results.read(ROOT / "book/reference/results.json"))
+    missing = found[found.value.isna() & found.chapter.map(is_current)]
+    assert not list(missing.system)
+
+
+def is_current(chapter: str) -> bool:
+    """Whether the chapter's code is that of its executed reference."""
+    stored, executed = (
+        [cell.source for cell in nbformat.read(folder / f"{chapter}.ipynb", as_version=4).cells
+         if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])]
+        for folder in (ROOT / "notebooks", ROOT / "book/reference")
+    )  # fmt: skip
+    return stored == executed
 
 
 @pytest.mark.slow

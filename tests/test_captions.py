@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from biosignals.data import helsinki
+from biosignals.reporting import ledger
 from conftest import CHAPTERS, Run
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS)
@@ -107,6 +108,8 @@ def test_channels_and_windows_are_compared_on_all_patients_with_intervals(tiny_r
         assert record["subjects"] == len(patients)
 
 
-def test_a_page_shows_the_count_of_models_on_each_test_set(tiny_run):
-    (table,) = (table for table in tables(tiny_run, "10_scoreboard") if "each test set" in table.caption)
+def test_a_page_shows_how_often_each_test_set_was_read(tiny_run):
+    (table,) = (table for table in tables(tiny_run, "11_scoreboard") if "each test set" in table.caption)
     assert "PTB-XL, simulated" in table.labels and len(table.columns["models"]) > 3
+    lines = ledger.read(tiny_run.folder / "ledger.csv")
+    assert len(lines) and set(lines.chapter) < set(CHAPTERS)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from biosignals.caching import Cache
@@ -50,6 +51,23 @@ def test_a_model_of_ones_own_is_paired_with_them_in_whatever_order_it_comes(refe
     assert row.versus == "student-4k" and row.delta == pytest.approx(
         1 - table.value["student-4k", "macro_auroc"]
     )
+
+
+def test_any_two_rows_are_compared_on_the_same_resamples(reference):
+    (row,) = compare.published(reference).predictions
+    entries = [dict(np.load(reference / f"predictions/{name}.npz")) for name in row.split()]
+    for i, entry in enumerate(entries):
+        entry["array"] = entry["array"][..., ::-1]
+        np.savez(reference / f"predictions/swapped-{i}.npz", **entry)
+    rows = pd.DataFrame({"predictions": [row, "swapped-0 swapped-1"]}, ["net", "swapped"])
+    table = compare.pairs(reference, rows, scores.macro_auroc).set_index(["model", "versus"])
+    assert len(table) == 2 and set(table.n_test) == {54}
+    net = compare.predictions(reference, "student-4k")
+    swapped = net.replaced(net.probabilities[..., ::-1])
+    again, found = scores.difference(scores.macro_auroc, swapped, net), table.loc[("swapped", "net")]
+    assert (found.delta, found.delta_low, found.delta_high) == (again.value, again.low, again.high)
+    assert table.delta.sum() == pytest.approx(0)
+    assert compare.pairs(reference, rows[:1], scores.macro_auroc).empty
 
 
 def test_what_cannot_be_compared_is_named(reference, task):

@@ -132,15 +132,17 @@ def test_a_set_that_was_put_into_the_folder_makes_its_readers_stale(run_all, pro
 
 
 def test_the_scoreboard_is_executed_last_and_again_after_any_other_chapter(run_all, project):
-    add_chapter(project, "10_scoreboard", "print('read')")
-    assert executed(run_all) == [*BOTH, "10_scoreboard"] and run_all.begun[-1] == "10_scoreboard"
+    add_chapter(project, "11_scoreboard", "print('read')")
+    assert executed(run_all) == [*BOTH, "11_scoreboard"] and run_all.begun[-1] == "11_scoreboard"
     assert executed(run_all) == []
     add_chapter(project, "01_first", "print('changed')")
-    assert executed(run_all) == ["01_first", "10_scoreboard"]
-    add_chapter(project, "10_scoreboard", "print('read again')")
-    assert executed(run_all) == ["10_scoreboard"]
+    assert executed(run_all) == ["01_first", "11_scoreboard"]
+    add_chapter(project, "11_scoreboard", "print('read again')")
+    assert executed(run_all) == ["11_scoreboard"]
     write(project / "book/anchors.csv", "a,b\n")
-    assert executed(run_all) == ["10_scoreboard"]
+    assert executed(run_all) == ["11_scoreboard"]
+    write(project / "runs/quick/ledger/01_first.csv", "chapter,dataset,model,condition,n,commit\n")
+    assert executed(run_all) == ["11_scoreboard"]
 
 
 def test_a_chapter_with_parameters_of_ones_own_is_not_that_of_the_run(run_all, project):
@@ -444,6 +446,7 @@ def finished(reading, monkeypatch):
         sets = {"ptb-xl": ["excerpt", "3"], "chb-mit": ["simulated", "12"]}
         change_about(run / f"{name}.ipynb", {"made_from": "", "sets": sets, "given": {}, "faults": []})
     write_results(run)
+    write(run / "ledger.csv", "chapter,dataset,model,condition,n,commit\n")
     monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: None)
     return module, run
 
@@ -465,6 +468,7 @@ def test_a_run_whose_simulated_sets_the_profile_names_is_published(finished, rea
         "01_first.ipynb",
         "02_second.ipynb",
         "results.json",
+        "ledger.csv",
         "models",
     }
     assert [path.name for path in (shown / "models").iterdir()] == ["af.onnx"]
@@ -499,9 +503,9 @@ def test_a_run_that_is_not_whole_is_not_published(finished):
     module, run = finished
     (run / "02_second.ipynb").unlink()
     shutil.rmtree(run / "models")
-    with pytest.raises(
-        SystemExit, match=r"(?s)reference/02_second.ipynb is missing.*reference/models is missing"
-    ):
+    (run / "ledger.csv").unlink()
+    missing = [f"reference/{name} is missing" for name in ("02_second.ipynb", "ledger.csv", "models")]
+    with pytest.raises(SystemExit, match="(?s)" + ".*".join(map(re.escape, missing))):
         module.main()
 
 

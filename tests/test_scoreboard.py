@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biosignals.reporting import scoreboard
+from biosignals.reporting import ledger, scoreboard
 from biosignals.reporting.records import KEYS
 from test_records import record
 
@@ -115,18 +115,31 @@ def test_where_nothing_was_chosen_beforehand_nobody_is_called_best():
 
 def anchors(*rows):
     columns = ["task", "who", "model", "metric", "value", "low", "high", "split"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(data="PTB-XL")
 
 
 def test_published_figures_stand_beside_ours_of_the_same_task_and_metric():
     published = anchors(
         ("superclass", "theirs", "net", "macro_auroc", 0.95, None, None, "test"),
+        ("superclass", "theirs", "tree", "macro_auroc", 0.7, None, None, None),
         ("superclass", "field", "other", "accuracy", 0.99, None, None, "test"),
         ("seizure", "field", "third", "event_f1", 0.85, None, None, "test"),
     )
-    both = scoreboard.beside_anchors(table_of(record(n_test=1234)), published)
-    expected = [("theirs", "net", 0.95), ("ours", "student (ptb-xl, simulated, n = 1,234)", 0.9)]
+    both = scoreboard.beside_anchors(table_of(record(n_test=1234, kind="excerpt")), published)
+    expected = [("theirs", "net (PTB-XL, test)", 0.95), ("ours", "student (ptb-xl, excerpt, n = 1,234)", 0.9),
+                ("theirs", "tree (PTB-XL, split not reported)", 0.7)]  # fmt: skip
     assert list(zip(both.who, both.label, both.value)) == expected
+
+
+def test_no_published_figure_stands_beside_a_simulated_score():
+    published = anchors(("superclass", "theirs", "net", "macro_auroc", 0.95, None, None, "test"))
+    both = scoreboard.beside_anchors(table_of(record()), published)
+    assert list(both.who) == ["ours"] and list(both.kind) == ["simulated"]
+    mixed = table_of(record(), record(kind="excerpt", value=0.7))
+    assert list(scoreboard.beside_anchors(mixed, published).kind) == [None, "excerpt"]
+    real, simulated = scoreboard.tasks_in_markdown(mixed, published).split("On simulated recordings")
+    assert ".950 (test)" in real and "simulated" not in real
+    assert ".950" not in simulated and "theirs" not in simulated
 
 
 def test_a_figure_on_a_models_own_training_records_is_not_the_best_of_the_field():
@@ -134,9 +147,10 @@ def test_a_figure_on_a_models_own_training_records_is_not_the_best_of_the_field(
         ("superclass", "field", "remembered", "macro_auroc", 0.99, None, None, "train"),
         ("superclass", "field", "honest", "macro_auroc", 0.91, None, None, "test"),
     )
-    text = scoreboard.tasks_in_markdown(table_of(record()), published)
-    assert ".910" in text and ".990" not in text
-    assert scoreboard.beside_anchors(table_of(record()), published).label.tolist()[0] == "honest"
+    ours = table_of(record(kind="excerpt"))
+    text = scoreboard.tasks_in_markdown(ours, published)
+    assert ".910 (test)" in text and ".990" not in text
+    assert scoreboard.beside_anchors(ours, published).label.tolist()[0] == "honest (PTB-XL, test)"
 
 
 def test_every_model_that_was_scored_on_a_test_set_is_counted():
@@ -151,9 +165,51 @@ def test_every_model_that_was_scored_on_a_test_set_is_counted():
         record(model="b", split="test", chapter="07_image_backbones", dataset="cinc2017"),
     )
     uses = scoreboard.uses_of_tests(rows)
-    assert uses.values.tolist() == [["ptb-xl", "simulated", 3, 2], ["cinc2017", "simulated", 1, 1]]
+    assert uses.values.tolist() == [["ptb-xl", "simulated", 3, 3, 2], ["cinc2017", "simulated", 1, 1, 1]]
     text = scoreboard.tasks_in_markdown(rows, anchors())
-    assert "ptb-xl (simulated): 3 models of 2 chapters; cinc2017 (simulated): 1 model of 1 chapter." in text
+    assert "ptb-xl (simulated): 3 times, by 3 models of 2 chapters; " in text
+    assert "cinc2017 (simulated): 1 time, by 1 model of 1 chapter." in text
+
+
+def ledger_of(*rows):
+    return pd.DataFrame(rows, columns=list(ledger.COLUMNS), dtype=str)
+
+
+def test_the_ledger_counts_what_it_notes_and_the_records_what_it_does_not():
+    rows = table_of(
+        record(model="a", split="test", commit="old"),
+        record(model="a", split="test", dataset="cinc2017", commit="old"),
+        record(model="b", split="test", chapter="09_compression", commit="older"),
+        record(model="b", split="test", chapter="09_compression", commit="older", metric="brier"),
+        record(model="c"),
+    )
+    lines = ledger_of(
+        ("03_baseline", "ptb-xl", "a", "", "100", "new"),
+        ("03_baseline", "ptb-xl", "a", "threshold=0.5", "100", "new"),
+        ("05_cnn_lstm", "ludb", "a", "", "20", "new"),
+    )
+    reads = scoreboard.test_reads(rows, lines)
+    others = reads[reads.noted != scoreboard.IN_LEDGER]
+    assert others[["chapter", "dataset", "commit", "noted"]].values.tolist() == [
+        ["03_baseline", "cinc2017", "old", scoreboard.IN_RECORDS],
+        ["09_compression", "ptb-xl", "older", scoreboard.BEFORE_LEDGER],
+    ]
+    assert list(reads.kind) == ["simulated", "simulated", "simulated", "", "simulated"]
+    uses = scoreboard.uses_of_tests(rows, lines).set_index("dataset")
+    assert uses.loc["ptb-xl", ["reads", "models", "chapters"]].tolist() == [3, 2, 2]
+
+
+def test_a_change_helped_or_harmed_where_its_interval_says_so():
+    rows = table_of(
+        record(model="a", versus="x", delta=0.02, delta_low=0.01, delta_high=0.03),
+        record(model="b", versus="x", delta=-0.02, delta_low=-0.03, delta_high=-0.01),
+        record(model="c", versus="x", delta=0.02, delta_low=-0.01, delta_high=0.03),
+        record(model="x", versus="x", delta=0.0, delta_low=0.0, delta_high=0.0),
+        record(model="d", versus="x", delta=0.02, delta_low=0.01, delta_high=0.03, split="validation"),
+        record(model="e", metric="brier", versus="x", delta=0.02, delta_low=0.01, delta_high=0.03),
+    )
+    found = scoreboard.paired_changes(rows)
+    assert dict(zip(found.model, found.verdict)) == {"a": "higher", "b": "lower", "c": "unclear"}
 
 
 CASE = {"chapter": "03_baseline", "task": "superclass", "model": "student", "condition": "",
@@ -182,16 +238,32 @@ def test_a_case_that_names_several_records_is_refused():
         scoreboard.find_records(pd.DataFrame([CASE]), records)
 
 
+def test_a_systems_record_is_that_with_the_fewest_further_words():
+    records = table_of(
+        record(model="cnn", condition="loss=focal", value=0.5),
+        record(model="cnn", condition="loss=weights training=long", value=0.6),
+        record(model="cnn", condition="loss=weights", split="test", value=0.7),
+        record(model="cnn", condition="teacher=large loss=weights training=long", value=0.8),
+        record(model="tree", split="test", value=0.9),
+    )
+    keys = {key: CASE[key] for key in ("chapter", "task", "dataset", "metric")}
+    asked = [("cnn", "loss=weights"), ("cnn", "teacher="), ("tree", ""), ("net", "")]
+    systems = pd.DataFrame([keys | {"model": model, "condition": words} for model, words in asked])
+    found = scoreboard.find_systems(systems, records)
+    assert list(found.value[:3]) == [0.6, 0.8, 0.9] and pd.isna(found.value[3])
+    assert list(found["split"][:3]) == ["out-of-fold", "out-of-fold", "test"]
+
+
 def test_the_readme_keeps_all_but_the_table(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("# Top\n<!-- scores -->\nstale table\n<!-- /scores -->\nend\n")
     theirs = anchors(("superclass", "theirs", "net", "macro_auroc", 0.95, None, None, "test"))
-    scoreboard.update_readme(readme, table_of(record()), theirs)
+    scoreboard.update_readme(readme, table_of(record(kind="excerpt")), theirs)
     text = readme.read_text()
     assert text.startswith("# Top\n<!-- scores -->") and text.endswith("<!-- /scores -->\nend\n")
     assert (
         "stale table" not in text
-        and "simulated" in text
+        and "excerpt" in text
         and "student" in text
         and ".900" in text
         and ".950" in text

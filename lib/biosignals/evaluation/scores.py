@@ -159,7 +159,7 @@ def interval(metric: Metric, predictions: Predictions, resamples: int = 1000) ->
     interval speaks of the model and not of one lucky seed. Raises ValueError for no records, and
     for what is no metric or no predictions.
     """
-    return _summary(bootstrap(metric, predictions, resamples))
+    return summary(bootstrap(metric, predictions, resamples))
 
 
 def bootstrap(metric: Metric, predictions: Predictions, resamples: int = 1000) -> np.ndarray:
@@ -176,9 +176,9 @@ def difference(
 
     Raises ValueError for predictions of other records, too.
     """
-    _same_records({"predictions": predictions, "versus": versus})
+    check_same_records({"predictions": predictions, "versus": versus})
     weights = _weights_of(predictions, resamples)
-    return _summary(_scores_of(metric, predictions, weights) - _scores_of(metric, versus, weights))
+    return summary(_scores_of(metric, predictions, weights) - _scores_of(metric, versus, weights))
 
 
 def compare(
@@ -200,7 +200,7 @@ def compare(
         raise ValueError("metrics are given by name, as {'auroc': scores.macro_auroc}; scores.BINARY is such")
     if versus is not None and versus not in models:
         raise ValueError(f"no model named {versus!r} to compare with: there is {', '.join(map(str, models))}")
-    first = _same_records(models)
+    first = check_same_records(models)
     counts = {"n_test": len(first.truth), "subjects": pd.Series(list(first.subjects)).nunique() or None}
     if first.truth.shape[1] == 1:
         counts["positives"] = int(first.truth.round().sum())
@@ -208,9 +208,9 @@ def compare(
     for metric, score in (metrics or MULTILABEL).items():
         values = {name: _scores_of(score, one, weights) for name, one in models.items()}
         for name, ours in values.items():
-            row = {"model": name, "metric": metric, **vars(_summary(ours))}
+            row = {"model": name, "metric": metric, **vars(summary(ours))}
             if versus is not None:
-                delta = _summary(ours - values[versus])
+                delta = summary(ours - values[versus])
                 row |= {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high}
                 row["versus"] = versus
             if metric == "ece":
@@ -368,7 +368,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, without: float = np.nan) -> np.nd
     return np.divide(part, whole, out=np.full(len(whole), without), where=whole > 0)
 
 
-def _same_records(models: Mapping[str, Predictions]) -> Predictions:
+def check_same_records(models: Mapping[str, Predictions]) -> Predictions:
     """The first of some predictions. Raises ValueError where others are of other records or another order."""
     if not models:
         raise ValueError("no model to score")
@@ -420,7 +420,8 @@ def _check_yes_or_no(values: np.ndarray, what: str, remedy: str) -> None:
         raise ValueError(f"{what} must be 0 or 1: {remedy}")
 
 
-def _summary(values: np.ndarray) -> Interval:
+def summary(values: np.ndarray) -> Interval:
+    """The interval of `values`, (1 + resamples,): what `bootstrap` gives, or the difference of two such."""
     if np.isnan(values[1:]).all():  # undefined in every resample
         return Interval(float(values[0]), np.nan, np.nan)
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])

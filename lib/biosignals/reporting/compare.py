@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,7 @@ def predictions(reference: Path | str, model: str, condition: str = "", **keys: 
             f"{len(rows)} records of {model} {condition!r} have predictions of their own: "
             f"{'say also chapter=, task= or seed=' if len(rows) else f'models that have some are {known}'}"
         )
-    entries = [_read(Path(reference) / f"predictions/{name}.npz") for name in files[0].split()]
-    arrays = [np.reshape(entry["array"], (-1, *entry["array"].shape[-2:])) for entry in entries]
-    probabilities, first = np.concatenate(arrays), entries[0]
-    truth = first["truth"][:, : probabilities.shape[2]]
-    return Predictions(probabilities, truth, first["subjects"], first["ids"])
+    return _predictions(Path(reference), files[0])
 
 
 def compare(
@@ -65,18 +62,53 @@ def compare(
     Predictions are put into one order by their ids, and only recordings that all have are scored. Raises
     ValueError where these are none, or have other truths.
     """
-    everything = {name: theirs} | dict(own)
-    ids_of = {label: pd.Index(np.asarray(one.ids).astype(str)) for label, one in everything.items()}
-    ids = ids_of[name]
-    for others in ids_of.values():
-        ids = ids.intersection(others, sort=False)
+    return scores.compare(_on_common_recordings({name: theirs} | dict(own)), name, metrics)
+
+
+def pairs(reference: Path | str, rows: pd.DataFrame, metric: scores.Metric) -> pd.DataFrame:
+    """How each of some published models scores against each other one, on the same resampled subjects.
+
+    rows: of `published`, or other records with committed predictions, indexed by names of one's own. Columns
+    model, versus, n_test, delta, delta_low, delta_high, a row for each ordered pair. Raises ValueError where
+    predictions are missing, have no recording in common, or have other truths.
+    """
+    found = {name: _predictions(Path(reference), files) for name, files in rows.predictions.items()}
+    aligned = _on_common_recordings(found)
+    drawn = {name: scores.bootstrap(metric, one) for name, one in aligned.items()}
+    table = []
+    for model, versus in permutations(drawn, 2):
+        delta = scores.summary(drawn[model] - drawn[versus])
+        row = {"model": model, "versus": versus, "n_test": len(aligned[model].truth)}
+        table.append(row | {"delta": delta.value, "delta_low": delta.low, "delta_high": delta.high})
+    return pd.DataFrame(table, columns=["model", "versus", "n_test", "delta", "delta_low", "delta_high"])
+
+
+def _on_common_recordings(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """Predictions of the recordings that all models have, in the order of the first. Raises ValueError for
+    none, and for other truths.
+    """
+    ids_of = {name: pd.Index(np.asarray(one.ids).astype(str)) for name, one in models.items()}
+    first, *others = ids_of
+    ids = ids_of[first]
+    for name in others:
+        ids = ids.intersection(ids_of[name], sort=False)
     if not len(ids):
-        raise ValueError(f"{name} and {', '.join(own)} have no recording in common: are these their ids?")
+        raise ValueError(f"{', '.join(map(str, models))} have no recording in common: are these their ids?")
     aligned = {
-        label: replace(one.take(ids_of[label].get_indexer(ids)), ids=ids.to_numpy())
-        for label, one in everything.items()
+        name: replace(one.take(ids_of[name].get_indexer(ids)), ids=ids.to_numpy())
+        for name, one in models.items()
     }
-    return scores.compare(aligned, name, metrics)
+    scores.check_same_records(aligned)
+    return aligned
+
+
+def _predictions(reference: Path, files: str) -> Predictions:
+    """The committed predictions whose entries `files` names, (seeds, n, classes)."""
+    entries = [_read(reference / f"predictions/{name}.npz") for name in files.split()]
+    arrays = [np.reshape(entry["array"], (-1, *entry["array"].shape[-2:])) for entry in entries]
+    probabilities, first = np.concatenate(arrays), entries[0]
+    truth = first["truth"][:, : probabilities.shape[2]]
+    return Predictions(probabilities, truth, first["subjects"], first["ids"])
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

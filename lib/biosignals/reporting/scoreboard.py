@@ -1,23 +1,27 @@
 """Tables made from records: the scoreboard, the README's and the pages'."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from biosignals.caching import writing
+from biosignals.reporting import ledger
 from biosignals.reporting.records import KEYS, label_of, merge, read
 
 HEADLINES = {  # a task's headline metric, and the task in words
     "superclass": ("macro_auroc", "five superclasses"),
     "af": ("auprc", "atrial fibrillation"),
+    "rhythm-4": ("macro_f1", "four rhythms"),
+    "af-episodes": ("event_sensitivity", "episodes of atrial fibrillation"),
     "seizure": ("event_f1", "seizures as events"),
     "neonatal-seizure": ("auprc", "neonatal seizures"),
     "pulse-shape": ("macro_f1", "pulse shapes"),
     "identification": ("accuracy", "identification from PPG"),
 }  # fmt: skip
 NOT_PRESELECTED = "no model chosen beforehand"  # where nothing was held back for choosing
-BASELINES = ("majority", "rule")  # a guess, and what made the labels: below and above every model
+BASELINES = ("majority", "all-negative", "rule")  # guesses, and what made the labels
 QUANTIZED = r"-(?:float16|int8)$"  # names of models that are another one in fewer bits
 # Conditions that ask another question than the task's: other records, other splits, another input, perturbed
 # signals, another format.
@@ -27,6 +31,9 @@ OTHER_QUESTIONS = (
 )
 SCORING = r"(?:^| )(?:class|decision|error|impostors|threshold|versus)=\S+"
 """Words of a condition that say how predictions were scored, not which model made them."""
+# How it is known that a test set was read: by the ledger, or by the records of a chapter that has none of its
+# lines there, or none of this set.
+IN_LEDGER, BEFORE_LEDGER, IN_RECORDS = "in the ledger", "before the ledger", "in the records only"
 
 
 def mean_over_seeds(records: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -127,9 +134,9 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 def _headline(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
     """The headline records of a task on one data set, among its `rows`."""
-    task, dataset = rows.task.iloc[0], rows.dataset.iloc[0]
+    task, dataset, kind = rows[["task", "dataset", "kind"]].iloc[0]
     compared = every[(every.task == task) & (every.split == "out-of-fold")]
-    own = compared[compared.dataset == dataset]
+    own = compared[(compared.dataset == dataset) & (compared.kind == kind)]
     compared = own if len(own) or rows.split.ne("test").any() else compared
     read = rows[rows.split == "test"]
     if not len(read):
@@ -142,25 +149,34 @@ def _headline(rows: pd.DataFrame, every: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside_anchors(records: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
-    """Ours (`headlines`) beside the published figures of the same task and metric, for tasks that have some;
-    best first.
+    """Ours (`headlines`), and beside those on real recordings the published figures of the same task and
+    metric; best first.
 
-    Columns task, metric, who (ours, theirs or field), label (the model; of ours with kind and n), value, low,
-    high. Published figures on a model's own training records are left out.
+    Columns task, metric, who (ours, theirs or field), label (the model with its data; of ours with kind and
+    n, of others with their split), kind (of ours), value, low, high. Published figures on a model's own
+    training records are left out; scores on simulated recordings have none beside them, and where a task has
+    real ones they are left out, too.
     """
-    ours, anchors = headlines(records), _held_out(anchors)
+    ours = headlines(records)
+    real = ours.task[ours.kind != "simulated"].unique()
+    ours = ours[(ours.kind != "simulated") | ~ours.task.isin(real)]
     name = ours.model.where(~ours.condition.str.startswith("ensemble="), "ensemble")
-    label = [f"{model} ({dataset}, {kind}, n = {n:,.0f})"
-             for model, dataset, kind, n in zip(name, ours.dataset, ours.kind, ours.n_test)]  # fmt: skip
-    published = anchors[
-        anchors.metric == anchors.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
-    ]
-    both = pd.concat([ours.assign(who="ours", label=label), published.assign(label=published.model)])
-    both = both[both.task.isin(published.task) & both.task.isin(ours.task)].sort_values(
-        "value", ascending=False
-    )
-    columns = ["task", "metric", "who", "label", "value", "low", "high"]
+    ours = ours.assign(who="ours", label=[
+        f"{model} ({dataset}, {kind}, n = {n:,.0f})"
+        for model, dataset, kind, n in zip(name, ours.dataset, ours.kind, ours.n_test)
+    ])  # fmt: skip
+    published = _of_headlines(anchors[anchors.task.isin(real)])
+    where = published.data + ", " + published.split.fillna("split not reported")
+    published = published.assign(label=published.model + " (" + where + ")", kind=None)
+    both = pd.concat([ours, published]).sort_values("value", ascending=False)
+    columns = ["task", "metric", "who", "label", "kind", "value", "low", "high"]
     return _in_order(both)[columns].drop_duplicates(["task", "label"])
+
+
+def _of_headlines(anchors: pd.DataFrame) -> pd.DataFrame:
+    """Published figures in the headline metric of their task."""
+    metric = anchors.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
+    return _held_out(anchors[anchors.metric == metric])
 
 
 def _held_out(anchors: pd.DataFrame) -> pd.DataFrame:
@@ -168,18 +184,65 @@ def _held_out(anchors: pd.DataFrame) -> pd.DataFrame:
     return anchors[anchors.split != "train"]
 
 
-def uses_of_tests(records: pd.DataFrame) -> pd.DataFrame:
-    """How many models of how many chapters were scored on each test set: columns dataset, kind, models,
-    chapters.
+def test_reads(records: pd.DataFrame, lines: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Every scoring on a test set that is known of, a row each.
+
+    lines: of the run's ledger (`ledger.read`). What a chapter scored on a set of which the ledger has none of
+    its lines is taken from its records, once for each model. Columns chapter, dataset, kind, model,
+    condition, n, commit, and noted: `IN_LEDGER`, `BEFORE_LEDGER` (a chapter without any line) or
+    `IN_RECORDS`.
+    """
+    lines = ledger.read() if lines is None else lines
+    rows = records[records.split == "test"].rename(columns={"n_test": "n"})
+    kinds = rows.groupby(["chapter", "dataset"]).kind.first()
+    rows = rows.assign(condition=rows.condition.str.replace(SCORING, "", regex=True).str.strip())
+    pairs = pd.MultiIndex.from_frame(lines[["chapter", "dataset"]])
+    rows = rows[~pd.MultiIndex.from_frame(rows[["chapter", "dataset"]]).isin(pairs)]
+    rows = rows.drop_duplicates(["chapter", "task", "dataset", "kind", "model", "condition"])
+    noted = lines.assign(kind=kinds.reindex(pairs).fillna("").to_numpy(), n=lines.n.astype(int))
+    has_lines = rows.chapter.isin(lines.chapter)
+    rows = rows.assign(noted=has_lines.map({True: IN_RECORDS, False: BEFORE_LEDGER}))
+    both = pd.concat([noted.assign(noted=IN_LEDGER), rows])
+    columns = ["chapter", "dataset", "kind", "model", "condition", "n", "commit", "noted"]
+    return both.sort_values("chapter", kind="stable")[columns].reset_index(drop=True)
+
+
+def uses_of_tests(records: pd.DataFrame, lines: pd.DataFrame | None = None) -> pd.DataFrame:
+    """How often each test set was read (`test_reads`), by how many models of how many chapters: columns
+    dataset, kind, reads, models, chapters.
 
     A model that several chapters score counts in each; another condition is another model, unless it only
     says how predictions were scored (`SCORING`). `BASELINES` do not count.
     """
-    rows = records[(records.split == "test") & ~records.model.isin(BASELINES)]
-    rows = rows.assign(condition=rows.condition.str.replace(SCORING, "", regex=True).str.strip())
-    models = rows.drop_duplicates(["dataset", "kind", "chapter", "task", "model", "condition"])
-    groups = models.groupby(["dataset", "kind"], sort=False)
-    return groups.agg(models=("model", "size"), chapters=("chapter", "nunique")).reset_index()
+    reads = test_reads(records, lines)
+    reads = reads[~reads.model.isin(BASELINES)]
+    condition = reads.condition.str.replace(SCORING, "", regex=True).str.strip()
+    names = reads.chapter + " " + reads.model + " " + condition + " " + reads.n.astype(str)
+    groups = reads.assign(name=names).groupby(["dataset", "kind"], sort=False)
+    counts = groups.agg(reads=("name", "size"), models=("name", "nunique"), chapters=("chapter", "nunique"))
+    return counts.reset_index()
+
+
+def paired_changes(records: pd.DataFrame) -> pd.DataFrame:
+    """Records with a paired difference in the headline metric of their task and its interval, and what that
+    shows: `verdict` is higher, lower or unclear.
+
+    Left out are what was only scored in another way (`SCORING`), means over seeds where there are the seeds'
+    own, and validation.
+    """
+    metric = records.task.map({task: metric for task, (metric, _) in HEADLINES.items()})
+    rows = records[(records.metric == metric) & records.delta_low.notna() & (records.versus != records.model)]
+    rows = rows[rows.split.isin(["out-of-fold", "test"]) & ~rows.condition.str.contains(SCORING)]
+    rows = mean_over_seeds(rows, ["chapter", "task", "dataset", "model", "condition", "split"])
+    return rows.assign(verdict=verdicts(rows))
+
+
+def verdicts(rows: pd.DataFrame) -> pd.Series:
+    """What the intervals of paired differences show: higher, lower, or unclear where they hold 0 or are
+    missing.
+    """
+    found = pd.Series("unclear", rows.index)
+    return found.mask(rows.delta_low > 0, "higher").mask(rows.delta_high < 0, "lower")
 
 
 def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
@@ -202,6 +265,32 @@ def find_records(cases: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     if len(unclear):
         raise ValueError(f"several records for {unclear[keys].to_dict('records')}")
     return found.drop(columns=["records", "seeds"])
+
+
+def find_systems(systems: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """Systems that were rebuilt, with the scores of their records: the columns value, low, high, split, kind
+    and n_test, empty where a system has no record.
+
+    systems: chapter, task, model, condition, dataset, metric and columns of one's own, all text. Of several
+    records a system's is that out of fold, else on a test set, whose condition has the fewest words beside
+    those of the system; a word may be cut short, as "teacher=" for any.
+    """
+    keys = ["chapter", "task", "model", "dataset", "metric"]
+    splits = ["out-of-fold", "test", "validation", "train"]
+    over_seeds = mean_over_seeds(records, [*keys, "condition", "split"])
+    found = []
+    for _, system in systems.fillna("").iterrows():
+        own = over_seeds[(over_seeds[keys] == system[keys]).all(axis=1)]
+        words = system.condition.split()
+        own = own[own.condition.map(partial(_has_words, words=words)).astype(bool)]
+        order = own.assign(place=own["split"].map(splits.index), words=own.condition.str.split().str.len())
+        found.append(order.sort_values(["place", "words"], kind="stable").head(1).assign(row=len(found)))
+    scores = pd.concat(found).set_index("row")[["value", "low", "high", "split", "kind", "n_test"]]
+    return systems.reset_index(drop=True).join(scores)
+
+
+def _has_words(condition: str, words: list[str]) -> bool:
+    return all(any(one.startswith(word) for one in condition.split()) for word in words)
 
 
 def interval_text(row: pd.Series, digits: int = 3) -> str:
@@ -227,49 +316,77 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def update_readme(readme: Path, records: pd.DataFrame, anchors: pd.DataFrame) -> None:
+def update_readme(
+    readme: Path, records: pd.DataFrame, anchors: pd.DataFrame, lines: pd.DataFrame | None = None
+) -> None:
     """Put the tables of scores between README's <!-- scores --> marks; anchors: published figures,
-    book/anchors.csv.
+    book/anchors.csv; lines: the run's ledger.
     """
     text = Path(readme).read_text()
     before, rest = text.split("<!-- scores -->")
     after = rest.split("<!-- /scores -->")[1]
-    tables = f"{tasks_in_markdown(records, anchors)}\n\n{superclasses_in_markdown(records)}"
+    tables = f"{tasks_in_markdown(records, anchors, lines)}\n\n{superclasses_in_markdown(records)}"
     with writing(readme) as unfinished:
         unfinished.write_text(f"{before}<!-- scores -->\n{tables}\n<!-- /scores -->{after}")
 
 
-def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame) -> str:
+def tasks_in_markdown(records: pd.DataFrame, anchors: pd.DataFrame, lines: pd.DataFrame | None = None) -> str:
     """A row for each task and data set in Markdown: its headline model, and the best published figures of its
-    metric; below them how many models were scored on each test set.
+    metric; what was measured on simulated recordings in a table of its own, without any. Below them how often
+    each test set was read.
     """
-    rows, anchors = [], _held_out(anchors)
-    for (task, dataset, kind), found in headlines(records).groupby(["task", "dataset", "kind"], sort=False):
+    found = headlines(records)
+    simulated = found.kind == "simulated"
+    parts = []
+    if not simulated.all():
+        words = (
+            "Headline model per task [95 % interval]. *Theirs* is the best figure of the earlier projects "
+            "that the book rebuilds, *field* the best published one that it cites, with their splits, both "
+            "on other data; n counts recordings, windows or pulses."
+        )
+        parts += [words, _headline_rows(found[~simulated], anchors)]
+    if simulated.any():
+        words = "On simulated recordings, which show that the code works and nothing about patients:"
+        parts += [words, _headline_rows(found[simulated], None)]
+    uses = uses_of_tests(records, lines)
+    counts = [f"{use.dataset} ({use.kind}): {counted(use.reads, 'time')}, by {counted(use.models, 'model')} "
+              f"of {counted(use.chapters, 'chapter')}" for use in uses.itertuples()]  # fmt: skip
+    parts += [f"Chapters share their test sets. Read so far: {'; '.join(counts)}."] if counts else []
+    return "\n\n".join(parts)
+
+
+def _headline_rows(found: pd.DataFrame, anchors: pd.DataFrame | None) -> str:
+    """The table of some headline records; anchors: what stands beside them, if anything does."""
+    rows: list[dict] = []
+    for (task, dataset, kind), one in found.groupby(["task", "dataset", "kind"], sort=False):
         metric, title = HEADLINES[task]
-        best, how = found.iloc[0], found.how.iloc[0]
+        best, how = one.iloc[0], one.how.iloc[0]
         model, ours = in_words(best), interval_text(best)
         if how == NOT_PRESELECTED:
-            model, ours = f"{len(found)} models", f"{short(found.value.min())} to {short(found.value.max())}"
-        row = {"task": title, "data": f"{dataset} ({kind})", "n": f"{found.n_test.max():,.0f}",
+            model, ours = f"{len(one)} models", f"{short(one.value.min())} to {short(one.value.max())}"
+        row = {"task": title, "data": f"{dataset} ({kind})", "n": _count(one.n_test.max()),
+               "people": _count(best.subjects), "positives": _count(best.positives),
                "metric": f"{label_of(metric)}{prevalence(best)}", "model": model, "how": how,
                "ours": ours}  # fmt: skip
-        published = anchors[(anchors.task == task) & (anchors.metric == metric)].groupby("who").value.max()
-        again = any(title == earlier["task"] for earlier in rows)
-        best_of = {
-            who: "" if again or who not in published else short(published[who]) for who in ("theirs", "field")
-        }
-        rows.append(row | best_of)
-    words = (
-        "Headline model per task [95 % interval]. *Theirs* is the best figure of the earlier projects that "
-        "the book rebuilds, *field* the best published one that it cites, both on other data; n counts "
-        "recordings, windows or pulses."
-    )
-    uses = uses_of_tests(records)
-    counts = [f"{use.dataset} ({use.kind}): {counted(use.models, 'model')} of "
-              f"{counted(use.chapters, 'chapter')}" for use in uses.itertuples()]  # fmt: skip
-    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    shared = f"Chapters share their test sets. Scored on them so far: {'; '.join(counts)}." if counts else ""
-    return f"{words}\n\n{table}\n\n{shared}".strip()
+        if anchors is not None:
+            again = any(title == earlier["task"] for earlier in rows)
+            published = anchors[:0] if again else _of_headlines(anchors[anchors.task == task])
+            row |= {who: _best(published[published.who == who]) for who in ("theirs", "field")}
+        rows.append(row)
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+def _best(published: pd.DataFrame) -> str:
+    """The best of some published figures with its split."""
+    if not len(published):
+        return ""
+    best = published.loc[published.value.idxmax()]
+    return f"{short(best.value)} ({best.split if pd.notna(best.split) else 'split not reported'})"
+
+
+def _count(number: float | None) -> str:
+    """A count, empty where it is not known."""
+    return "" if pd.isna(number) else f"{number:,.0f}"
 
 
 def prevalence(row: pd.Series) -> str:
@@ -302,15 +419,19 @@ def superclasses_in_markdown(records: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Merge a run's records; with --readme and --anchors, put its scores into that file too."""
+    """Merge a run's records and ledger; with --readme and --anchors, put its scores into that file too."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("run", type=Path, help="folder with results/*.json or results.json")
+    parser.add_argument("run", type=Path, help="folder with results/*.json or results.json, and ledger.csv")
     parser.add_argument("--readme", type=Path, help="file with <!-- scores --> marks to fill")
     parser.add_argument("--anchors", type=Path, help="table of published figures, for the README")
     arguments = parser.parse_args()
-    merged = merge(arguments.run) if (arguments.run / "results").is_dir() else arguments.run / "results.json"
+    merged = arguments.run / "results.json"
+    if (arguments.run / "results").is_dir():
+        merged = merge(arguments.run)
+        ledger.merge(arguments.run)
     if arguments.readme:
-        update_readme(arguments.readme, read(merged), pd.read_csv(arguments.anchors))
+        lines = ledger.read(arguments.run / "ledger.csv")
+        update_readme(arguments.readme, read(merged), pd.read_csv(arguments.anchors), lines)
 
 
 if __name__ == "__main__":

@@ -212,7 +212,8 @@ def test_files_of_each_group_are_calibrated_with_what_its_net_learnt_from(net, t
     learnt = {window.tobytes() for window in signals[20:, :, 30:90]}
     assert len(windows) == 5 and {window.tobytes() for window in windows} <= learnt
     assert len(quantize.calibration_windows(examples, 0)) == 20
-    ((first, second),) = quantize.out_of_fold_files(examples, [[net, net]], tmp_path, 8)
-    assert first["float32"] == second["float32"] and first["int8"] != second["int8"]
+    files = quantize.out_of_fold_files(examples, [[net, net]], tmp_path, 8)
+    ((whole, same),), ((first, second),) = files["float32"], files["int8"]
+    assert whole == same and first != second
     with pytest.raises(ValueError):
         quantize.out_of_fold_files(examples, [[net]], tmp_path, 8)

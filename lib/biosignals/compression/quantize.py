@@ -55,19 +55,20 @@ def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[st
 def out_of_fold_files(
     examples: Examples, nets: Sequence[Sequence[nn.Module]], folder: Path, count: int = 128,
     crop: int | None = None
-) -> list[list[dict[str, Path]]]:  # fmt: skip
-    """The files of `float_and_int8` of the nets of an out-of-fold fit: a list for each seed, in it a pair for
-    each group of folds, calibrated with recordings that its net has learnt from.
+) -> dict[str, list[list[Path]]]:  # fmt: skip
+    """The files "float32" and "int8" (see `float_and_int8`) of the nets of an out-of-fold fit: of each a list
+    for each seed, in it one for each group of folds, calibrated with recordings that its net has learnt from.
 
     count: recordings to calibrate with (see `calibration_rows`), of fewer all. crop: samples of a window,
     from the middle of each; None: whole recordings. Raises ValueError as `calibration_rows` and
     `float_and_int8`, and for another number of nets than of groups.
     """
     windows = [calibration_windows(examples, group, count, crop) for group in range(len(examples.groups))]
-    return [
+    pairs = [
         [float_and_int8(net, of_group, folder) for net, of_group in zip(of_seed, windows, strict=True)]
         for of_seed in nets
     ]
+    return {way: [[pair[way] for pair in of_seed] for of_seed in pairs] for way in ("float32", "int8")}
 
 
 def calibration_windows(

@@ -5,7 +5,7 @@ from torch import nn
 
 import small_net
 from biosignals import models
-from biosignals.compression import cost, export
+from biosignals.compression import cost, export, prune, quantize
 
 
 class Counting(nn.Module):
@@ -56,3 +56,12 @@ def test_costs_are_those_of_the_file_and_of_its_net(tmp_path):
 def test_multiply_adds_of_a_convolution_follow_the_formula():
     layer = torch.nn.Conv1d(3, 8, 5)
     assert cost.multiply_adds(layer, torch.randn(4, 3, 100)) == 96 * 8 * 3 * 5
+
+
+def test_zeros_of_a_file_are_those_of_its_net(tmp_path):
+    net, x = small_net.build(), small_net.signals(8)
+    pruned = prune.remove_masks(prune.magnitude_prune(net, 0.7))
+    files = quantize.float_and_int8(pruned, x.numpy(), tmp_path)
+    assert cost.zeros_of_file(files["float32"]) == pytest.approx(prune.sparsity(pruned), abs=0.001)
+    assert cost.zeros_of_file(files["int8"]) >= cost.zeros_of_file(files["float32"])
+    assert cost.zeros_of_file(export.export(net, x, tmp_path / "net.onnx")) == 0

@@ -270,6 +270,23 @@ def test_nets_and_their_files_predict_out_of_fold_what_the_fits_did(tmp_path):
         data.predict_out_of_fold([found.nets[0][:2]], how)
 
 
+def test_predictions_of_changed_nets_travel_where_they_are_to(tmp_path):
+    signals, targets = recordings()
+    data = Examples(signals, targets, Cache(tmp_path / "own", exported=tmp_path / "exported"))
+    torch.manual_seed(0)
+    nets = [
+        [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(targets.shape[1])) for _ in data.groups]
+    ]
+    for net in nets[0]:
+        net(torch.from_numpy(signals.physical([0])))
+    here = data.predict_out_of_fold(nets, predict.Inference())
+    assert not here.about and not list(tmp_path.glob("exported/*"))
+    found = data.predict_out_of_fold(nets, predict.Inference(export=True))
+    (file,) = tmp_path.glob("exported/*")
+    assert found.about["predictions"] == file.stem
+    np.testing.assert_array_equal(found.probabilities, here.probabilities)
+
+
 def test_a_classifier_quotes_what_computed_it_and_not_what_looks_it_up(tmp_path, monkeypatch):
     data = examples(tmp_path)
     forest, features = RandomForestClassifier(5, random_state=0), data.recordings.physical()[:, 0, :9]

@@ -47,3 +47,14 @@ def test_a_net_without_a_1_x_k_form_cannot_learn_with_eight_bits():
     net = Standardised(models.create("cnn-lstm", 2, 3, 400), 0.0, 1.0)
     with pytest.raises(ValueError, match="1 x k"):
         quantization_aware.prepare(net, torch.randn(2, 2, 400))
+
+
+def test_a_net_for_images_learns_with_eight_bits():
+    torch.manual_seed(0)
+    x = torch.randn(4, 64, 32)
+    net = Standardised(models.create("efficientnetv2-s-small", 64, 3, 32), 0.1, 0.5).eval()
+    prepared = quantization_aware.prepare(net, x[:2])
+    assert (prepared(x) - net(x)).abs().max() < 0.5
+    prepared.train()(x).sum().backward()
+    rounded = [name for name, _ in prepared.named_modules() if name.startswith("net.graph.activation_post")]
+    assert len(rounded) > 20

@@ -5,12 +5,15 @@ from functools import partial
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 
 import small_net
 from biosignals.compression import export, quantize
+from biosignals.data.recordings import Recordings
 from biosignals.models.layers.high_pass import HighPass
+from biosignals.training.cross_validation import Examples
 
 
 @pytest.fixture
@@ -197,3 +200,20 @@ def test_calibration_rows_hold_every_class_and_none_else():
         quantize.calibration_rows(np.ones((20, 1)), np.arange(20), 5)
     with pytest.raises(ValueError, match="71 recordings"):
         quantize.calibration_rows(targets, rows, 71)
+
+
+def test_files_of_each_group_are_calibrated_with_what_its_net_learnt_from(net, tmp_path):
+    signals, targets = small_net.signals(40).numpy(), np.eye(3, dtype=np.float32)[np.arange(40) % 3]
+    table = pd.DataFrame({"subject": range(40), "samples": small_net.SAMPLES})
+    recordings = Recordings("made", signals, 1.0, "mV", 100.0, ("a", "b"), table)
+    rows = np.arange(40)
+    examples = Examples(recordings, targets, groups=[(rows[:20], rows[20:]), (rows[20:], rows[:20])])
+    windows = quantize.calibration_windows(examples, 1, 5, crop=60)
+    learnt = {window.tobytes() for window in signals[20:, :, 30:90]}
+    assert len(windows) == 5 and {window.tobytes() for window in windows} <= learnt
+    assert len(quantize.calibration_windows(examples, 0)) == 20
+    files = quantize.out_of_fold_files(examples, [[net, net]], tmp_path, 8)
+    ((whole, same),), ((first, second),) = files["float32"], files["int8"]
+    assert whole == same and first != second
+    with pytest.raises(ValueError):
+        quantize.out_of_fold_files(examples, [[net]], tmp_path, 8)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -88,6 +89,15 @@ def costs(file: Path, net: nn.Module, windows: np.ndarray, repeats: int = 30) ->
         "bytes": file.stat().st_size,
         "ms": median, "p95": slow, f"ms of {many}": median_of_many, f"p95 of {many}": slow_of_many,
     }  # fmt: skip
+
+
+def zeros_of_file(path: Path) -> float:
+    """Share of zeros among the weights of an ONNX file, in floats or in 8 bits: its constants of two and more
+    dimensions.
+    """
+    constants = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    weights = [constant for constant in constants if constant.ndim > 1]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.size for weight in weights)
 
 
 def multiply_adds(net: nn.Module, example: Tensor) -> int:

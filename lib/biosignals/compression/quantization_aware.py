@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from biosignals.compression.export import quiet
-from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
+from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d, layers_in_time
 from biosignals.models.layers.standardised import Standardised
 
 with quiet():  # torchao warns that parts which only graphics cards need are missing
@@ -64,12 +64,13 @@ def prepare(net: Standardised, example: Tensor) -> Standardised:
     `training.fit`.
 
     It has the net's 1 x k form, since torchao's quantizer (PT2E) skips layers of one dimension without a
-    word. Batch norm is folded into the convolutions first, so that the weights rounded in training are those
-    that are exported. example: inputs, float32 (batch, channels, samples). Raises ValueError for nets without
-    a 1 x k form.
+    word; a net for images stays as it is, but leaves out none of its branches any more. Batch norm is folded
+    into the convolutions first, so that the weights rounded in training are those that are exported. example:
+    inputs, float32 (batch, channels, samples). Raises ValueError for nets without a 1 x k form.
     """
     scaled = (net.high_pass(example) - net.mean) / net.deviation
-    flat = fuse(Conv1dAsConv2d(net.net, scaled).eval()).train()
+    plain = copy.deepcopy(net.net).eval()
+    flat = fuse(Conv1dAsConv2d(plain, scaled).eval() if layers_in_time(plain, scaled) else plain).train()
     with quiet():
         graph = torch.export.export(
             flat, (scaled,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)

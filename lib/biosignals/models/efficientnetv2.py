@@ -5,10 +5,13 @@ thin ones.
 from collections.abc import Sequence
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from .layers.image_blocks import StochasticDepth, image_channels, to_images
+
+torch.fx.wrap("to_images")  # one step of a traced net, since it looks at shapes
 
 # Kind of bottleneck, how much wider it is inside, stride of the first block, width, number of blocks.
 S = (

@@ -284,20 +284,45 @@ class Examples:
         """Predictions (seeds, n, classes) of nets or exported files: a list for each seed, in it one for each
         group of folds.
 
-        how: crop and classes; predictions are kept in the cache. change: of the signals beforehand,
-        float32 (n, channels, samples). Raises ValueError for another number of groups.
+        how: crop and classes; predictions are kept in the cache, and with `export` travel with the project.
+        change: of the signals beforehand, float32 (n, channels, samples). Raises ValueError for another
+        number of groups.
         """
-        how, parts = how._replace(cache=self.cache), []
-        for of_seed in models:
-            for model, (_, held_out) in zip(of_seed, self.groups, strict=True):
+        found = [self._predict_models(of_seed, how, change) for of_seed in models]
+        files = " ".join(name for _, name in found if name)
+        probabilities = np.stack([array for array, _ in found])
+        return _out_of_fold(self, probabilities, {"predictions": files} if files else {})
+
+    def _predict_models(
+        self,
+        models: Sequence[nn.Module | Path],
+        how: Inference,
+        change: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> tuple[np.ndarray, str | None]:
+        """Predictions (n, classes) of one net or file for each group, and the name of their entry where they
+        travel.
+        """
+        each = how._replace(cache=self.cache, export=False)
+
+        def make() -> Entry:
+            parts = []
+            for model, (_, held_out) in zip(models, self.groups, strict=True):
                 if isinstance(model, Path):
-                    parts.append(predict_onnx(model, self.recordings, held_out, how, change))
+                    parts.append(predict_onnx(model, self.recordings, held_out, each, change))
                 elif change is None:
-                    parts.append(predict(model, self.recordings, held_out, self.features, how))
+                    parts.append(predict(model, self.recordings, held_out, self.features, each))
                 else:
-                    parts.append(predict_signals(model, change(self.recordings.physical(held_out)), how=how))
-        probabilities = np.concatenate(parts).reshape(len(models), len(self.rows), -1)
-        return _out_of_fold(self, probabilities, {})
+                    signals = change(self.recordings.physical(held_out))
+                    parts.append(predict_signals(model, signals, how=each))
+            name = "file" if isinstance(models[0], Path) else models[0]
+            return _identified(self, np.concatenate(parts), self.rows, name), caching.provenance()
+
+        if not how.export:
+            return make()[0]["array"], None
+        rows = Rows(self.recordings.signals, self.rows)
+        key = ("compressed", list(models), tuple(how[:2]), how.step, change, self.recordings.scale, rows)
+        arrays, made = caching.fetch_entry(self.cache, (*key, Local(predict_onnx)), make, export=True)
+        return arrays["array"], _named(made)["predictions"]
 
     def perturbed(self, fitted: OutOfFold, change: Callable[[np.ndarray], np.ndarray]) -> OutOfFold:
         """The same nets' predictions after `change` of the signals, float32 (n, channels, samples) both, not

@@ -23,7 +23,7 @@ class Conv1dAsConv2d(nn.Module):
         super().__init__()
         net, x = copy.deepcopy(net).eval(), x[:2]
         with torch.no_grad():
-            layers = _layers_in_time(net, x)
+            layers = layers_in_time(net, x)
             self.net = _replace(copy.deepcopy(net), layers, "")
             if not torch.allclose(self.eval()(x), net(x), atol=1e-3, rtol=1e-3):
                 raise ValueError(f"the 1 x k form of {type(net).__name__} computes something else")
@@ -39,9 +39,11 @@ class Conv1dAsConv2d(nn.Module):
         )
 
 
-def _layers_in_time(net: nn.Module, x: Tensor) -> set[str]:
-    """Names of the layers that take (batch, channels, samples); those behind the global pool take (batch,
-    features).
+def layers_in_time(net: nn.Module, x: Tensor) -> set[str]:
+    """Names of the layers that take (batch, channels, samples), in a net in evaluation mode; those behind the
+    global pool take (batch, features), those of a net for images four dimensions.
+
+    x: inputs, float32 (batch, channels, samples). Raises ValueError for a layer that has no 1 x k form.
     """
     found: set[str] = set()
     hooks = [

@@ -11,6 +11,7 @@ import torch
 import small_net
 from biosignals.compression import export, quantize
 from biosignals.models.layers.high_pass import HighPass
+from biosignals.training.cross_validation import Examples
 
 
 @pytest.fixture
@@ -137,6 +138,16 @@ def test_both_files_are_made_once_and_again_after_a_change(net, tmp_path):
     with torch.no_grad():
         net.net.head.bias += 1
     assert quantize.float_and_int8(net, windows, tmp_path)["float32"] != first["float32"]
+
+
+def test_files_of_nets_of_several_groups_are_calibrated_with_what_each_learnt_from(net, tmp_path):
+    targets = np.tile([[0.0], [1.0]], (20, 1)).astype(np.float32)
+    groups = [(np.arange(20, 40), np.arange(20)), (np.arange(20), np.arange(20, 40))]
+    examples = Examples(small_net.recordings(40), targets, groups=groups)
+    files = quantize.files_out_of_fold([net, net], examples, tmp_path, 8)
+    assert {name: len(each) for name, each in files.items()} == {"float32": 2, "int8": 2}
+    assert len(set(files["float32"])) == 1 and len(set(files["int8"])) == 2  # one net, two calibration sets
+    assert files["int8"][1] == quantize.files_of_fit(net, examples, groups[1][0], tmp_path, 8)["int8"]
 
 
 def test_weights_of_eight_bits_have_a_scale_per_channel_or_one(exported, tmp_path):

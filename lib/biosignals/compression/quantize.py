@@ -7,8 +7,9 @@ Of 255 x 64 + 255 x 64 = 32,640 they lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -30,6 +31,9 @@ from torch import nn
 from biosignals import caching
 from biosignals.compression.export import OLDEST_OPSET, OPSET, export_once, quiet, save_model
 
+if TYPE_CHECKING:
+    from biosignals.training.cross_validation import Examples
+
 # ONNX Runtime's operators for layers with weights, in the graph that it runs: in 8 bits, and in floats.
 IN_INTEGERS = {
     "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat",
@@ -49,6 +53,27 @@ def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[st
     whole = export_once(net, torch.from_numpy(windows[:2]), folder)
     small = whole.with_name(f"{caching.Key.of(whole.stem, windows, caching.Local(to_int8)).exact}.onnx")
     return {"float32": whole, "int8": small if small.is_file() else to_int8(whole, small, windows)}
+
+
+def files_of_fit(
+    net: nn.Module, examples: Examples, rows: np.ndarray, folder: Path, count: int, crop: int | None = None
+) -> dict[str, Path]:
+    """The files of `float_and_int8` of a net that learnt from `rows` of some examples, (n,), of which `count`
+    at most calibrate, at the first `crop` samples of each.
+
+    Raises ValueError as `calibration_rows` and `float_and_int8`.
+    """
+    some = calibration_rows(examples.targets, rows, min(count, len(rows)))
+    return float_and_int8(net, examples.recordings.physical(some)[..., :crop], folder)
+
+
+def files_out_of_fold(
+    nets: Sequence[nn.Module], examples: Examples, folder: Path, count: int, crop: int | None = None
+) -> dict[str, list[Path]]:
+    """The same of nets of one seed, one for each group of folds: the files of each format in that order."""
+    pairs = zip(nets, examples.groups, strict=True)
+    found = [files_of_fit(net, examples, rows, folder, count, crop) for net, (rows, _) in pairs]
+    return {name: [each[name] for each in found] for name in found[0]}
 
 
 def to_float16(source: Path, target: Path) -> Path:

@@ -34,10 +34,14 @@ def run(path, x) -> np.ndarray:
     return onnx_files.run(onnx_files.open_session(path), np.asarray(x))
 
 
+def recordings(count: int) -> Recordings:
+    """The same as recordings of as many subjects."""
+    table = pd.DataFrame({"subject": range(count), "samples": SAMPLES})
+    return Recordings("made", signals(count).numpy(), 1.0, "mV", 100.0, ("a", "b"), table)
+
+
 def train_further(net: torch.nn.Module) -> Fit:
     """A fit of two epochs on made recordings, from the net's own weights."""
-    table = pd.DataFrame({"subject": range(32), "samples": SAMPLES})
-    recordings = Recordings("made", signals(32).numpy(), 1.0, "mV", 100.0, ("a", "b"), table)
     targets = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
     recipe = Recipe(epochs=2, batch_size=8, crop=None)
-    return fit(net, TrainingData(recordings, targets, np.arange(32)), recipe)
+    return fit(net, TrainingData(recordings(32), targets, np.arange(32)), recipe)

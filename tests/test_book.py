@@ -361,8 +361,7 @@ def test_the_models_to_take_away_are_small_and_answer(monkeypatch):
         answer = predict.predict(signal, model, card.channels, 200, card.unit)
         assert answer.probabilities.shape == (len(card.classes),)
         assert card.bytes == model.stat().st_size
-        # The superclass model was made again after its test fold had been read: its card has
-        # scores out of fold until chapter 9 runs anew.
+        # The exported superclass net is not scored on fold 10.
         split = "out-of-fold" if model.stem == "superclass" else "test"
         assert {row["split"] for row in card.scores} == {split}
 

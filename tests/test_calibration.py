@@ -54,6 +54,29 @@ def test_max_f1_threshold_of_equal_probabilities_is_theirs():
     assert calibration.max_f1_threshold(np.array([0, 1]), np.array([0.5, 0.5])) == 0.5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_thresholds_for_a_purpose_keep_their_share_and_no_stricter_one_does(dtype):
+    generator = np.random.default_rng(0)
+    for least in (0.5, 0.9, 0.95, 1.0):
+        target = generator.random(57) < 0.4
+        probability = np.round(0.3 * target + 0.7 * generator.random(57), 1).astype(dtype)  # with ties
+        screening = calibration.sensitivity_threshold(target, probability, least)
+        assert (probability[target] >= screening).mean() >= least
+        assert (probability[target] > screening).mean() < least
+        confirming = calibration.specificity_threshold(target, probability, least)
+        assert (probability[~target] < confirming).mean() >= least
+        assert (probability[~target] < probability[~target & (probability < confirming)].max()).mean() < least
+
+
+@pytest.mark.parametrize("choose", [calibration.sensitivity_threshold, calibration.specificity_threshold])
+def test_no_threshold_for_a_purpose_without_a_share_or_a_class(choose):
+    for least in (0, 1.1):
+        with pytest.raises(ValueError, match="a share is above 0"):
+            choose([0, 1], [0.2, 0.7], least)
+    with pytest.raises(ValueError, match="both classes are needed"):
+        choose([1, 1], [0.2, 0.7], 0.9)
+
+
 # Probabilities
 
 

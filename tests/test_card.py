@@ -1,7 +1,7 @@
 """A card comes back as it was written; one that is damaged or contradicts itself is refused."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -15,6 +15,9 @@ CARD = asdict(made_model.CARD)
 def test_a_card_comes_back_as_it_was_written(tmp_path):
     card.write_card(made_model.CARD, tmp_path / "a.onnx")
     assert card.read_card(tmp_path / "a.onnx") == made_model.CARD
+    more = replace(made_model.CARD, purposes={"screening": (0.1, 0.2, 0.3)}, checks=({"metric": "auroc"},))
+    card.write_card(more, tmp_path / "a.onnx")
+    assert card.read_card(tmp_path / "a.onnx") == more
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,10 @@ def test_a_card_comes_back_as_it_was_written(tmp_path):
         CARD | {"multiclass": 1},
         CARD | {"channel_aliases": ["I"]},
         CARD | {"channel_aliases": {"X": 1}},
+        CARD | {"purposes": {"screening": [0.5]}},
+        CARD | {"purposes": {"screening": "low"}},
+        CARD | {"purposes": {"screening": ["low", "low", "low"]}},
+        CARD | {"checks": [3]},
         CARD | {"step": 10**400},
         CARD | {"trained_on": None},
     ],

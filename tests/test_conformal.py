@@ -153,3 +153,16 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises(ValueError, match="finite probabilities"):
             conformal.thresholds(targets, p, 0.1)
+
+
+def test_guarantees_are_the_shares_of_the_table_with_intervals():
+    targets, probabilities = drawn(400, np.random.default_rng(0))
+    answers = conformal.prediction_sets(probabilities, conformal.thresholds(targets, probabilities, 0.1))
+    one = Predictions(probabilities, targets, np.arange(400), np.arange(400))
+    found = conformal.guarantees(one, {"net": answers}, ["a", "b"]).set_index(["label", "metric"])
+    table = conformal.coverage_table(targets, answers, ["a", "b"])
+    for label in ("a", "b"):
+        wrong = table.loc[label]
+        assert 1 - found.value[label, "sensitivity"] == pytest.approx(wrong["wrong of positives"])
+        assert 1 - found.value[label, "specificity"] == pytest.approx(wrong["wrong of negatives"])
+    assert (found.low <= found.value).all() and (found.value <= found.high).all()

@@ -311,3 +311,14 @@ def test_likelihoods_are_the_largest_stated_of_a_class_and_certain_where_left_op
     assert list(found) == list(ptbxl.SUPERCLASSES) and list(found.index) == [7, 8, 9]
     assert found.loc[7, ["MI", "CD"]].tolist() == [0.5, 0] and found.loc[8, ["MI", "CD"]].tolist() == [1, 1]
     assert not found.loc[9].any()
+
+
+def test_groups_are_of_people_recorders_and_noise(load):
+    recordings = load()
+    found = ptbxl.groups(recordings, devices=2)
+    assert list(found) == ["sex", "age", "device", "noise"] and found.index.equals(recordings.table.index)
+    assert found.device.nunique() <= 2 and not found.device.str.contains(" ").any()
+    sizes = found.noise.value_counts()
+    assert set(sizes.index) == {"low", "medium", "high"} and sizes.max() - sizes.min() <= 1
+    old = recordings.table.age >= 75
+    assert ((found.age == "from-75") == old).all()

@@ -208,10 +208,10 @@ def test_files_of_each_group_are_calibrated_with_what_its_net_learnt_from(net, t
     recordings = Recordings("made", signals, 1.0, "mV", 100.0, ("a", "b"), table)
     rows = np.arange(40)
     examples = Examples(recordings, targets, groups=[(rows[:20], rows[20:]), (rows[20:], rows[:20])])
-    windows = quantize.calibration_windows(examples, 1, 5, crop=60)
+    windows = quantize.calibration_windows(examples, examples.groups[1][0], 5, crop=60)
     learnt = {window.tobytes() for window in signals[20:, :, 30:90]}
     assert len(windows) == 5 and {window.tobytes() for window in windows} <= learnt
-    assert len(quantize.calibration_windows(examples, 0)) == 20
+    assert len(quantize.calibration_windows(examples, examples.groups[0][0])) == 20
     files = quantize.out_of_fold_files(examples, [[net, net]], tmp_path, 8)
     ((whole, same),), ((first, second),) = files["float32"], files["int8"]
     assert whole == same and first != second

@@ -35,8 +35,8 @@ def test_a_record_has_all_keys_and_says_what_made_it():
         ({"kind": "made up"}, "kind is one of"),
         ({"metric": "auc"}, "metric is one of"),
         (
-            {"condition": "noise=of 0.1 mV"},
-            "a condition is words like loss=focal of ablation,.* not 'noise=of'",
+            {"condition": "weather=of 0.1 mV"},
+            "a condition is words like loss=focal of ablation,.* not 'weather=of'",
         ),
         ({"condition": "loss=focal sampling"}, "not 'sampling'"),
     ],

@@ -202,6 +202,13 @@ def test_confusion_counts():
     assert (row.sensitivity, row.specificity, row.precision) == pytest.approx((2 / 3, 1 / 2, 2 / 3))
 
 
+def test_groups_with_too_few_findings_are_left_out():
+    one = predictions()
+    positive = np.flatnonzero((one.truth > 0.5).any(axis=1))
+    groups = pd.DataFrame({"device": np.where(np.arange(len(one.truth)) == positive[0], "rare", "usual")})
+    assert list(evaluation.by_group(groups, one, fewest=2).group) == ["usual"]
+
+
 def test_scores_by_group_leave_the_unknown_out():
     groups = pd.DataFrame({"sex": ["male"] * 90 + ["female"] * 90 + [None] * 20})
     table = evaluation.by_group(groups, predictions()).set_index("group")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -29,7 +30,9 @@ from torch import nn
 
 from biosignals import caching
 from biosignals.compression.export import OLDEST_OPSET, OPSET, export_once, quiet, save_model
-from biosignals.training.cross_validation import Examples
+
+if TYPE_CHECKING:
+    from biosignals.training.cross_validation import Examples
 
 # ONNX Runtime's operators for layers with weights, in the graph that it runs: in 8 bits, and in floats.
 IN_INTEGERS = {
@@ -52,6 +55,21 @@ def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[st
     return {"float32": whole, "int8": small if small.is_file() else to_int8(whole, small, windows)}
 
 
+def calibration_windows(
+    examples: Examples, rows: np.ndarray, count: int = 128, crop: int | None = None
+) -> np.ndarray:
+    """Windows to calibrate a net with that has learnt from `rows`, (n,), of some recordings and targets:
+    float32 (count, channels, samples).
+
+    count: of how many recordings (see `calibration_rows`), of fewer all. crop: samples of a window, from the
+    middle of each recording; None: whole recordings. Raises ValueError as `calibration_rows`.
+    """
+    some = calibration_rows(examples.targets, rows, min(count, len(rows)))
+    signals = examples.recordings.physical(some)
+    start = 0 if crop is None else (signals.shape[-1] - crop) // 2
+    return signals[..., start:][..., :crop]
+
+
 def out_of_fold_files(
     examples: Examples, nets: Sequence[Sequence[nn.Module]], folder: Path, count: int = 128,
     crop: int | None = None
@@ -59,31 +77,15 @@ def out_of_fold_files(
     """The files "float32" and "int8" (see `float_and_int8`) of the nets of an out-of-fold fit: of each a list
     for each seed, in it one for each group of folds, calibrated with recordings that its net has learnt from.
 
-    count: recordings to calibrate with (see `calibration_rows`), of fewer all. crop: samples of a window,
-    from the middle of each; None: whole recordings. Raises ValueError as `calibration_rows` and
-    `float_and_int8`, and for another number of nets than of groups.
+    count, crop: as in `calibration_windows`. Raises ValueError as that and `float_and_int8`, and for another
+    number of nets than of groups.
     """
-    windows = [calibration_windows(examples, group, count, crop) for group in range(len(examples.groups))]
+    windows = [calibration_windows(examples, rows, count, crop) for rows, _ in examples.groups]
     pairs = [
         [float_and_int8(net, of_group, folder) for net, of_group in zip(of_seed, windows, strict=True)]
         for of_seed in nets
     ]
     return {way: [[pair[way] for pair in of_seed] for of_seed in pairs] for way in ("float32", "int8")}
-
-
-def calibration_windows(
-    examples: Examples, group: int, count: int = 128, crop: int | None = None
-) -> np.ndarray:
-    """Windows to calibrate the net of one group of folds with, float32 (count, channels, samples); arguments
-    and errors as `out_of_fold_files`.
-    """
-    train, _ = examples.groups[group]
-    rows = calibration_rows(examples.targets, train, min(count, len(train)))
-    signals = examples.recordings.physical(rows)
-    if crop is None:
-        return signals
-    start = (signals.shape[-1] - crop) // 2
-    return signals[..., start : start + crop]
 
 
 def to_float16(source: Path, target: Path) -> Path:

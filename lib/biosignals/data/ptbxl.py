@@ -17,6 +17,7 @@ import pandas as pd
 from biosignals.data import signal_store, waveforms
 from biosignals.data.channel_names import LEADS
 from biosignals.data.recordings import Recordings
+from biosignals.signals import quality
 
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 SECONDS = 10
@@ -34,6 +35,7 @@ CODES = (  # the 71 SCP-ECG statements of scp_statements.csv, in its order
     " INJIN INJLA PMI 3AVB INJIL 2AVB ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_"
     " PRC(S) SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU"
 ).split()
+AGES = ("below-40", "40-59", "60-74", "from-75")
 OLDEST, LARGEST_NUMBER = 120, 1e9  # years; of any column of numbers
 LONGEST_CODES = 10_000  # characters of one scp_codes field; the longest in the release has fewer than 200
 GET_IT = 'get the set with make data SETS="ptb-xl"'
@@ -240,3 +242,18 @@ def likelihoods(table: pd.DataFrame, statements: pd.DataFrame) -> pd.DataFrame:
 def with_superclass(recordings: Recordings) -> Recordings:
     """The recordings that have at least one of SUPERCLASSES, as published comparisons take them."""
     return recordings.take(recordings.table[list(SUPERCLASSES)].any(axis=1).to_numpy())
+
+
+def groups(recordings: Recordings, devices: int = 4) -> pd.DataFrame:
+    """Groups that a score may differ between: a row for each of some recordings of PTB-XL, missing where
+    unknown.
+
+    Columns: sex; age; device, the `devices` most frequent alone; noise above 35 Hz, thirds of the recordings.
+    """
+    table = recordings.table
+    ages = pd.cut(table.age, [0, 40, 60, 75, OLDEST], right=False, labels=AGES)
+    device = table.device.str.split().str.join("-")
+    device = device.where(device.isin(device.value_counts().index[:devices]))
+    noise = quality.static_noise(recordings.physical(), recordings.sampling_rate)
+    thirds = pd.qcut(pd.Series(noise, table.index).rank(method="first"), 3, ["low", "medium", "high"])
+    return pd.DataFrame({"sex": table.sex, "age": ages, "device": device, "noise": thirds})

@@ -28,8 +28,10 @@ class Card:
     in which every channel moves, cut after the whole of it has been resampled; or "maximum", for long
     recordings in which something comes and goes: there each window is resampled by itself, as a monitor
     would, and scores are the mean of `smoothing` windows, of which none lies ahead. classes and their
-    thresholds: of the output; multiclass: whether just one of the classes is true. scores: records of
-    `results`. latency_ms: of one window. limits: what it must not be used for.
+    thresholds: of the output; multiclass: whether just one of the classes is true. purposes: thresholds
+    of the classes for another purpose, by its name, as {"screening": (.1, .2)}. scores: records of `results`
+    on patients whom the model has not met; checks: others, as those of groups of patients and of disturbed
+    signals. latency_ms: of one window. limits: what it must not be used for.
     """
 
     model: str
@@ -51,6 +53,8 @@ class Card:
     limits: tuple[str, ...]
     smoothing: int = 1
     channel_aliases: Mapping[str, str] = field(default_factory=dict)
+    purposes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    checks: tuple[dict, ...] = ()
 
 
 def write_card(card: Card, model: Path) -> Path:
@@ -72,9 +76,7 @@ def read_card(model: Path) -> Card:
         if place.stat().st_size > LARGEST_CARD:
             raise InvalidRecording(f"{place}: too large for a card")
         values = json.loads(place.read_text())
-        card = Card(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        card = Card(**{name: _without_lists(value) for name, value in values.items()})
         _check_card(card, place)
     except FileNotFoundError:
         raise InvalidRecording(
@@ -85,6 +87,13 @@ def read_card(model: Path) -> Card:
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InvalidRecording(f"{place}: not a model's card ({error})") from error
     return card
+
+
+def _without_lists(value: object) -> object:
+    """What a card's field holds where JSON has lists: tuples, also as the values of a mapping."""
+    if isinstance(value, dict):
+        return {name: _without_lists(one) for name, one in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _card_place(model: Path | str) -> Path:
@@ -103,6 +112,7 @@ def _check_card(card: Card, place: Path) -> None:
         and card.unit.lower() in UNITS and card.aggregation in AGGREGATIONS
         and 0 < card.sampling_rate < 1e5 and 100 <= card.samples < 1e6
         and 0.01 <= card.step * card.sampling_rate / card.samples <= 1
+        and all(len(each) == len(card.classes) for each in card.purposes.values())
         and 0 < card.smoothing < 1000 and set(card.channel_aliases.values()) <= set(card.channels)
     )  # fmt: skip
     if not fits:
@@ -116,7 +126,10 @@ def _is(value: object, kind: type) -> bool:
     if get_origin(kind) is tuple:
         return isinstance(value, tuple | list) and all(_is(one, get_args(kind)[0]) for one in value)
     if get_origin(kind) is Mapping:
-        return isinstance(value, Mapping) and all(isinstance(one, str) for one in (*value, *value.values()))
+        _, of = get_args(kind)
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and _is(one, of) for name, one in value.items()
+        )
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < np.inf
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -39,6 +39,39 @@ def youden_threshold(target: np.ndarray, probability: np.ndarray) -> float:
     return float(np.clip(thresholds[np.argmax(true_positive - false_positive)], 0, 1))
 
 
+def sensitivity_threshold(target: np.ndarray, probability: np.ndarray, least: float) -> float:
+    """The highest threshold that finds a share of `least` of the positives, for screening; target and
+    probability of one class: (n,) each.
+
+    Raises ValueError as `max_f1_threshold`, and for a share that is not above 0 and at most 1.
+    """
+    positives = _sorted_probabilities(target, probability, 1, least)
+    return float(positives[-math.ceil(least * len(positives) - 1e-9)])
+
+
+def specificity_threshold(target: np.ndarray, probability: np.ndarray, least: float) -> float:
+    """The lowest threshold below which a share of `least` of the negatives lies, for confirming; target and
+    probability of one class: (n,) each.
+
+    Above 1, and so never reached, where negatives are as sure as can be. Raises ValueError as
+    `sensitivity_threshold`.
+    """
+    negatives = _sorted_probabilities(target, probability, 0, least)
+    last = negatives[math.ceil(least * len(negatives) - 1e-9) - 1]
+    return float(np.nextafter(last, np.asarray(2, last.dtype)))  # the next number of their precision
+
+
+def _sorted_probabilities(
+    target: np.ndarray, probability: np.ndarray, truth: int, least: float
+) -> np.ndarray:
+    """Probabilities of the records of one truth, rising; errors as `sensitivity_threshold`."""
+    target, probability = two_classes(target), np.asarray(probability)
+    _check_probabilities(probability, len(target))
+    if not 0 < least <= 1:
+        raise ValueError(f"a share is above 0 and at most 1, not {least}")
+    return np.sort(probability[target == truth])
+
+
 # Probabilities
 
 

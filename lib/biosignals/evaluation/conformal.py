@@ -8,12 +8,13 @@ and Wasserman, Least ambiguous set-valued classifiers with bounded error levels,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from biosignals.data import splits
+from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 
 YES, NO, ABSTAIN = 1, 0, -1
@@ -92,6 +93,27 @@ def sets_out_of_fold(
         limits = thresholds(targets[others], probabilities[others], error)
         found[held_out] = prediction_sets(probabilities[held_out], limits)
     return found
+
+
+def guarantees(
+    predictions: Predictions, answers: Mapping[str, np.ndarray], labels: Sequence[str]
+) -> pd.DataFrame:
+    """How far the promise was kept, with intervals: scores of `scores.compare`, a row per label, model and
+    metric, in a table with the column `label`, too.
+
+    sensitivity: the share of a label's positives that are not called no; specificity: of its negatives that
+    are not called yes. predictions: of any model, for their truth and subjects. answers: (n, labels), by
+    model. Raises ValueError as `scores.compare`.
+    """
+    tables = []
+    for k, label in enumerate(labels):
+        own = predictions.of_class(k)
+        not_no = {name: own.replaced((found[:, [k]] != NO) * 1.0) for name, found in answers.items()}
+        yes = {name: own.replaced((found[:, [k]] == YES) * 1.0) for name, found in answers.items()}
+        found_yes = scores.compare(not_no, metrics={"sensitivity": scores.sensitivity})
+        found_no = scores.compare(yes, metrics={"specificity": scores.specificity})
+        tables += [found_yes.assign(label=label), found_no.assign(label=label)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def coverage_table(targets: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:

@@ -232,20 +232,23 @@ def ranking(table: pd.DataFrame, metric: str = "macro_auroc") -> pd.DataFrame:
 
 
 def by_group(
-    groups: pd.DataFrame, predictions: Predictions, versus: Predictions | None = None
+    groups: pd.DataFrame, predictions: Predictions, versus: Predictions | None = None, fewest: int = 0
 ) -> pd.DataFrame:
     """Macro AUROC with its interval in every group of every column of `groups`.
 
     groups: a row for each prediction, in its order; a table indexed by ids is put into it. What is unknown is
-    left out; categories keep their order, and those without records are left out, too. Returns a row per
-    group: by, group, records, value, low, high and, with `versus`, the model compared with, delta, delta_low,
-    delta_high. Raises ValueError for a table of other records, and as `difference`.
+    left out, and so are groups with fewer than `fewest` records that have a finding; categories keep their
+    order. Returns a row per group: by, group, records, value, low, high and, with `versus`, the model
+    compared with, delta, delta_low, delta_high. Raises ValueError for a table of other records, and as
+    `difference`.
     """
     groups, rows = _in_order(groups, predictions), []
     for by in groups:
         for group in pd.Categorical(groups[by]).remove_unused_categories().categories:
             members = (groups[by] == group).to_numpy()
             own = predictions.take(members)
+            if (own.truth > 0.5).any(axis=1).sum() < fewest:
+                continue
             row = {"by": by, "group": group, "records": int(members.sum())}
             row |= vars(interval(macro_auroc, own))
             if versus is not None:

@@ -29,8 +29,8 @@ VOCABULARY = {
         timing_error_ms""".split(),
 }
 CONDITIONS = """ablation age aggregation augmentation channels channels-pruned checkpoint class
-    decision detector distillation ensemble epochs error evaluated-on filter finetuning folds format
-    hyperparameters image impostors input leads loss order output perturbation prediction
+    decision detector device distillation ensemble epochs error evaluated-on filter finetuning folds format
+    hyperparameters image impostors input leads loss noise order output perturbation prediction
     quantization remedy sampling scaling sex sparsity split subjects targets teacher threshold train
     training versus window windows""".split()
 """What may differ beside the model."""

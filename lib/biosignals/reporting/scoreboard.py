@@ -26,8 +26,8 @@ QUANTIZED = r"-(?:float16|int8)$"  # names of models that are another one in few
 # Conditions that ask another question than the task's: other records, other splits, another input, perturbed
 # signals, another format.
 OTHER_QUESTIONS = (
-    r"(?:^| )(?:(?:age|class|decision|evaluated-on|filter|format|impostors|output|perturbation|prediction"
-    r"|scaling|sex|split|subjects|threshold|versus|window|windows)=|input=ecg)"
+    r"(?:^| )(?:(?:age|class|decision|device|evaluated-on|filter|format|impostors|noise|output|perturbation"
+    r"|prediction|scaling|sex|split|subjects|threshold|versus|window|windows)=|input=ecg)"
 )
 SCORING = r"(?:^| )(?:class|decision|error|impostors|threshold|versus)=\S+"
 """Words of a condition that say how predictions were scored, not which model made them."""

@@ -1,5 +1,8 @@
 """What goes wrong in a recording, done on purpose, to see what a model makes of it."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
 import numpy as np
 
 
@@ -8,6 +11,11 @@ def drop_lead(x: np.ndarray, lead: int) -> np.ndarray:
     x = x.copy()
     x[:, lead] = 0
     return x
+
+
+def scale(x: np.ndarray, level: float) -> np.ndarray:
+    """x, (N, leads, samples), times `level`, as of a recorder with another gain; -1: electrodes swapped."""
+    return x * np.asarray(level, x.dtype)
 
 
 def add_noise(x: np.ndarray, level: float) -> np.ndarray:
@@ -29,3 +37,23 @@ def add_drift(x: np.ndarray, level: float, sampling_rate: float, frequency: floa
         return x + height[..., None].astype(x.dtype)
     turns = 2 * np.pi * frequency * np.arange(x.shape[-1]) / sampling_rate
     return x + (height[..., None] * np.sin(turns + phase[..., None])).astype(x.dtype)
+
+
+def at_levels(
+    levels: Mapping[str, Sequence[float]], sampling_rate: float
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Changes of signals by kind and level, {"offset 0.5": a function of x, (N, leads, samples)}.
+
+    levels: by kind: offset, breathing (a sine of .25 Hz) and drift (.05 Hz), see `add_drift`, noise, gain.
+    Raises KeyError for another kind.
+    """
+    drift = partial(add_drift, sampling_rate=sampling_rate)
+    kinds: dict[str, Callable[..., np.ndarray]] = {
+        "offset": drift, "breathing": partial(drift, frequency=0.25), "drift": partial(drift, frequency=0.05),
+        "noise": add_noise, "gain": scale,
+    }  # fmt: skip
+    return {
+        f"{kind} {level:g}": partial(kinds[kind], level=level)
+        for kind, of_kind in levels.items()
+        for level in of_kind
+    }

@@ -60,6 +60,14 @@ def test_a_bar_reaches_over_all_that_is_below_it():
     assert tree.find(".//mover")[-1].get("stretchy") == "true"
 
 
+@pytest.mark.parametrize("latex", [r"\hat p_i", r"\bar\theta_{i}", r"\tilde{w}_i^2"])
+def test_the_index_of_a_letter_with_an_accent_stands_beside_it(latex):
+    tree, text = drawn(latex)
+    assert tree.find(".//munderover") is None and "i" in text
+    base, index = next(part for part in tree.iter() if part.tag in ("msub", "msubsup"))[:2]
+    assert base.find(".//mover") is not None and "".join(index.itertext()).strip() == "i"
+
+
 def test_a_function_keeps_a_distance_from_its_argument_but_not_from_a_bracket():
     assert drawn(r"\log p")[0].find(".//mspace") is not None
     assert drawn(r"\log(p)")[0].find(".//mspace") is None

@@ -16,10 +16,12 @@ logger = logging.getLogger(__name__)
 
 # What docutils does not translate, or not as it is set in print: a name with limits below; blanks in a name;
 # a fraction of two digits, which it takes for one number; a percent sign in words; a bar over all below; the
-# space between a function and its argument; the size of aligned sums.
+# space between a function and its argument; the size of aligned sums; an index, which it sets below a letter
+# with an accent.
 LIMITS = re.compile(r"\\operatorname\*\s*(\{[^{}]*\})\s*_\s*(\{[^{}]*\}|\w)")
 NAME = re.compile(r"\\operatorname\{[^{}]*\}")
 DIGITS = re.compile(r"(\\[dt]?frac)\s*(\d)\s*(\d)")
+ACCENT = re.compile(r"(\\(?:bar|dot|hat|tilde|vec)\b\s*(?:\{[^{}]*\}|\\[A-Za-z]+|[A-Za-z]))\s*_")
 WORDS = re.compile(r"\\text\{[^{}]*\}")
 IN_PRINT = [
     ('<mo accent="true">_</mo>', '<mo stretchy="true">&#x203e;</mo>'),
@@ -49,6 +51,7 @@ def mathml(node: nodes.Element, block: bool) -> str:
     """An equation's LaTeX as MathML; what cannot be read is shown as it is, with a warning."""
     latex = LIMITS.sub(r"\\underset{\2}{\\operatorname\1}\\,", node.astext())
     latex = DIGITS.sub(r"\1{\2}{\3}", latex)
+    latex = ACCENT.sub(r"{\1 {}}_", latex)
     latex = WORDS.sub(lambda words: words[0].replace(r"\%", "%"), latex)
     latex = NAME.sub(lambda name: name[0].replace(r"\,", "\N{THIN SPACE}"), latex)
     try:

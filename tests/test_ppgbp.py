@@ -203,3 +203,15 @@ def test_a_failing_disk_aborts(load, monkeypatch):
     monkeypatch.setattr(waveforms.os, "read", fail)
     with pytest.raises(OSError, match="Input/output error"):
         load()
+
+
+def test_repeated_and_clipped_segments_are_left_out_unless_nothing_else_is_there(root, load):
+    tiny_sets.write_segment(root, "3_3", tiny_sets.ppgbp_counts(3, 1))
+    counts = tiny_sets.ppgbp_counts(2, 2)
+    counts[:50] = 4095
+    tiny_sets.write_segment(root, "2_2", counts)
+    for segment in (1, 2, 3):  # all that there is of this subject
+        tiny_sets.write_segment(root, f"10_{segment}", np.where(np.arange(2100) < 30, 4095, 1000 + segment))
+    recordings = load()
+    left_out = recordings.table.index[~ppgbp.usable(recordings)]
+    assert left_out.tolist() == ["2_2", "3_3"]

@@ -196,3 +196,39 @@ def test_z_scores_forget_gain_and_offset_of_each_channel():
     np.testing.assert_allclose(found.signals[[0, 2, 3]].mean(-1), 0, atol=1e-5)
     np.testing.assert_allclose(found.signals[[0, 2, 3]].std(-1), 1, atol=1e-5)
     assert (found.signals[1, 0] == 0).all() and found.unit == "SD"
+
+
+def test_a_scalogram_with_phase_has_magnitude_real_and_imaginary_part_of_each_lead():
+    source, hertz = waves(), np.array([5.0, 10.0])
+    plain = preparation.scalograms(source, hertz, bins=40)
+    found = preparation.scalograms(source, hertz, bins=40, phase=True)
+    leads = len(source.channels)
+    images = found.signals.reshape(len(source), leads, 3, 2, 40)
+    np.testing.assert_allclose(
+        images[:, :, 0].reshape(plain.signals.shape), plain.signals, rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.hypot(images[:, :, 1], images[:, :, 2]), images[:, :, 0], rtol=1e-3, atol=1e-5
+    )
+    assert found.channels[2:4] == (f"{source.channels[0]} 5 Hz real", f"{source.channels[0]} 10 Hz real")
+    assert images[:, :, 1].min() < 0
+
+
+@pytest.mark.parametrize("mel", [False, True])
+def test_spectrograms_are_laid_out_as_scalograms(mel):
+    source = waves()
+    found = preparation.spectrograms(source, 0.32, rows=20, bins=40, mel=mel)
+    assert found.signals.shape == (len(source), 20 * len(source.channels), 40)
+    assert found.channels[0] == f"{source.channels[0]} {'mel' if mel else 'row'} 1"
+    picture = found.signals[0, :20].mean(1)
+    strongest = 10 / 50 * 20
+    assert abs(picture.argmax() - strongest) <= 1
+
+
+def waves():
+    """Two recordings of two leads, 10 Hz in the first lead of the first."""
+    t = np.arange(200) / 100
+    x = np.random.default_rng(0).normal(size=(2, 2, 200)).astype(np.float32)
+    x[0, 0] = np.sin(2 * np.pi * 10 * t)
+    table = pd.DataFrame({"subject": [1, 2], "samples": 200})
+    return Recordings("own", x, 1.0, "SD", 100.0, ("I", "II"), table)

@@ -1,10 +1,12 @@
 """Samplers against what they promise, and classifiers of features."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE
 from sklearn.metrics import roc_auc_score
 
+from biosignals.data.recordings import Recordings
 from biosignals.training import sampling
 
 
@@ -129,3 +131,20 @@ def test_a_pipeline_can_normalise_records_first():
     np.testing.assert_allclose(fit.predict_proba(x), fit.predict_proba(10 * x))
     with pytest.raises(ValueError, match="no 'svm'; there are random-forest"):
         sampling.classical("svm")
+
+
+def test_smote_of_groups_invents_from_training_rows_alone():
+    x = np.random.default_rng(0).normal(size=(30, 1, 20)).astype(np.float32)
+    labels = np.repeat([0, 1, 2], [18, 9, 3])
+    x[labels == 2] += 100
+    table = pd.DataFrame({"subject": range(30), "samples": 20})
+    recordings = Recordings("own", x, 1.0, "SD", 100.0, ("PPG",), table)
+    held_out = np.array([0, 1, 18, 29])
+    groups = [(np.setdiff1d(np.arange(30), held_out), held_out)]
+    more, classes, ((train, tested),) = sampling.smote_groups(recordings, labels, groups)
+    assert np.bincount(classes[train]).tolist() == [16, 16, 16] and tested.tolist() == held_out.tolist()
+    np.testing.assert_array_equal(more.signals[:30], x)
+    invented = more.signals[30:][classes[30:] == 2]
+    assert len(invented) == 14 and (invented > 90).all()
+    assert not np.isin(invented, x[29]).any()  # held out: nothing is made of it
+    assert more.table["subject"].isna().sum() == len(more) - 30

@@ -7,7 +7,7 @@ import torch
 
 from biosignals.signals import scalogram
 
-WAVELETS = ["cmor1.5-1.0", "cmor1.0-0.5", "mexh"]
+WAVELETS = ["cmor1.5-1.0", "cmor1.0-0.5", "cgau1", "mexh"]
 
 
 def wavelet_in_time(name, t):
@@ -15,6 +15,8 @@ def wavelet_in_time(name, t):
     if name.startswith("cmor"):
         bandwidth, centre = map(float, name[4:].split("-"))
         return np.exp(-(t**2) / bandwidth + 2j * pi * centre * t) / sqrt(pi * bandwidth)
+    if name == "cgau1":
+        return -(1j + 2 * t) * np.exp(-1j * t - t**2) / sqrt(2 * sqrt(pi / 2))
     return 2 / sqrt(3 * sqrt(pi)) * (1 - t**2) * np.exp(-(t**2) / 2)
 
 
@@ -169,3 +171,13 @@ def test_what_cannot_be_transformed_is_refused_clearly(signals, scales, wavelet,
 def test_the_bounds_themselves_are_accepted():
     scales = scalogram.scales_for([50, 100 / 200], "cmor1.5-1.0", 100)
     assert scalogram.scalogram(GOOD, scales, "cmor1.5-1.0", 20).isfinite().all()
+
+
+@pytest.mark.parametrize("wavelet", ["cmor1.5-1.0", "cgau1"])
+def test_coefficients_have_the_phase_of_the_formula(wavelet):
+    x = np.random.default_rng(0).normal(size=300)
+    found = scalogram.coefficients(torch.tensor(x), safe_scales(60), wavelet, 75)
+    expected = transform_in_time(x, safe_scales(60), wavelet, scalogram.times(300, 75))
+    assert found.dtype == torch.complex64 and distance(found, expected) < 1e-4
+    with pytest.raises(ValueError, match="mexh is a real wavelet"):
+        scalogram.coefficients(torch.tensor(x), safe_scales(60), "mexh")

@@ -303,3 +303,10 @@ def test_scores_of_excluding_classes_are_scikit_learns(missing):
         np.testing.assert_allclose(metric(np.eye(4)[labels], p, weights), expected)
     with pytest.raises(ValueError, match="exactly one class"):
         evaluation.macro_f1(np.ones((2, 4)), p[:2], weights[:, :2])
+
+
+def test_mean_absolute_error_weighs_records():
+    truth, found = np.array([[120.0], [150.0], [100.0]]), np.array([[125.0], [140.0], [100.0]])
+    weights = np.array([[1, 1, 1], [0, 2, 1]])
+    error = evaluation.mean_absolute_error(truth, found, weights)
+    assert error.tolist() == [5, pytest.approx(20 / 3)]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biosignals import simulate
 from biosignals.data import wfppg
 from biosignals.signals import pulses
 
@@ -253,3 +254,12 @@ def test_a_window_of_official_length_is_read_whole(tmp_path):
     recordings = wfppg.load(tmp_path, cache=tmp_path / "cache")
     assert len(recordings) == len(feet) == 319 and recordings.excluded.empty
     assert recordings.table["start"].iloc[-1] == pytest.approx((feet[-1] + 5) / 100)
+
+
+def test_pressure_is_the_mean_of_its_column_in_each_window(tmp_path):
+    simulate.wfppg.write(tmp_path / "wf-ppg", 1, minutes=0.25)
+    found = wfppg.pressures(tmp_path / "wf-ppg")
+    assert found.index.tolist() == [f"1000-{window}" for window in range(6)]
+    column = pd.read_csv(tmp_path / "wf-ppg" / "3_preprocessed_1000.csv").Pressure_In
+    assert found["1000-3"] == pytest.approx(column.mean())
+    assert found["1000-4"] > found["1000-0"]

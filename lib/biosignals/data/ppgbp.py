@@ -77,6 +77,20 @@ def load(
     return replace(found, table=table, scale=1.0, unit="count")
 
 
+def usable(recordings: Recordings, clipped: float = 0.01) -> np.ndarray:
+    """Which segments to learn from: bool (N,). A segment that repeats an earlier one of the same person is
+    left out, and so is one with a larger share than `clipped` of its samples at the ends of the converter's
+    range, unless the person has no other.
+    """
+    table = recordings.table
+    contents = [signal.tobytes() for signal in recordings.signals]
+    repeated = pd.Series(contents, index=table.index).duplicated().to_numpy()
+    cut_off = (table["clipped"] > clipped * table["samples"]).to_numpy()
+    fine = pd.Series(~repeated & ~cut_off, index=table.index)
+    has_fine = fine.groupby(table["subject"]).transform("any").to_numpy()
+    return fine.to_numpy() | (~has_fine & ~repeated)
+
+
 def _find_folder(root: Path | str) -> Path:
     """The folder, `root` or one below, that holds the table. Raises FileNotFoundError when there is none."""
     root = Path(root)

@@ -17,7 +17,8 @@ from biosignals.signals import filters
 from biosignals.signals import pulses as pulse_waves
 from biosignals.signals.images import record_image
 from biosignals.signals.pulses import SAMPLING_RATE as RATE
-from biosignals.signals.scalogram import scales_for, scalogram
+from biosignals.signals.scalogram import coefficients, scales_for, scalogram
+from biosignals.signals.spectrogram import mel_spectrogram, spectrogram
 from biosignals.signals.windows import standardise, window_starts
 
 BATCH = 64  # recordings that are changed at a time
@@ -119,9 +120,14 @@ def record_images(recordings: Recordings, height: int = 182, width: int = 256) -
 
 
 def scalograms(
-    recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128
-) -> Recordings:
+    recordings: Recordings, frequencies: np.ndarray, wavelet: str = "cmor1.5-1.0", bins: int = 128,
+    phase: bool = False,
+) -> Recordings:  # fmt: skip
     """Magnitudes of each channel's wavelet transform, a channel per lead and frequency (Hz): "II 12.5 Hz".
+
+    phase: with two more images of each lead behind its magnitude, the coefficients' real and imaginary parts:
+    magnitude times cosine and sine of the phase, which unlike the angle itself never jump and are small where
+    it means nothing.
 
     float32 in memory (recordings, leads x frequencies, bins), in the recordings' unit: 4 x frequencies x bins
     bytes a lead. A lead's rows lie side by side, so that they reshape to (recordings, leads, frequencies,
@@ -129,25 +135,64 @@ def scalograms(
     columns are the `bins` a recording that `signals.scalogram.times` says. Raises ValueError for channels
     that never change or hold NaN, and for frequencies that the wavelet cannot have in these recordings.
     """
+    frequencies = np.atleast_1d(frequencies)
+    scales = scales_for(frequencies, wavelet, recordings.sampling_rate)
+    names = [f"{hertz:.4g} Hz" for hertz in frequencies]
+
+    def draw(x: torch.Tensor) -> torch.Tensor:
+        if not phase:
+            return scalogram(x, scales, wavelet, bins)
+        found = coefficients(x, scales, wavelet, bins)
+        return torch.cat([found.abs(), found.real, found.imag], dim=-2)
+
+    parts = [f"{name}{part}" for part in ("", " real", " imaginary") for name in names]
+    return _drawn(recordings, draw, parts if phase else names, bins)
+
+
+def spectrograms(
+    recordings: Recordings, window: float, rows: int = 64, bins: int = 128, mel: bool = False
+) -> Recordings:
+    """Magnitudes of each channel's short-time Fourier transform, laid out as `scalograms`.
+
+    window: of the transform, in s. rows: frequencies, from 0 to below half the sampling rate; with `mel` they
+    lie evenly on the mel scale. Raises ValueError for channels that never change or hold NaN, and as
+    `signals.spectrogram`.
+    """
+    rate = recordings.sampling_rate
+    length = round(window * rate)
+
+    def draw(x: torch.Tensor) -> torch.Tensor:
+        if mel:
+            return mel_spectrogram(x, length, rows, bins, rate)
+        return spectrogram(x, length, rows, bins)
+
+    kind = "mel" if mel else "row"
+    return _drawn(recordings, draw, [f"{kind} {row + 1}" for row in range(rows)], bins)
+
+
+def _drawn(
+    recordings: Recordings, draw: Callable[[torch.Tensor], torch.Tensor], names: list[str], bins: int
+) -> Recordings:
+    """Pictures of each channel as channels called by lead and `names`; draw: makes (n, channels, names, bins)
+    of signals (n, channels, samples) whose mean has been taken away.
+    """
     flat = ~(np.ptp(recordings.signals, axis=-1) > 0).all(axis=1)
     if flat.any():
         raise ValueError(
             f"{recordings.dataset}: {flat.sum()} recordings, {recordings.table.index[flat][0]} the first, "
             "have a channel that never changes or holds NaN; leave them out first"
         )
-    frequencies, samples = np.atleast_1d(frequencies), recordings.signals.shape[-1]
-    scales = scales_for(frequencies, wavelet, recordings.sampling_rate)
-    own = recordings.table["samples"].to_numpy()
+    own, samples = recordings.table["samples"].to_numpy(), recordings.signals.shape[-1]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    signals = np.empty((len(recordings), len(recordings.channels) * len(frequencies), bins), dtype=np.float32)
-    for start in tqdm(range(0, len(recordings), BATCH), desc="scalograms", leave=False):
+    signals = np.empty((len(recordings), len(recordings.channels) * len(names), bins), dtype=np.float32)
+    for start in tqdm(range(0, len(recordings), BATCH), desc="pictures", leave=False):
         rows = np.arange(start, min(start + BATCH, len(recordings)))
         centred = _centred(recordings.physical(rows), own[rows])
-        pictures = scalogram(torch.from_numpy(centred).to(device), scales, wavelet, bins)
+        pictures = draw(torch.from_numpy(centred).to(device))
         signals[rows] = pictures.flatten(1, 2).cpu().numpy()
     return replace(
         recordings, signals=signals, scale=1.0, sampling_rate=recordings.sampling_rate * bins / samples,
-        channels=tuple(f"{lead} {hertz:.4g} Hz" for lead in recordings.channels for hertz in frequencies),
+        channels=tuple(f"{lead} {name}" for lead in recordings.channels for name in names),
         table=recordings.table.assign(samples=np.ceil(own * bins / samples).astype("int64")),
     )  # fmt: skip
 

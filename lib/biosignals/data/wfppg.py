@@ -89,6 +89,18 @@ def tables(root: Path | str) -> pd.DataFrame:
     return pd.concat(read, ignore_index=True)[["subject", "window", *COLUMNS]]
 
 
+def pressures(root: Path | str) -> pd.Series:
+    """The mean reading of the wrist's pressure sensor in each window ("1000-0"), in the sensor's own units.
+
+    Raises FileNotFoundError for a missing folder, ValueError when a file of signals cannot be read.
+    """
+    found = {}
+    for window in find(root):
+        if window.signals:
+            found[window.name] = float(np.nanmean(_read_signal(window.signals, "Pressure_In")))
+    return pd.Series(found, name="pressure", dtype=float)
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     """One table of pulses: COLUMNS, positions as int64, types as text. Unreadable when it is none."""
     table = _read_csv(path, COLUMNS, str)

@@ -76,6 +76,14 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
     )
 
 
+def mean_absolute_error(targets: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean distance of numbers predicted from those measured, (resamples,), in their unit.
+
+    targets and predicted (n, outputs), weights (resamples, n).
+    """
+    return weights @ np.abs(predicted - targets).mean(1) / weights.sum(1)
+
+
 def sensitivity(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the positives that are found, (resamples,).
 

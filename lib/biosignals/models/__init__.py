@@ -60,12 +60,14 @@ _CONSTRUCTORS = {
     "shufflenet-v1": _net("shufflenet.ShuffleNet"),
     "pulse-cnn": _net("pulse_cnn.PulseCnn"),
     "convmixer-1d": _net("convmixer.ConvMixer1d"),
+    "convmixer-1d-narrow": _net("convmixer.ConvMixer1d", **{**SMALL_CONVMIXER, "dropout": 0.0}),
     "convmixer-1d-small": _net("convmixer.ConvMixer1d", **SMALL_CONVMIXER),
     # Pictures: the rows of each image stacked as channels; the small ones are sizes of our own, not the
     # literature's.
     "convmixer-2d": _net("convmixer.ConvMixer2d", height=HEIGHT),
     "convmixer-2d-small": _net("convmixer.ConvMixer2d", height=HEIGHT, **SMALL_CONVMIXER),
     "cvt-convmixer": _net("cvt_convmixer.CvtConvMixer", height=HEIGHT),
+    "resnet2d-small": _net("resnet2d.ResNet2d", height=HEIGHT),
     "vit": _net("vit.ViT", height=182),
     "vit-small": _net("vit.ViT", height=HEIGHT, width=96, depth=4, hidden=384),
     "deit": _net("deit.DeiT", height=182),

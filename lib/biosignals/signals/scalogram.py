@@ -29,23 +29,42 @@ from torch import Tensor
 TOLERANCE = 1e-5  # what of a wavelet, beside its peak, is taken as zero
 ROUNDING = 1e-9  # by which a scale made from a frequency may miss a bound
 CHUNK_BYTES = 2**23  # of coefficients at a time, however many signals: they stay in a processor's cache
-NAMES = "cmorB-C (B the bandwidth, C the centre frequency, as in cmor1.5-1.0) and mexh"
+NAMES = "cmorB-C (B the bandwidth, C the centre frequency, as in cmor1.5-1.0), cgau1 and mexh"
 
 
 def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None = None) -> Tensor:
     """Magnitude of the wavelet transform of real signals: float32 (..., scales, bins), on their device.
 
-    signals: (..., samples). wavelet: `cmorB-C` (complex Morlet) or `mexh` (Mexican hat). scales: (n,), in
-    samples. Times lie in the middle of `bins` equal cells, between samples where they fall there, as `times`
-    says; without `bins` each sample has its own. Beyond its borders a signal is zero: within a wavelet's
-    length of them coefficients show the border, least where the mean was taken away first.
+    signals: (..., samples). wavelet: `cmorB-C` (complex Morlet), `cgau1` (first derivative of a complex
+    Gaussian) or `mexh` (Mexican hat). scales: (n,), in samples. Times lie in the middle of `bins` equal
+    cells, between samples where they fall there, as `times` says; without `bins` each sample has its own.
+    Beyond its borders a signal is zero: within a wavelet's length of them coefficients show the border, least
+    where the mean was taken away first.
 
     Equal to the integral for signals without content above half the sampling rate. Raises ValueError for
     unknown wavelets, signals with NaN or infinity or that never change, and scales out of bounds: the
     frequency of the smallest must not pass half the sampling rate, a period of the largest must fit into the
     signal.
     """
-    mother = _mother(wavelet)
+    keep = _real_magnitude if _mother(wavelet).real else _complex_magnitude
+    return _transformed(signals, scales, wavelet, bins, keep, torch.float32)
+
+
+def coefficients(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None = None) -> Tensor:
+    """The wavelet transform itself, magnitude and phase: complex64 (..., scales, bins); else as `scalogram`.
+
+    Raises ValueError as `scalogram`, and for `mexh`, which is real and has no phase.
+    """
+    if _mother(wavelet).real:
+        raise ValueError(f"{wavelet} is a real wavelet, whose coefficients have no phase: take cmor1.5-1.0")
+    return _transformed(signals, scales, wavelet, bins, torch.view_as_complex, torch.complex64)
+
+
+def _transformed(
+    signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | None,
+    keep: Callable[[Tensor], Tensor], dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    """What `keep` makes of the coefficients (n, scales, bins, real and imaginary part), in chunks."""
     signals = torch.as_tensor(signals, dtype=torch.float32)
     samples, scales = signals.shape[-1], np.atleast_1d(np.asarray(scales, dtype=float))
     bins = samples if bins is None else bins
@@ -53,7 +72,7 @@ def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | Non
     _check_signals(signals)
     plan = _plan(wavelet, tuple(scales.tolist()), samples, bins, signals.device)
     flat = signals.reshape(-1, samples)
-    pictures = torch.empty(len(flat), len(scales), bins, device=signals.device)
+    pictures = torch.empty(len(flat), len(scales), bins, dtype=dtype, device=signals.device)
     size = max(CHUNK_BYTES // (8 * len(scales) * plan.wide), 1)
     for start in range(0, len(flat), size):
         spectrum = torch.fft.fft(flat[start : start + size], plan.length) * plan.ramp
@@ -63,13 +82,18 @@ def scalogram(signals: Tensor, scales: np.ndarray, wavelet: str, bins: int | Non
         for places, rows, weights in plan.folds:
             folded[:, rows].addcmul_(spectrum[:, None, places], weights)
         kept = torch.view_as_real(torch.fft.ifft(folded))[..., :bins, :]
-        if mother.real:
-            magnitudes = kept[..., 0].abs()
-        else:  # in a third of the time that abs of complex numbers takes on CPUs, which guards overflow
-            squares = kept.square()
-            magnitudes = (squares[..., 0] + squares[..., 1]).sqrt()
-        pictures[start : start + size] = magnitudes
+        pictures[start : start + size] = keep(kept)
     return pictures.reshape(*signals.shape[:-1], len(scales), bins)
+
+
+def _real_magnitude(kept: Tensor) -> Tensor:
+    return kept[..., 0].abs()
+
+
+def _complex_magnitude(kept: Tensor) -> Tensor:
+    """In a third of the time that abs of complex numbers takes on CPUs, which guards overflow."""
+    squares = kept.square()
+    return (squares[..., 0] + squares[..., 1]).sqrt()
 
 
 def scales_for(frequencies: np.ndarray, wavelet: str, sampling_rate: float) -> np.ndarray:
@@ -94,7 +118,7 @@ def times(samples: int, bins: int) -> np.ndarray:
 class Mother:
     """A wavelet at scale 1.
 
-    spectrum: its Fourier transform at angular frequencies, which is real.
+    spectrum: its Fourier transform at angular frequencies, conjugated where that is complex.
     band: angular frequencies beyond which the spectrum is zero.
     reach: time on either side of its middle beyond which the wavelet is zero.
     real: whether the wavelet is; its spectrum at negative frequencies is then that at positive ones.
@@ -110,6 +134,8 @@ def _mother(name: str) -> Mother:
     morlet = re.fullmatch(r"cmor(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", name)
     if morlet and min(map(float, morlet.groups())) > 0:
         return _complex_morlet(*map(float, morlet.groups()))
+    if name == "cgau1":
+        return _complex_gaussian()
     if name == "mexh":
         return _mexican_hat()
     raise ValueError(f"unknown wavelet {name!r}; known are {NAMES}")
@@ -121,6 +147,15 @@ def _complex_morlet(bandwidth: float, centre: float) -> Mother:
     return Mother(
         spectrum=lambda w: torch.exp(-bandwidth / 4 * (w - middle) ** 2),
         band=(middle - half, middle + half), reach=sqrt(bandwidth * log(1 / TOLERANCE)), real=False,
+    )  # fmt: skip
+
+
+def _complex_gaussian() -> Mother:
+    """The derivative of exp(-i t) exp(-t^2), scaled to energy 1."""
+    size = sqrt(pi) / sqrt(2 * sqrt(pi / 2))
+    return Mother(
+        spectrum=lambda w: -1j * size * w * torch.exp(-((w + 1) ** 2) / 4),
+        band=(-9, 7), reach=4, real=False,
     )  # fmt: skip
 
 

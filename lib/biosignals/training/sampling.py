@@ -1,6 +1,7 @@
 """Over- and under-sampling of the training records, and classical models behind a sampler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from imblearn import FunctionSampler
@@ -19,6 +20,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import Normalizer
 
+from biosignals.data.recordings import Recordings
 from biosignals.evaluation.calibration import class_numbers, two_classes
 
 # Drawing records more or less often
@@ -107,6 +109,42 @@ def resample(x: np.ndarray, labels: np.ndarray, name: str, seed: int = 0) -> tup
     if len(np.unique(labels)) < 2:
         raise ValueError(f"{name} has removed a whole class; take another sampler")
     return x, labels
+
+
+def smote_groups(
+    recordings: Recordings, labels: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]], seed: int = 0
+) -> tuple[Recordings, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Recordings with invented ones behind them, their labels, and groups that also train on those: as many
+    of each class in each group's training rows, between neighbours of that group's own (SMOTE).
+
+    recordings: of one length; labels: the class of each, (n,). Those held out stay as they are. A class is
+    left as it is where it has fewer than two recordings to train on. The invented have no subject, and fold 0
+    where there are folds, so that none is kept to validate on.
+    """
+    flat = recordings.physical().reshape(len(recordings), -1)
+    signals, classes, enlarged = [flat], [labels], []
+    count = len(recordings)
+    for train, held_out in groups:
+        counts = np.bincount(labels[train])
+        wanted = {k: counts.max() for k in np.flatnonzero(counts > 1)}
+        smote = SMOTE(sampling_strategy=wanted, k_neighbors=_neighbours(counts), random_state=seed)
+        x, y = smote.fit_resample(flat[train], labels[train])
+        signals.append(x[len(train) :])
+        classes.append(y[len(train) :])
+        enlarged.append((np.concatenate([train, count + np.arange(len(x) - len(train))]), held_out))
+        count += len(x) - len(train)
+    new = [f"invented {i}" for i in range(count - len(flat))]
+    table = recordings.table.reindex([*recordings.table.index, *new])
+    table["samples"] = recordings.signals.shape[-1]
+    if "fold" in table:
+        table["fold"] = table["fold"].fillna(0).astype(int)
+    joined = np.concatenate(signals).astype(np.float32).reshape(count, *recordings.signals.shape[1:])
+    return replace(recordings, signals=joined, scale=1.0, table=table), np.concatenate(classes), enlarged
+
+
+def _neighbours(counts: np.ndarray) -> int:
+    """How many neighbours SMOTE looks at, fewer where a class to be enlarged has no more."""
+    return int(min(_NEIGHBOURS, counts[counts > 1].min() - 1))
 
 
 def remove_outliers(

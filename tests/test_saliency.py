@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from biosignals import models
-from biosignals.evaluation.saliency import attention_rollout, grad_cam, saliency
+from biosignals.evaluation.saliency import attention_rollout, blank, grad_cam, saliency
 
 X = torch.randn(3, 2, 100, generator=torch.manual_seed(0))
 
@@ -79,3 +79,9 @@ def test_attention_rollout_shares_one_among_the_tokens():
     torch.testing.assert_close(attention_rollout(vit, pictures), torch.full((2, 40), 1 / 40))
     with pytest.raises(ValueError, match="no attention layers"):
         attention_rollout(net(), X)
+
+
+def test_what_is_most_important_is_blanked_by_the_mean():
+    found = blank(X, torch.arange(100.0).expand(3, -1), share=0.25)
+    assert torch.equal(found[..., :75], X[..., :75])
+    torch.testing.assert_close(found[..., 75:], X.mean(2, keepdim=True).expand(-1, -1, 25))

@@ -98,6 +98,16 @@ def attention_rollout(net: nn.Module, signals: Tensor) -> Tensor:
     return together.mean(1)
 
 
+def blank(signals: Tensor, importance: Tensor, share: float) -> Tensor:
+    """Signals (batch, channels, samples) whose `share` of samples of largest `importance`, (batch, samples),
+    hold each channel's mean: what a net loses with them tests a map.
+    """
+    count = round(share * signals.shape[2])
+    samples = importance.argsort(1, descending=True)[:, :count]
+    mask = torch.zeros_like(importance).scatter(1, samples, 1)[:, None].bool()
+    return torch.where(mask, signals.mean(2, keepdim=True), signals)
+
+
 def _attention_weights(queries_keys_values: Tensor, heads: int) -> Tensor:
     """How much each token takes from each other, mean over heads, (batch, tokens, tokens)."""
     queries, keys, _ = (

@@ -166,25 +166,31 @@ class Pretrained:
         """All that makes it, for its key."""
         signals = Rows(self.recordings.signals, self.rows)
         data = (self.recordings.scale, self.recordings.sampling_rate, self.recordings.channels)
-        code = Local((_pretrain, MaskedAutoencoder))
+        code = Local((_learn, MaskedAutoencoder))
         return "masked pretraining", self.start, self.masking, self.seed, data, signals, code
 
 
 def _pretrain(pretrained: Pretrained) -> Entry:
     """Weights and losses of a net that is pretrained now, and what is known of how it was made."""
-    masking, recordings, rows = pretrained.masking, pretrained.recordings, pretrained.rows
+    model, started = pretrained._untrained(), time.perf_counter()
+    losses = _learn(model, pretrained.recordings, pretrained.rows, pretrained.masking, pretrained.seed)
+    weights = {f"net.{name}": value.numpy() for name, value in model.cpu().state_dict().items()}
+    about = {"seconds": round(time.perf_counter() - started, 1), "n_train": len(pretrained.rows)}
+    return weights | {"history": np.array(losses, np.float32)}, about | provenance()
+
+
+def _learn(
+    model: MaskedAutoencoder, recordings: Recordings, rows: np.ndarray, masking: Masking, seed: int
+) -> list[float]:
+    """Train `model` in place; the mean loss of each pass."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = pretrained._untrained().to(device).train()
+    model.to(device).train()
     samples, whole = model.encoder.net.samples, recordings.signals.shape[-1]
-    rng = np.random.default_rng(pretrained.seed)
-    steps = max(len(rows) // masking.batch_size, 1)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=masking.learning_rate, weight_decay=masking.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, masking.learning_rate, total_steps=max(masking.passes * steps, 1)
-    )
-    started, losses = time.perf_counter(), []
+    rng, steps = np.random.default_rng(seed), max(len(rows) // masking.batch_size, 1)
+    rate = masking.learning_rate
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=masking.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=masking.passes * steps)
+    losses = []
     for _ in tqdm(range(masking.passes), desc="pretraining", unit="epoch", leave=False):
         order, total = rng.permutation(rows), 0.0
         for step in range(steps):
@@ -199,9 +205,7 @@ def _pretrain(pretrained: Pretrained) -> Entry:
             schedule.step()
             total += float(loss.detach())
         losses.append(total / steps)
-    weights = {f"net.{name}": value.numpy() for name, value in model.cpu().state_dict().items()}
-    about = {"seconds": round(time.perf_counter() - started, 1), "n_train": len(rows)}
-    return weights | {"history": np.array(losses, np.float32)}, about | provenance()
+    return losses
 
 
 def embeddings(net: Standardised, recordings: Recordings) -> np.ndarray:

@@ -156,7 +156,7 @@ class Pretrained:
 
     def _entry(self, having: str, export: str | None = None) -> Entry:
         make = functools.partial(_pretrain, self)
-        if self.cache is None:
+        if self.cache is None or self.key is None:
             if not hasattr(self, "_made"):
                 self._made = make()
             return self._made

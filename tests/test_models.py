@@ -16,6 +16,7 @@ from torch import nn
 
 from biosignals import models, onnx_files
 from biosignals.compression.export import export
+from biosignals.models import swin
 from biosignals.models.cnn_lstm import last_step
 from biosignals.models.convmixer import Block
 from biosignals.models.convnext import Block as ConvNeXtBlock
@@ -32,6 +33,7 @@ from biosignals.models.layers.standardised import Standardised
 from biosignals.models.rhythm_resnet import normalised
 from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.scalogram_net import ScalogramNet
+from biosignals.models.swin import Swin
 from biosignals.models.tcn import CausalBlock, Tcn
 from biosignals.models.transformer import positions
 from biosignals.models.wave_to_wave import WaveToWave
@@ -44,6 +46,7 @@ HEIGHTS = {
     **dict.fromkeys(["convmixer-2d", "convmixer-2d-small", "cvt-convmixer", "resnet2d-small"], models.HEIGHT),
     "vit": 182, "deit": 182, "efficientnetv2-s": 182, "convnext-tiny": 182,
     "vit-small": 64, "deit-small": 64, "efficientnetv2-s-small": 64, "convnext-tiny-small": 64,
+    "swin-small": 64, "inception-v3-small": 64,
 }  # fmt: skip
 FIXED_LENGTH = {
     "inception-cnn",
@@ -55,6 +58,7 @@ FIXED_LENGTH = {
     "vit-small",
     "deit",
     "deit-small",
+    "signal-vit",
 }
 TWO_INPUTS = {"rr-transformer", "resnet1d-rhythm"}
 SHORT = {
@@ -360,6 +364,33 @@ def test_the_vit_has_the_parameters_of_its_formula():
 
 def test_the_small_efficientnet_is_small():
     assert models.parameter_count(build("efficientnetv2-s-small")) < 300_000
+
+
+def test_the_swin_has_the_parameters_of_swin_tiny():
+    with torch.device("meta"):
+        net = Swin(3 * 224, 1000, 224, height=224)
+    assert models.parameter_count(net) == 28_288_354
+
+
+def test_windows_are_cut_and_joined_without_loss_and_moved_ones_mix_neighbours_only():
+    x = torch.randn(2, 8, 12, 3)
+    assert torch.equal(swin._join(swin._cut(x, 4), 4, 8, 12), x)
+    torch.manual_seed(0)
+    block = swin.Block(8, heads=2, window=4, shift=2, share=0.0).eval()
+    x = torch.randn(1, 8, 8, 8)
+    changed = x.clone()
+    changed[0, 0, 0, 0] += 1
+    moved = (block(x) != block(changed)).any(3)[0]
+    # The first place shares its moved window with its corner's neighbours, not with the last rows and columns.
+    assert moved[:2, :2].all() and moved.sum() == 4
+
+
+def test_a_signal_vit_sees_pieces_of_time():
+    net = build("signal-vit", channels=3, samples=50)
+    x = torch.randn(1, 3, 50)
+    pieces = net.patches(x)
+    assert pieces.shape == (1, 3, 60)
+    torch.testing.assert_close(pieces[0, 1], x[0, :, 20:40].flatten())
 
 
 @pytest.mark.parametrize(

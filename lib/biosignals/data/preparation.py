@@ -15,7 +15,7 @@ from biosignals.data.recordings import Recordings
 from biosignals.progress import tqdm
 from biosignals.signals import filters
 from biosignals.signals import pulses as pulse_waves
-from biosignals.signals.images import record_image
+from biosignals.signals.images import paper_image, record_image, scan
 from biosignals.signals.pulses import SAMPLING_RATE as RATE
 from biosignals.signals.scalogram import coefficients, scales_for, scalogram
 from biosignals.signals.spectrogram import mel_spectrogram, spectrogram
@@ -100,21 +100,60 @@ def extract_features(
     return caching.fetch(cache, (caching.Local(describe), describe.__qualname__, signals, *about), compute)
 
 
-def record_images(recordings: Recordings, height: int = 182, width: int = 256) -> Recordings:
+def record_images(
+    recordings: Recordings, height: int = 182, width: int = 256, time_across: bool = False
+) -> Recordings:
     """Each record as one grey picture (see `signals.images`), its rows as channels: int16 (n, height, width).
 
     The second and third image that nets for photographs expect would be copies and are left out: a net on one
     image computes the same with the sum of their weights. In thousandths of a picture's standard deviation;
-    time runs down the rows, whose rate is `sampling_rate`, leads run across.
+    time runs down the rows, whose rate is `sampling_rate`, and leads run across, or with `time_across` the
+    other way round.
+    """
+
+    def draw(x: np.ndarray, _: int) -> np.ndarray:
+        if time_across:
+            return record_image(x, width, height).swapaxes(1, 2)
+        return record_image(x, height, width)
+
+    return _drawn(recordings, draw, height, width, "SD", width if time_across else height)
+
+
+def paper_images(
+    recordings: Recordings, height: int = 96, width: int = 192, scanned: bool = False
+) -> Recordings:
+    """Each record as a page of ECG paper (see `signals.images.paper_image`), its rows as channels, time
+    across: int16 (n, height, width), in thousandths of full ink.
+
+    scanned: askew, faded, blurred and noisy, the same for each run. Raises ValueError for recordings of other
+    than twelve leads.
+    """
+
+    def draw(x: np.ndarray, first: int) -> np.ndarray:
+        pages = paper_image(x, recordings.sampling_rate, height, width)
+        return scan(pages, seed=first) if scanned else pages
+
+    return _drawn(recordings, draw, height, width, "ink", 4 * width)
+
+
+def _drawn(
+    recordings: Recordings,
+    draw: Callable[[np.ndarray, int], np.ndarray],
+    height: int,
+    width: int,
+    unit: str,
+    along: int,
+) -> Recordings:
+    """Pictures (n, height, width) that `draw` makes of signals and the place of the first, in thousandths;
+    `along`: pixels of the whole time.
     """
     pictures = np.empty((len(recordings), height, width), dtype=np.int16)
     for i in range(0, len(recordings), BATCH):
         records = recordings.physical(np.arange(i, min(i + BATCH, len(recordings))))
-        counts = np.rint(1000 * record_image(records, height, width))
-        pictures[i : i + BATCH] = np.clip(counts, -32767, 32767)
+        pictures[i : i + BATCH] = np.clip(np.rint(1000 * draw(records, i)), -32767, 32767)
     return replace(
-        recordings, signals=pictures, scale=0.001, unit="SD",
-        sampling_rate=recordings.sampling_rate * height / recordings.signals.shape[2],
+        recordings, signals=pictures, scale=0.001, unit=unit,
+        sampling_rate=recordings.sampling_rate * along / recordings.signals.shape[2],
         channels=tuple(f"row {i + 1}" for i in range(height)), table=recordings.table.assign(samples=width),
     )  # fmt: skip
 

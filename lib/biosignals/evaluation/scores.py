@@ -149,6 +149,23 @@ def macro_f1(
     return _mean_of_present(2 * right, theirs + found, theirs)
 
 
+def subset_accuracy(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of classes that do not exclude each other, share of records of which all are right, present being a
+    probability above one half, (resamples,); arguments as `aurocs`.
+    """
+    right = ((probabilities > 0.5) == (targets > 0.5)).all(axis=1)
+    return weights @ right / weights.sum(1)
+
+
+def multilabel_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """F1 at one half, mean over classes that do not exclude each other, (resamples,); 0 for a class that is
+    neither there nor found; arguments as `aurocs`.
+    """
+    found = (probabilities > 0.5).astype(float)
+    pairs = zip(targets.T[:, :, None], found.T[:, :, None], strict=True)
+    return np.mean([f1(target, decision, weights) for target, decision in pairs], axis=0)
+
+
 MULTILABEL = {"macro_auroc": macro_auroc, "brier": brier, "ece": ece}
 BINARY = {"auroc": macro_auroc, "auprc": average_precision, "brier": brier, "ece": ece}
 DECISIONS = {

@@ -42,6 +42,7 @@ _CONSTRUCTORS = {
     "tcn": _net("tcn.Tcn"),
     "ecg-transformer": _net("transformer.Transformer1d"),
     "resnet1d-gru": _net("resnet1d_gru.Resnet1dGru"),
+    "signal-vit": _net("signal_vit.SignalViT"),
     # Intervals between beats in the place of samples:
     "interval-transformer": _net("transformer.Transformer1d", stride=1, depth=2, hidden=128),
     "resnet1d-small": _net("rhythm_resnet.Resnet1dSmall"),
@@ -76,6 +77,8 @@ _CONSTRUCTORS = {
     "efficientnetv2-s-small": _net(
         "efficientnetv2.EfficientNetV2", height=HEIGHT, stages=EFFICIENTNETV2_SMALL, last=256
     ),
+    "swin-small": _net("swin.Swin", height=HEIGHT, width=32, depths=(2, 2, 2), heads=(2, 4, 8), window=4),
+    "inception-v3-small": _net("inception_v3.InceptionV3", height=HEIGHT),
     "convnext-tiny": _net("convnext.ConvNeXt", height=182),
     "convnext-tiny-small": _net("convnext.ConvNeXt", height=HEIGHT, depths=(2, 2, 2), widths=(24, 48, 96)),
 }

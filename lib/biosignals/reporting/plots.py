@@ -597,6 +597,21 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
     return ax
 
 
+def score_by_costs(scores: pd.DataFrame, costs: Sequence[str], hue: str) -> np.ndarray:
+    """Scores (columns value, low, high) against each of `costs`, columns too, on logarithmic axes side by
+    side: array (costs,) of axes.
+    """
+    _, axes = plt.subplots(1, len(costs), figsize=(11, 3.6), sharey=True)
+    for ax, cost in zip(axes, costs):
+        for name, rows in scores.groupby(hue, sort=False):
+            errors = [rows.value - rows.low, rows.high - rows.value]
+            ax.errorbar(rows[cost], rows.value, yerr=errors, fmt="o", elinewidth=1.2, label=name)
+        ax.set(xscale="log", xlabel=cost)
+        _count_in_short(ax, (1,) if scores[cost].max() > 100 * scores[cost].min() else (1, 2, 5))
+    axes[-1].legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
+    return axes
+
+
 def dots(
     scores: pd.DataFrame, label: str, hue: str, palette: Mapping[str, tuple], ax: Axes | None = None
 ) -> Axes:
@@ -636,9 +651,9 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
     return ax
 
 
-def _count_in_short(ax: Axes) -> None:
-    """Numbers along a logarithmic axis as 50k and 1M."""
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def _count_in_short(ax: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Numbers along a logarithmic axis as 50k and 1M, at `steps` of each power of ten."""
+    ax.xaxis.set_major_locator(LogLocator(subs=steps))
     ax.xaxis.set_major_formatter(
         lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
     )

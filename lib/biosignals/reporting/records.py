@@ -28,11 +28,11 @@ VOCABULARY = {
         f1 event_f1 event_sensitivity false_alarms_per_day delay_s burden_error kappa eer brier ece mae rmse
         timing_error_ms""".split(),
 }
-CONDITIONS = """ablation age aggregation augmentation channels channels-pruned checkpoint class
-    decision detector device distillation ensemble epochs error evaluated-on filter finetuning folds format
-    hyperparameters image impostors input leads loss noise order output perturbation prediction
-    quantization remedy sampling scaling sex sparsity split subjects targets teacher threshold train
-    training versus window windows""".split()
+CONDITIONS = """ablation age aggregation augmentation channels channels-pruned checkpoint class decision
+    detector device distillation encoder ensemble epochs error evaluated-on filter finetuning folds
+    format hyperparameters image impostors input labels leads loss noise order output perturbation
+    prediction pretraining quantization remedy sampling scaling sex size sparsity split stopping
+    subjects targets teacher threshold train training versus window windows""".split()
 """What may differ beside the model."""
 
 LABELS = {

@@ -20,13 +20,16 @@ from biosignals.evaluation.predictions import Predictions, own_and_others
 from biosignals.training.data import Teacher, TrainingData, check_columns, check_recordings
 from biosignals.training.fit import Fit
 from biosignals.training.predict import Inference, predict, predict_onnx, predict_signals
+from biosignals.training.pretraining import Pretrained, embeddings
 from biosignals.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
-Model = str | Sequence[Sequence[nn.Module]]
-"""A net by its name, or nets to train further: a list for each seed, in it one for each group of folds."""
+Model = str | Sequence[Sequence[nn.Module | Pretrained]]
+"""A net by its name, or nets to train further, as those that are pretrained: a list for each seed, in it one
+for each group of folds.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Examples:
             raise ValueError(f"{len(given)} recipes for {len(self.groups)} groups of folds: one for each")
         return given
 
-    def _check_models(self, model: Model, seeds: Sequence[int]) -> list[list[str | nn.Module]]:
+    def _check_models(self, model: Model, seeds: Sequence[int]) -> list[list[str | nn.Module | Pretrained]]:
         """A net for each seed and group. ValueError for what is none."""
         if not isinstance(seeds, Iterable):
             raise ValueError(f"seeds are numbers in a list, as [0, 1, 2], not {seeds!r}")
@@ -213,6 +216,34 @@ class Examples:
         key = ("embeddings", [fit.key for fit in fits], estimator, second, Local(_fit_and_predict))
         arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
         return _out_of_fold(self, arrays["array"][None], {"n_train": fitted.about["n_train"]} | _named(made))
+
+    def probe(self, encoders: Sequence[nn.Module | Pretrained], estimator: ClassifierMixin) -> OutOfFold:
+        """The same for a scikit-learn model of what frozen encoders see, fitted for each class by itself.
+
+        encoders: for each group of folds a `signal-vit` behind its normalisation, as `fit.build` makes it, or
+        one that is pretrained.
+        """
+        targets = self.targets.astype(int)
+
+        def make() -> Entry:
+            parts = []
+            for encoder, (train, held_out) in zip(encoders, self.groups, strict=True):
+                net = encoder.net if isinstance(encoder, Pretrained) else encoder
+                own = embeddings(net, self.recordings)
+                by_class = [
+                    _fit_and_predict_class(estimator, own[train], target[train], own[held_out])
+                    for target in targets.T
+                ]
+                parts.append(np.stack(by_class, axis=1))
+            return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
+
+        start = [one.key if isinstance(one, Pretrained) else one for one in encoders]
+        rows = [(train, targets[train], held_out) for train, held_out in self.groups]
+        signals = Rows(self.recordings.signals, self.rows)
+        key = ("probe", start, estimator, rows, signals, Local((embeddings, _fit_and_predict_class)))
+        arrays, made = caching.fetch_entry(self.cache, key, make, export=True)
+        about = {"n_train": round(np.mean([len(train) for train, _ in self.groups]))}
+        return _out_of_fold(self, arrays["array"][None], about | _named(made))
 
     def fit_final(
         self,
@@ -400,6 +431,21 @@ class OutOfFold(Predictions):
         return replace(self, probabilities=scaled, about=self.about | {"predictions": None})
 
 
+def stack_seeds(parts: Sequence[OutOfFold]) -> OutOfFold:
+    """Predictions of the same recordings, of other seeds each, as those of one model: (seeds, n, classes).
+
+    Raises ValueError for predictions of different recordings.
+    """
+    first = parts[0]
+    if any(not np.array_equal(one.ids, first.ids) for one in parts):
+        raise ValueError("seeds are stacked of predictions of the same recordings in the same order")
+    probabilities = np.concatenate([one.probabilities for one in parts])
+    fits = [of_seed for one in parts for of_seed in one.fits]
+    return replace(
+        first, probabilities=probabilities, about=_mean_about([one.about for one in parts]), fits=fits
+    )
+
+
 def with_validation(
     rows: np.ndarray, table: pd.DataFrame, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -473,6 +519,15 @@ def _fit_and_predict(
     from sklearn.base import clone
 
     return class_probabilities(clone(estimator).fit(features, targets), inputs, classes)
+
+
+def _fit_and_predict_class(
+    estimator: ClassifierMixin, features: np.ndarray, target: np.ndarray, inputs: np.ndarray
+) -> np.ndarray:
+    """Probability (n,) of one class; where all or none of the training records have it, 1 or 0."""
+    if target.min() == target.max():
+        return np.full(len(inputs), float(target[0]))
+    return _fit_and_predict(estimator, features, target, inputs, None)[:, 0]
 
 
 def _column(targets: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from biosignals.models.layers.high_pass import HighPass
 from biosignals.models.layers.standardised import Standardised
 from biosignals.training.data import TrainingData
 from biosignals.training.predict import Inference, crop_probabilities, fastest_form, predict_with
+from biosignals.training.pretraining import Pretrained
 from biosignals.training.recipe import Recipe
 
 NUMBERS = 1  # raise it when training gives other numbers: exported predictions made before are then not taken
@@ -35,7 +36,7 @@ class Fit:
 
     def __init__(
         self,
-        model: str | nn.Module,
+        model: str | nn.Module | Pretrained,
         data: TrainingData,
         recipe: Recipe,
         seed: int = 0,
@@ -49,8 +50,13 @@ class Fit:
         _check_recipe(data, recipe)
         self.name = _name(model)
         self.report, self.trainer = report, trainer or {}
-        self._untrained = build(model, data, recipe, seed)
+        self._start = model if isinstance(model, Pretrained) else build(model, data, recipe, seed)
         self.key = None if cache is None else cache.key(*self._parts())
+
+    @functools.cached_property
+    def _untrained(self) -> nn.Module:
+        """The net that training starts from; one that is pretrained is made when it is needed."""
+        return copy.deepcopy(self._start.net) if isinstance(self._start, Pretrained) else self._start
 
     @functools.cached_property
     def net(self) -> nn.Module:
@@ -125,11 +131,14 @@ class Fit:
         about = (recordings.scale, recordings.sampling_rate, recordings.channels, data.scored)
         trainer = {name: option for name, option in self.trainer.items() if name != "logger"}
         code = Local((loop.TrainingModule, loop.run, crop_probabilities, loop.precision(), trainer))
-        return NUMBERS, self._untrained, self.recipe, self.seed, about, examples, features, teacher, code
+        start = self._start
+        if isinstance(start, Pretrained) and start.key is not None:
+            start = start.key  # what made the net, so that it is not made to look a fit up
+        return NUMBERS, start, self.recipe, self.seed, about, examples, features, teacher, code
 
 
 def fit(
-    model: str | nn.Module,
+    model: str | nn.Module | Pretrained,
     data: TrainingData,
     recipe: Recipe,
     seed: int = 0,
@@ -200,7 +209,9 @@ def _check_recipe(data: TrainingData, recipe: Recipe) -> None:
         raise ValueError("one class cannot exclude others: take multiclass=False, or a column for each class")
 
 
-def _name(model: str | nn.Module) -> str:
+def _name(model: str | nn.Module | Pretrained) -> str:
+    if isinstance(model, Pretrained):
+        model = model.start
     if isinstance(model, Standardised):
         model = model.net
     return model if isinstance(model, str) else type(model).__name__

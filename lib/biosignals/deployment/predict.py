@@ -142,7 +142,7 @@ class Prediction:
             )
         needed = self.card.samples / self.card.sampling_rate
         if self.window < 0.99 * needed:
-            lines.append(f"{self.seconds:.1f} s are repeated to fill a window of {needed:g} s")
+            lines.append(f"{self.seconds:.3g} s are repeated to fill a window of {needed:g} s")
         return "\n".join(printable(line) for line in [*lines, NO_DIAGNOSIS])
 
     def _episode_lines(self) -> list[str]:

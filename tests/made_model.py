@@ -36,3 +36,19 @@ def copy(model, path, /, **changes):
     path.write_bytes(model.read_bytes())
     card.write_card(replace(CARD, **changes), path)
     return path
+
+
+class Amplitude(torch.nn.Module):
+    """A net of one class, certain of it where a window moves by more than 1 mV, and of none where by less."""
+
+    def forward(self, x):
+        return 20 * ((x.amax(-1) - x.amin(-1)).amax(1, keepdim=True) - 1)
+
+
+def write_amplitude(path, /, **changes):
+    """Export Amplitude for one lead, as a model of atrial fibrillation, of which `changes` differ."""
+    own = {"task": "af", "channels": ("I",), "classes": ("AFIB",), "thresholds": (0.6,)}
+    changed = replace(CARD, **own | changes)
+    export.export(Amplitude(), torch.randn(2, 1, changed.samples), path)
+    card.write_card(changed, path)
+    return path

@@ -401,7 +401,7 @@ def test_long_recordings_are_scored_window_by_window(net, model, tmp_path):
     made_model.copy(model, by_time, **of_windows, thresholds=middle)
     found = biosignals.predict(x, by_time, ("I", "II"), rate)
     covered = np.zeros(found.windows.shape, bool)
-    for name, start, end, highest in found.stretches():
+    for name, start, end, highest in found.episodes():
         column = made_model.CARD.classes.index(name)
         inside = (found.starts >= start) & (found.starts < end)
         covered[inside, column] = True

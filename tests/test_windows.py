@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biosignals.signals.windows import crops, standardise, windows
+from biosignals.signals.windows import crops, mean_over_time, standardise, windows
 
 
 @given(samples=st.integers(1, 60), length=st.integers(1, 60), step=st.integers(1, 60))
@@ -64,3 +64,16 @@ def test_half_precision_does_not_overflow():
     x[..., ::2] = 0
     assert np.isfinite(standardise(x)).all()
     assert standardise(x).std() == pytest.approx(1, rel=1e-3)
+
+
+def test_overlapping_windows_give_their_mean_at_each_instant():
+    values = np.array([[0.0], [1.0], [np.nan], [3.0]])
+    edges, means = mean_over_time(np.array([0.0, 1.0, 2.0, 6.0]), values, 2.0, end=7.0)
+    np.testing.assert_array_equal(edges, [0, 1, 2, 3, 4, 6, 7])
+    np.testing.assert_array_equal(means[:, 0], [0, 0.5, 1, np.nan, np.nan, 3])
+
+
+def test_times_that_differ_by_rounding_are_one():
+    starts = np.arange(1000) * 0.1
+    edges, means = mean_over_time(starts, np.ones((1000, 2)), 0.2)
+    assert len(edges) == 1002 and (means == 1).all()

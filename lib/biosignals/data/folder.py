@@ -48,8 +48,7 @@ def load(
     unknown subjects, labels that are no 0 or 1, different rates, channels or units, and where none is left.
     """
     folder, table = Path(folder), Path(table)
-    rows = _read_table(table, labels)
-    paths = _find_files(folder, rows[FILE], table)
+    rows, paths = list_files(folder, table, labels)
     signals, excluded = {}, []
     for name, path in tqdm(paths.items(), desc="reading", unit=" files", leave=False):
         try:
@@ -69,6 +68,25 @@ def load(
         "own", values, 1.0, one_unit, first.sampling_rate, first.channels, rows,
         signal_store.exclusions(excluded), kind="real",
     )  # fmt: skip
+
+
+def list_files(
+    folder: Path | str, table: Path | str, labels: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, dict[str, Path]]:
+    """The rows of a table as `load` reads it, and the path of each of its files by its name in the table.
+
+    Raises FileNotFoundError and ValueError for the table and for files that are not there, as `load`.
+    """
+    rows = _read_table(Path(table), labels)
+    return rows, _find_files(Path(folder), rows[FILE], Path(table))
+
+
+def label_columns(table: Path | str) -> list[str]:
+    """The columns of a table that may be labels: all but `file`, `subject` and `fold`.
+
+    Raises FileNotFoundError and ValueError as `load`.
+    """
+    return [name for name in _read_text(Path(table)) if name not in (FILE, SUBJECT, FOLD)]
 
 
 # The table

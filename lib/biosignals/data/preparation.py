@@ -116,7 +116,7 @@ def record_images(
             return record_image(x, width, height).swapaxes(1, 2)
         return record_image(x, height, width)
 
-    return _drawn(recordings, draw, height, width, "SD", width if time_across else height)
+    return _pages(recordings, draw, height, width, "SD", width if time_across else height)
 
 
 def paper_images(
@@ -133,10 +133,10 @@ def paper_images(
         pages = paper_image(x, recordings.sampling_rate, height, width)
         return scan(pages, seed=first) if scanned else pages
 
-    return _drawn(recordings, draw, height, width, "ink", 4 * width)
+    return _pages(recordings, draw, height, width, "ink", 4 * width)
 
 
-def _drawn(
+def _pages(
     recordings: Recordings,
     draw: Callable[[np.ndarray, int], np.ndarray],
     height: int,

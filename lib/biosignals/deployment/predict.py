@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -26,10 +27,13 @@ from biosignals.data.units import microvolts
 from biosignals.deployment import plausibility
 from biosignals.deployment.card import Card, read_card
 from biosignals.signals.resampling import resample
-from biosignals.signals.windows import runs, smooth, window_starts
+from biosignals.signals.windows import mean_over_time, runs, smooth, window_starts
 
 STILL = 1.0  # seconds of one value, after which a channel stands still, as in `waveforms.flat`
 HIGH_PASS = 0.5  # Hz, below which an ECG has its baseline
+SHORTEST = 5.0  # seconds: an ECG of so much is repeated until it fills a longer window
+EPISODES = {"af": 30.0}  # seconds that an episode lasts at least, of tasks whose classes come and go
+MOST_LINES = 20  # of episodes in a text
 DIFFERENT = 0.2  # between two probabilities that are not the same answer
 NO_DIAGNOSIS = (
     "Probabilities as this model learnt them from its training set, unlike your patients. "
@@ -41,32 +45,89 @@ class MissingChannels(InvalidRecording):
     """A recording without the model's channels."""
 
 
+class Episode(NamedTuple):
+    """Where a class stays above its threshold: from `start` to `end`, seconds; the highest probability."""
+
+    name: str
+    start: float
+    end: float
+    highest: float
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a model predicts for a recording; as text, with the note that it is no diagnosis.
 
     probabilities: of the recording, (classes,). windows: of each window, (windows, classes), which starts at
-    `starts`, seconds; NaN for those that the mean leaves out.
+    `starts`, seconds; NaN for those that the mean leaves out. seconds: the recording's length.
     """
 
     card: Card
     probabilities: np.ndarray
     starts: np.ndarray
     windows: np.ndarray
+    seconds: float
 
     @property
     def above(self) -> np.ndarray:
         """Whether a class reaches its threshold, bool (classes,)."""
         return self.probabilities >= np.asarray(self.card.thresholds)
 
-    def stretches(self) -> list[tuple[str, float, float, float]]:
-        """Where windows in a row reach their threshold: class, start and end (s), highest probability."""
-        length, found = self.card.samples / self.card.sampling_rate, []
-        for name, threshold, p in zip(self.card.classes, self.card.thresholds, self.windows.T, strict=True):
-            for first, stop in runs(p >= threshold):
-                start, end = self.starts[first], self.starts[stop - 1] + length
-                found.append((name, float(start), float(end), float(p[first:stop].max())))
-        return found
+    @property
+    def window(self) -> float:
+        """Seconds of a window, in a recording that is shorter all of it."""
+        return min(self.card.samples / self.card.sampling_rate, self.seconds)
+
+    @property
+    def left_out(self) -> int:
+        """How many windows the mean leaves out."""
+        return int(np.isnan(self.windows).any(axis=1).sum())
+
+    @property
+    def least(self) -> float | None:
+        """Seconds that an episode lasts at least; None where the recording is shorter, or the model's classes
+        do not come and go.
+        """
+        least = 0.0 if self.card.aggregation == "maximum" else EPISODES.get(self.card.task)
+        return None if least is None or self.seconds < least else least
+
+    def over_time(self) -> tuple[np.ndarray, np.ndarray]:
+        """Edges (n + 1,), seconds, and probabilities (n, classes) from each edge to the next: the mean of the
+        windows that hold an instant, NaN where none counts.
+        """
+        return mean_over_time(self.starts, self.windows, self.window, self.seconds)
+
+    def episodes(self) -> list[Episode]:
+        """Where classes stay above their thresholds, in the order of classes and of time.
+
+        For models of what comes and goes (`least` is not None): of seizures, windows in a row; of atrial
+        fibrillation, `over_time` for 30 s or longer, which a break of less than 30 s does not end.
+        """
+        if self.least is None:
+            return []
+        whole = self.card.aggregation == "maximum"
+        edges, p = (self.starts, self.windows) if whole else self.over_time()
+        ends = np.minimum(edges + self.window, self.seconds) if whole else edges[1:]
+        return [
+            Episode(name, float(edges[first]), float(ends[stop - 1]), float(np.nanmax(one[first:stop])))
+            for name, threshold, one in zip(self.card.classes, self.card.thresholds, p.T, strict=True)
+            for first, stop in _lasting(one >= threshold, edges, ends, self.least)
+        ]
+
+    def burden(self) -> np.ndarray:
+        """Share of the time that a class's episodes take, of that in which windows count, (classes,); NaN
+        where there are no episodes to speak of (`least` is None).
+        """
+        if self.least is None:
+            return np.full(len(self.card.classes), np.nan)
+        edges, p = self.over_time()
+        counted = np.diff(edges) * np.isfinite(p).all(axis=1)
+        inside = np.zeros((len(counted), len(self.card.classes)), dtype=bool)
+        for name, start, end, _ in self.episodes():
+            inside[(edges[:-1] > start - 1e-5) & (edges[1:] < end + 1e-5), self.card.classes.index(name)] = (
+                True
+            )
+        return counted @ inside / counted.sum()
 
     def __str__(self) -> str:
         width = max(len("class"), *map(len, self.card.classes))
@@ -74,20 +135,51 @@ class Prediction:
         columns = (self.card.classes, self.probabilities, self.card.thresholds, self.above)
         for name, p, threshold, above in zip(*columns, strict=True):
             lines.append(f"{name:{width}}  {p:11.3f}  {threshold:9.3f}  {'above' if above else ''}".rstrip())
-        if self.card.aggregation == "maximum":
-            lines += [
-                f"{name} from {_clock(start)} to {_clock(end)}, up to {p:.3f}"
-                for name, start, end, p in self.stretches()
-            ]
-        left_out = int(np.isnan(self.windows).any(axis=1).sum())
-        if left_out:
+        lines += self._episode_lines()
+        if self.left_out:
             lines.append(
-                f"{left_out} of {len(self.windows)} windows are left out: a channel stands still in them"
+                f"{self.left_out} of {len(self.windows)} windows are left out: a channel stands still in them"
             )
+        needed = self.card.samples / self.card.sampling_rate
+        if self.window < 0.99 * needed:
+            lines.append(f"{self.seconds:.3g} s are repeated to fill a window of {needed:g} s")
         return "\n".join(printable(line) for line in [*lines, NO_DIAGNOSIS])
 
+    def _episode_lines(self) -> list[str]:
+        """The burden of each class, and its first episodes."""
+        if self.least is None:
+            return []
+        found, lines = self.episodes(), []
+        at_least = f" of {self.least:g} s or longer" if self.least else ""
+        for name, burden in zip(self.card.classes, self.burden(), strict=True):
+            own = [one for one in found if one.name == name]
+            counted = f"{len(own)} episode{'' if len(own) == 1 else 's'}{at_least}"
+            lines.append(f"{name}: {counted}, {100 * burden:.1f} % of {clock(self.seconds)}")
+            lines += [f"{name} from {clock(e.start)} to {clock(e.end)}, up to {e.highest:.3f}"
+                      for e in own[:MOST_LINES]]  # fmt: skip
+            if len(own) > MOST_LINES:
+                lines.append(f"and {len(own) - MOST_LINES} more")
+        return lines
 
-def _clock(seconds: float) -> str:
+
+def _lasting(above: np.ndarray, starts: np.ndarray, ends: np.ndarray, least: float) -> list[list[int]]:
+    """Runs of True that last `least` seconds, those less than that apart joined: first and stop of each.
+
+    above: bool (n,); starts, ends: of what it speaks of, seconds.
+    """
+    found: list[list[int]] = []
+    for first, stop in runs(above).tolist():
+        if ends[stop - 1] - starts[first] < least:
+            continue
+        if found and starts[first] - ends[found[-1][1] - 1] < least:
+            found[-1][1] = stop
+        else:
+            found.append([first, stop])
+    return found
+
+
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, 1:02:03."""
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
 
@@ -101,10 +193,11 @@ def predict(
     source: a file that `read` takes, with `sampling_rate`, `unit`, `record` and `rename` as there, or an
     array (channels, samples) with `channels`, `sampling_rate` and `unit` (None: mV). model: a file NAME.onnx
     with its card NAME.json beside it. Channels are found by name, in any order; III, aVR, aVL and aVF are
-    made of I and II where they are missing. Raises InvalidRecording for a recording without the model's
-    channels, shorter than its window, sampled more slowly than it learnt, in no unit of voltage, with NaN,
-    with a channel that stands still while others move, with values that no body gives, or an ECG whose
-    baseline decides the answer; and for a model that cannot be run or does not fit its card.
+    made of I and II where they are missing. An ECG of 5 s or longer that is shorter than the window is
+    repeated until it fills one. Raises InvalidRecording for a recording without the model's channels, shorter
+    than that, sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel that stands
+    still while others move, with values that no body gives, or an ECG whose baseline decides the answer; and
+    for a model that cannot be run or does not fit its card.
     """
     card = read_card(model)
     if isinstance(source, np.ndarray):
@@ -117,11 +210,11 @@ def predict(
             return predict(signal, model)
         except InvalidRecording as error:
             raise type(error)(f"{Path(source).name}: {error}") from error
-    x, rate = _chosen(check_signal(source), card)
+    x, rate = choose_channels(check_signal(source), card)
     still = _still(x, rate, card)
-    session = _open(model, card)
+    session = open_model(model, card)
     starts, windows = _scores(session, x, still, rate, card)
-    found = Prediction(card, _whole(windows, card), starts, windows)
+    found = Prediction(card, _whole(windows, card), starts, windows, x.shape[1] / rate)
     if card.unit.lower() == "mv":  # of an ECG; nets for EEG take the mean of each window away
         _refuse_baseline(session, x, still, rate, found)
     return found
@@ -139,8 +232,11 @@ def reply(
         return f"refused: {error}"
 
 
-def _chosen(signal: Signal, card: Card) -> tuple[np.ndarray, float]:
-    """The card's channels of a recording, float32 (channels, samples) in the card's unit, and their rate."""
+def choose_channels(signal: Signal, card: Card) -> tuple[np.ndarray, float]:
+    """The card's channels of a recording, float32 (channels, samples) in the card's unit, and their rate.
+
+    Raises InvalidRecording as `predict`, for what is wrong with channels, rate, length or values.
+    """
     part, shares = _found(signal, card)
     rate = part.sampling_rate
     rows = {row: _in_microvolts(part, row) for row in {row: None for share in shares for row in share}}
@@ -151,6 +247,8 @@ def _chosen(signal: Signal, card: Card) -> tuple[np.ndarray, float]:
     if rate < 0.999 * card.sampling_rate:
         raise InvalidRecording(f"{rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more")
     seconds, needed = x.shape[1] / rate, card.samples / card.sampling_rate
+    if card.aggregation == "mean":
+        needed = min(needed, SHORTEST)
     if seconds < 0.999 * needed:
         raise InvalidRecording(f"{int(10 * seconds) / 10} s; {card.model} needs {needed:g} s or longer")
     x /= np.float32(UNITS[card.unit.lower()])
@@ -193,9 +291,10 @@ def _still(x: np.ndarray, rate: float, card: Card) -> np.ndarray:
     least = max(2, int(min(STILL, card.samples / card.sampling_rate) * rate))
     still = np.empty(x.shape, dtype=bool)
     for row, signal in zip(still, x, strict=True):
-        changes = np.flatnonzero(signal[1:] != signal[:-1]) + 1
-        lengths = np.diff(changes, prepend=0, append=len(signal))
-        row[:] = np.repeat(lengths >= least, lengths)
+        row[:] = False
+        equal = runs(signal[1:] == signal[:-1])
+        for first, last in equal[equal[:, 1] - equal[:, 0] >= least - 1]:
+            row[first : last + 1] = True
     goes_on = ~still.all(axis=0)
     if not goes_on.any():
         raise InvalidRecording("none of its channels moves")
@@ -295,15 +394,16 @@ def _scores(
     if not alone:
         x, rate = resample(x, rate, card.sampling_rate), card.sampling_rate
     length = round(card.samples / card.sampling_rate * rate)
-    if x.shape[1] < length:  # by the rounding of one sample
-        x = np.pad(x, ((0, 0), (0, length - x.shape[1])), mode="edge")
+    if x.shape[1] < length:
+        rounded = x.shape[1] > 0.99 * length  # by a sample or so
+        x = np.pad(x, ((0, 0), (0, length - x.shape[1])), mode="edge" if rounded else "wrap")
     starts = window_starts(x.shape[1], length, round(card.step * rate))
     parts = []
     for some in np.split(starts, range(32, len(starts), 32)):  # hours of EEG are not cut at once
         windows = np.stack([x[:, start : start + length] for start in some])
         if alone:
             windows = resample(windows, rate, card.sampling_rate)[:, :, : card.samples]
-        parts.append(_run(session, windows))
+        parts.append(run(session, windows))
     scores = np.concatenate(parts).astype(np.float64)
     if scores.shape[1] != len(card.classes):
         raise InvalidRecording(
@@ -327,8 +427,11 @@ def _shares(still: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
     return np.stack([still[:, first : first + round(length)].mean(axis=1) for first in firsts])
 
 
-def _open(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
-    """The session of a model; InvalidRecording where it is missing, damaged or does not fit its card."""
+def open_model(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
+    """The session of a model.
+
+    Raises InvalidRecording where it is missing, damaged or does not fit its card.
+    """
     model = Path(model)
     if not model.is_file() or model.stat().st_size > LARGEST_FILE:
         raise InvalidRecording(f"{model}: there is no such model, or it is too large")
@@ -345,8 +448,11 @@ def _open(model: Path | str, card: Card) -> onnxruntime.InferenceSession:
     return session
 
 
-def _run(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
-    """Probabilities (windows, classes); InvalidRecording where the model fails, as a manipulated one may."""
+def run(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
+    """Probabilities (windows, classes) of windows (windows, channels, samples).
+
+    Raises InvalidRecording where the model fails, as a manipulated one may.
+    """
     try:
         found = onnx_files.run(session, np.asarray(windows, dtype=np.float32))
     except Exception as error:  # ONNX Runtime's own exceptions have no common name

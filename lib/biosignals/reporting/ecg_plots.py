@@ -149,14 +149,19 @@ def beat_rows(
 
 
 def saliency_page(
-    x: np.ndarray, weights: np.ndarray, sampling_rate: float, leads: Sequence[str], title: str = ""
+    x: np.ndarray,
+    weights: np.ndarray,
+    sampling_rate: float,
+    leads: Sequence[str],
+    title: str = "",
+    ax: Axes | None = None,
 ) -> Axes:
     """The page of `plots.ecg_page` with a dot on each sample that speaks for a class, the larger the more.
 
     x: (12, samples), at least 10 s, in mV; weights: (12, samples), see `evaluation.saliency.saliency`; what
     is not positive, or below a fiftieth of the largest, has no dot.
     """
-    ax = ecg_page(x, sampling_rate, leads, title)
+    ax = ecg_page(x, sampling_rate, leads, title, ax)
     by_name = {name: (signal, weight) for name, signal, weight in zip(leads, x, weights)}
     for row, names in enumerate((*PAGE, ("II",))):
         for column, name in enumerate(names):
@@ -175,12 +180,13 @@ def saliency_strips(
     sampling_rate: float,
     labels: Sequence[str],
     seconds: float = 10,
+    ax: Axes | None = None,
 ) -> Axes:
     """The strips of `plots.strips` with dots as those of `saliency_page`, each strip by its own largest.
 
     signals: (samples,) in mV for each label, drawn as there; weights: of their samples, (samples,) each.
     """
-    ax = strips(signals, sampling_rate, labels, seconds)
+    ax = strips(signals, sampling_rate, labels, seconds, ax)
     for row, (signal, weight) in enumerate(zip(signals, weights)):
         own = weight[: round(seconds * sampling_rate)]
         centred = np.clip(signal - np.median(signal), -1.4, 1.4)

@@ -316,7 +316,9 @@ def lead_label(name: str) -> str:
     return name.replace("AV", "aV", 1) if name.startswith("AV") else name
 
 
-def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: str = "") -> Axes:
+def ecg_page(
+    x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: str = "", ax: Axes | None = None
+) -> Axes:
     """A twelve-lead ECG as cardiologists print it: 25 mm/s, 10 mm/mV, three rows of four leads and lead II
     below.
 
@@ -325,7 +327,7 @@ def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: s
     wide.
     """
     by_name = dict(zip(leads, x))
-    ax = paper(seconds=10, rows=4)
+    ax = paper(seconds=10, rows=4, ax=ax)
     for row, names in enumerate((*PAGE, ("II",))):
         middle = -ROW * row
         calibration(ax, middle)
@@ -338,14 +340,18 @@ def ecg_page(x: np.ndarray, sampling_rate: float, leads: Sequence[str], title: s
 
 
 def strips(
-    signals: Sequence[np.ndarray], sampling_rate: float, labels: Sequence[str], seconds: float = 10
+    signals: Sequence[np.ndarray],
+    sampling_rate: float,
+    labels: Sequence[str],
+    seconds: float = 10,
+    ax: Axes | None = None,
 ) -> Axes:
     """Single-lead ECGs below each other on ECG paper (25 mm/s, 10 mm/mV), each from its beginning.
 
     signals: one array (samples,) in mV for each label; drawn around its median and cut off 1.4 mV away from
     it.
     """
-    ax = paper(seconds, rows=len(signals))
+    ax = paper(seconds, rows=len(signals), ax=ax)
     for row, (signal, text) in enumerate(zip(signals, labels)):
         calibration(ax, -ROW * row)
         centred = np.clip(signal - np.median(signal), -1.4, 1.4)
@@ -354,13 +360,13 @@ def strips(
     return ax
 
 
-def paper(seconds: float, rows: int) -> Axes:
+def paper(seconds: float, rows: int, ax: Axes | None = None) -> Axes:
     """An empty sheet of ECG paper with its grid of 1 and 5 mm; coordinates in mm, the first row's zero line
     at 0.
     """
     left, right, top, bottom = -12, MM_PER_SECOND * seconds + 2, 20, -ROW * (rows - 1) - 18
-    width = 9.5
-    _, ax = plt.subplots(figsize=(width, width * (top - bottom) / (right - left) + 0.35))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9.5, 9.5 * paper_shape(seconds, rows) + 0.35))
     ax.set(
         xlim=(left, right),
         ylim=(bottom, top),
@@ -373,6 +379,11 @@ def paper(seconds: float, rows: int) -> Axes:
     grid(ax, 5, 5, color=THICK, linewidth=0.6)
     ax.spines[:].set(visible=True, color=THICK)
     return ax
+
+
+def paper_shape(seconds: float, rows: int) -> float:
+    """Height of a sheet of `paper` as a part of its width."""
+    return (ROW * (rows - 1) + 38) / (MM_PER_SECOND * seconds + 14)
 
 
 def grid(ax: Axes, x_step: float, y_step: float, color: str, linewidth: float) -> None:

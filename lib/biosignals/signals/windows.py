@@ -46,6 +46,27 @@ def runs(mask: np.ndarray) -> np.ndarray:
     return edges.reshape(-1, 2)
 
 
+def mean_over_time(
+    starts: np.ndarray, values: np.ndarray, length: float, end: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of overlapping windows as a function of time: the mean of those windows that hold an instant.
+
+    starts: (windows,) seconds, length: of a window in seconds; values: (windows, classes), NaN for windows
+    that do not count. end: of the recording, which cuts the last window. Returns edges (n + 1,) in seconds,
+    to a microsecond, and means (n, classes), constant from each edge to the next; NaN where no window counts.
+    """
+    starts, stops = np.round(starts, 6), np.round(np.minimum(np.add(starts, length), end), 6)
+    edges = np.unique(np.concatenate([starts, stops]))
+    counted = np.isfinite(values)
+    first, last = np.searchsorted(edges, starts), np.searchsorted(edges, stops)
+    sums, counts = np.zeros((2, len(edges), values.shape[1]))
+    for total, part in ((sums, np.where(counted, values, 0.0)), (counts, counted.astype(float))):
+        np.add.at(total, first, part)
+        np.subtract.at(total, last, part)
+    sums, counts = np.cumsum(sums, axis=0)[:-1], np.rint(np.cumsum(counts, axis=0))[:-1]
+    return edges, np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
 def smooth(scores: np.ndarray, width: int) -> np.ndarray:
     """Mean of each score and those before it, `width` in all, fewer at the start: float64 in the shape given.
 

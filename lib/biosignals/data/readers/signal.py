@@ -88,10 +88,10 @@ def filled(values: np.ndarray) -> np.ndarray:
 
     Not where more than a tenth of a channel is missing.
     """
-    time = np.arange(values.shape[1])
     for channel in values:
         missing = np.isnan(channel)
         if 0 < missing.mean() <= MOST_INVALID:
+            time = np.arange(len(channel))
             channel[missing] = np.interp(time[missing], time[~missing], channel[~missing])
     return values
 

@@ -99,7 +99,7 @@ def attention_rollout(net: nn.Module, signals: Tensor) -> Tensor:
 
 
 def blank(signals: Tensor, importance: Tensor, share: float) -> Tensor:
-    """Signals (batch, channels, samples) whose `share` of samples of largest `importance`, (batch, samples),
+    """signals (batch, channels, samples) whose `share` of samples of largest `importance`, (batch, samples),
     hold each channel's mean: what a net loses with them tests a map.
     """
     count = round(share * signals.shape[2])

@@ -79,7 +79,7 @@ def _ink(pixels: np.ndarray, tall: int, wide: int) -> np.ndarray:
 
 
 def scan(pages: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Pages (N, height, width) of 0 to 1 as a scanner gives them, each at random: up to 2 degrees askew, ink
+    """pages (N, height, width) of 0 to 1 as a scanner gives them, each at random: up to 2 degrees askew, ink
     faded to 0.6 to 1, uneven light, blurred, with noise.
 
     Returns float32 (N, height, width) from 0 to 1; the same for the same `seed` and place in the array.

@@ -310,3 +310,16 @@ def test_mean_absolute_error_weighs_records():
     weights = np.array([[1, 1, 1], [0, 2, 1]])
     error = evaluation.mean_absolute_error(truth, found, weights)
     assert error.tolist() == [5, pytest.approx(20 / 3)]
+
+
+def test_accuracy_and_f1_of_several_labels_are_those_of_scikit_learn():
+    weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
+    decided = PROBABILITIES > 0.5
+    accuracy = evaluation.subset_accuracy(TARGETS, PROBABILITIES, weights)
+    f1 = evaluation.multilabel_f1(TARGETS, PROBABILITIES, weights)
+    for row, weight in enumerate(weights):
+        theirs = metrics.accuracy_score(TARGETS, decided, sample_weight=weight)
+        assert accuracy[row] == pytest.approx(theirs)
+        theirs = metrics.f1_score(TARGETS, decided, average="macro", sample_weight=weight)
+        assert f1[row] == pytest.approx(theirs)
+    assert evaluation.multilabel_f1(np.zeros((4, 2)), np.zeros((4, 2)), np.ones((1, 4))) == [0]

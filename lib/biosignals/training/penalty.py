@@ -27,7 +27,7 @@ class L1:
         """Suits any recordings and classes."""
 
     def parts(self, rows: list[np.ndarray]) -> tuple:
-        """What tells it from other penalties; see `Teacher`."""
+        """What tells it from other penalties, whatever the rows (n,); see `Teacher`."""
         return "L1", self.strength
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:

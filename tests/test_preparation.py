@@ -232,3 +232,15 @@ def waves():
     x[0, 0] = np.sin(2 * np.pi * 10 * t)
     table = pd.DataFrame({"subject": [1, 2], "samples": 200})
     return Recordings("own", x, 1.0, "SD", 100.0, ("I", "II"), table)
+
+
+def test_pictures_are_drawn_by_name():
+    source, look = waves(), {"band": (5, 40), "bins": 20, "window": 0.32, "rows": 16}
+    rows = {
+        how: preparation.pictures(source, how, **look).signals.shape[1]
+        for how in ("scalogram", "phase", "mel")
+    }
+    assert rows == {"scalogram": 32, "phase": 96, "mel": 32}
+    assert preparation.pictures(source, "raw", **look) is source
+    with pytest.raises(ValueError, match="no picture 'photo'"):
+        preparation.pictures(source, "photo", **look)

@@ -120,3 +120,17 @@ def test_an_average_takes_predictions_of_the_same_recordings(task):
     np.testing.assert_allclose(task.average([net, other]).probabilities, 0.5)
     with pytest.raises(ValueError, match="same recordings"):
         task.average([net, other.take(np.arange(54)[::-1])])
+
+
+def test_a_search_that_has_nothing_to_choose_trains_nothing(task):
+    recipe = task.searched("student-4k", SHORT, [1e-3], longest=SHORT.epochs)
+    assert (recipe.learning_rate, recipe.epochs) == (1e-3, SHORT.epochs)
+
+
+def test_optuna_chooses_among_settings_on_an_inner_fold(task, tmp_path):
+    exclusive = replace(task, targets=np.eye(2, dtype=np.float32)[np.arange(len(task.recordings)) % 2])
+    space = {"learning_rate": ("log", 1e-4, 1e-2), "batch_size": ("choice", [8, 16])}
+    recipe = replace(SHORT, multiclass=True)
+    best = exclusive.tune("student-4k", recipe, space, 2, tmp_path / "studies.db")
+    assert best.keys() == space.keys() and 1e-4 <= best["learning_rate"] <= 1e-2
+    assert best == exclusive.tune("student-4k", recipe, space, 2, tmp_path / "studies.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,40 @@ class Task(Examples):
             best, passes = score, 2 * passes
         table = pd.DataFrame(tried)
         return table.assign(chosen=(table.learning_rate == rate) & (table.passes == passes))
+
+    def searched(self, model: str, recipe: Recipe, learning_rates: Sequence[float], longest: int) -> Recipe:
+        """The recipe with the learning rate and the passes that `search` chooses; as it is where there is
+        nothing to choose: one rate, and no more passes than its own.
+
+        Raises ValueError as `search`.
+        """
+        if len(learning_rates) == 1 and longest < 2 * recipe.epochs:
+            return replace(recipe, learning_rate=learning_rates[0])
+        tried = self.search(model, recipe, learning_rates, longest)
+        best = tried[tried.chosen].iloc[0]
+        return replace(recipe, learning_rate=float(best.learning_rate), epochs=int(best.passes))
+
+    def tune(
+        self, model: str, recipe: Recipe, space: dict[str, tuple], trials: int, storage: Path
+    ) -> dict[str, Any]:
+        """The settings of a recipe that Optuna finds best for classes that exclude each other: those of
+        `space`, see `training.tuning`, by the macro F1 on the last training fold of the first group.
+
+        storage: the file of the study, which goes on where an earlier call stopped. Raises ValueError as
+        `tuning.tune` and `fit`.
+        """
+        from biosignals.training import tuning  # Optuna, which is slow to import
+
+        train, inner = inner_fold(self.groups[0][0], self.recordings.table)
+        even = np.ones((1, len(inner)))
+
+        def objective(_: Any, settings: dict) -> float:
+            fitted = self.fit(model, replace(recipe, **settings), train)
+            found = fitted.predict(self.recordings, inner)
+            return float(scores.macro_f1(self.targets[inner], found, even)[0])
+
+        name = f"{model}, {len(train)} recordings, {recipe.epochs} passes"
+        return tuning.tune(objective, space, trials, storage, name).best_params
 
     def score(
         self,

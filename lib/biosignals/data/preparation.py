@@ -209,6 +209,26 @@ def spectrograms(
     return _drawn(recordings, draw, [f"{kind} {row + 1}" for row in range(rows)], bins)
 
 
+def pictures(
+    recordings: Recordings, how: str, band: tuple[float, float], bins: int, window: float,
+    wavelet: str = "cmor1.5-1.0", rows: int = 64,
+) -> Recordings:  # fmt: skip
+    """The recordings as `how` says: "raw" as they are, "scalogram", "phase" (a scalogram with phase),
+    "spectrogram" or "mel".
+
+    band: lowest and highest frequency of a scalogram, in Hz; window: of a spectrogram, in s. A picture has
+    `rows` frequencies and `bins` columns. Raises ValueError for another `how`, and as `scalograms` and
+    `spectrograms`.
+    """
+    if how == "raw":
+        return recordings
+    if how in ("spectrogram", "mel"):
+        return spectrograms(recordings, window, rows, bins, mel=how == "mel")
+    if how not in ("scalogram", "phase"):
+        raise ValueError(f"no picture {how!r}: there is raw, scalogram, phase, spectrogram, mel")
+    return scalograms(recordings, np.geomspace(*band, rows), wavelet, bins, phase=how == "phase")
+
+
 def _drawn(
     recordings: Recordings, draw: Callable[[torch.Tensor], torch.Tensor], names: list[str], bins: int
 ) -> Recordings:

@@ -29,7 +29,10 @@ def spectrogram(signals: Tensor, window: int, rows: int, bins: int) -> Tensor:
 
 
 def mel_spectrogram(signals: Tensor, window: int, rows: int, bins: int, sampling_rate: float) -> Tensor:
-    """The same with rows that lie evenly on the mel scale: float32 (..., rows, bins); see `mel_filters`."""
+    """The same with rows that lie evenly on the mel scale: float32 (..., rows, bins); see `mel_filters`.
+
+    signals: (..., samples).
+    """
     finer = 4 * rows
     powers = spectrogram(signals, window, finer, bins).square()
     filters = torch.from_numpy(mel_filters(rows, finer, sampling_rate)).to(powers.device)
@@ -37,7 +40,7 @@ def mel_spectrogram(signals: Tensor, window: int, rows: int, bins: int, sampling
 
 
 def mel(hertz: float | np.ndarray) -> np.ndarray:
-    """The pitch of a frequency in Hz on the mel scale, 2595 log10(1 + f / 700)."""
+    """The pitch of frequencies on the mel scale, 2595 log10(1 + f / 700): (n,) in mel; hertz: (n,) in Hz."""
     return 2595 * np.log10(1 + np.asarray(hertz, dtype=float) / 700)
 
 

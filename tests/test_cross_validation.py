@@ -327,3 +327,14 @@ def test_trees_learn_from_what_the_nets_see(tmp_path, monkeypatch):
     clone_of_task = replace(task, cache=Cache(tmp_path / "other", exported=tmp_path / "exported"))
     again = clone_of_task.classify_embeddings(clone_of_task.out_of_fold("student-4k", SHORT), forest)
     np.testing.assert_array_equal(again.probabilities, found.probabilities)
+
+
+def test_seeds_that_were_fitted_apart_are_stacked_as_if_they_were_together(tmp_path):
+    task = examples(tmp_path)
+    together = task.out_of_fold("student-4k", SHORT, [0, 1])
+    apart = [task.out_of_fold("student-4k", SHORT, [seed]) for seed in (0, 1)]
+    stacked = cross_validation.stack_seeds(apart)
+    np.testing.assert_array_equal(stacked.probabilities, together.probabilities)
+    assert len(stacked.fits) == 2
+    with pytest.raises(ValueError, match="same recordings"):
+        cross_validation.stack_seeds([apart[0], apart[1].take(np.arange(4))])

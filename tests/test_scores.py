@@ -303,3 +303,16 @@ def test_scores_of_excluding_classes_are_scikit_learns(missing):
         np.testing.assert_allclose(metric(np.eye(4)[labels], p, weights), expected)
     with pytest.raises(ValueError, match="exactly one class"):
         evaluation.macro_f1(np.ones((2, 4)), p[:2], weights[:, :2])
+
+
+def test_accuracy_and_f1_of_several_labels_are_those_of_scikit_learn():
+    weights = np.vstack([np.ones(200), RNG.integers(0, 4, 200)])
+    decided = PROBABILITIES > 0.5
+    accuracy = evaluation.subset_accuracy(TARGETS, PROBABILITIES, weights)
+    f1 = evaluation.multilabel_f1(TARGETS, PROBABILITIES, weights)
+    for row, weight in enumerate(weights):
+        theirs = metrics.accuracy_score(TARGETS, decided, sample_weight=weight)
+        assert accuracy[row] == pytest.approx(theirs)
+        theirs = metrics.f1_score(TARGETS, decided, average="macro", sample_weight=weight)
+        assert f1[row] == pytest.approx(theirs)
+    assert evaluation.multilabel_f1(np.zeros((4, 2)), np.zeros((4, 2)), np.ones((1, 4))) == [0]

@@ -136,6 +136,15 @@ def test_a_trade_off_joins_and_names_the_front_only():
     assert ax.get_xscale() == "log"
 
 
+def test_scores_by_several_costs_stand_side_by_side_and_few_numbers_along_a_long_axis():
+    table = pd.DataFrame({"value": [0.8, 0.9], "low": 0.7, "high": 0.95, "kind": ["a", "b"]})
+    axes = plots.score_by_costs(table.assign(ms=[1, 2], seconds=[1, 1000]), ["ms", "seconds"], "kind")
+    assert [ax.get_xlabel() for ax in axes] == ["ms", "seconds"] and axes[0].get_xscale() == "log"
+    assert list(axes[0].get_xticks()) == [1, 2] and list(axes[1].get_xticks()) == [1, 10, 100, 1000]
+    axes = plots.score_by_costs(table.assign(ms=[3.1, 4.7]), ["ms", "value"], "kind")
+    assert list(axes[0].get_xticks()) == [2, 5]
+
+
 def test_intervals_span_low_to_high():
     scores = pd.DataFrame({"model": ["a", "b"], "value": [0.5, 0.7], "low": [0.4, 0.6], "high": [0.7, 0.75]})
     ax = plots.intervals(scores, "model")

@@ -130,6 +130,19 @@ def test_records_become_pictures_with_their_rows_as_channels():
         and list(found.table.index) == list("abcde")
     )
     np.testing.assert_allclose(found.physical(), record_image(source.physical(), 20, 24), atol=0.0006)
+    across = preparation.record_images(source, height=24, width=20, time_across=True)
+    assert np.array_equal(across.signals, found.signals.swapaxes(1, 2)) and across.sampling_rate == 20
+
+
+def test_records_become_pages_of_paper_whose_scans_differ_from_each_other_alone():
+    signals = np.tile((1000 * np.sin(np.arange(400) / 5)).astype(np.int16), (70, 12, 1))
+    table = pd.DataFrame({"subject": range(70), "samples": 400, "fold": 1})
+    source = Recordings("ptb-xl", signals, 0.001, "mV", 100.0, tuple(map(str, range(12))), table)
+    pages, scans = (preparation.paper_images(source, 24, 40, scanned) for scanned in (False, True))
+    assert pages.signals.shape == (70, 24, 40) and pages.physical().max() == 1
+    assert (pages.signals == pages.signals[0]).all()
+    assert not (scans.signals[0] == scans.signals[64]).all()  # of the next batch
+    assert np.array_equal(scans.signals, preparation.paper_images(source, 24, 40, True).signals)
 
 
 def two_leads(lengths=(300, 250, 200), rate=100.0):

@@ -615,10 +615,12 @@ def score_by_costs(scores: pd.DataFrame, costs: Sequence[str], hue: str) -> np.n
     _, axes = plt.subplots(1, len(costs), figsize=(11, 3.6), sharey=True)
     for ax, cost in zip(axes, costs):
         for name, rows in scores.groupby(hue, sort=False):
-            errors = [rows.value - rows.low, rows.high - rows.value]
+            errors = np.stack([rows.value - rows.low, rows.high - rows.value])
             ax.errorbar(rows[cost], rows.value, yerr=errors, fmt="o", elinewidth=1.2, label=name)
-        ax.set(xscale="log", xlabel=cost)
-        _count_in_short(ax, (1,) if scores[cost].max() > 100 * scores[cost].min() else (1, 2, 5))
+        ticks = _round_numbers_around(scores[cost].min(), scores[cost].max())
+        ax.set(xscale="log", xlabel=cost, xlim=(0.9 * ticks[0], 1.1 * ticks[-1]))
+        _count_in_short(ax)
+        ax.set_xticks(ticks)
     axes[-1].legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5))
     return axes
 
@@ -662,9 +664,20 @@ def trade_off(scores: pd.DataFrame, front: pd.DataFrame, cost: str, hue: str, pa
     return ax
 
 
-def _count_in_short(ax: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
-    """Numbers along a logarithmic axis as 50k and 1M, at `steps` of each power of ten."""
-    ax.xaxis.set_major_locator(LogLocator(subs=steps))
+def _round_numbers_around(low: float, high: float) -> np.ndarray:
+    """Few numbers from `low` or just below to `high` or just above: 1, 2 and 5 of each power of ten, of more
+    than two powers 1 alone.
+    """
+    steps = [1] if high > 100 * low else [1, 2, 5]
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    numbers = np.outer(powers, steps).ravel()
+    first, last = np.searchsorted(numbers, low, "right") - 1, np.searchsorted(numbers, high)
+    return numbers[first : last + 1]
+
+
+def _count_in_short(ax: Axes) -> None:
+    """Numbers along a logarithmic axis as 50k and 1M."""
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(
         lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k" if x >= 1e3 else f"{x:g}"
     )

@@ -13,7 +13,7 @@ from torch.fx.experimental.optimization import fuse
 
 from biosignals.compression.export import quiet
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d, layers_in_time
-from biosignals.models.layers.standardised import Standardised
+from biosignals.models.layers.standardised import Standardised, normalised
 
 with quiet():  # torchao warns that parts which only graphics cards need are missing
     from torchao.quantization import pt2e
@@ -68,7 +68,7 @@ def prepare(net: Standardised, example: Tensor) -> Standardised:
     into the convolutions first, so that the weights rounded in training are those that are exported. example:
     inputs, float32 (batch, channels, samples). Raises ValueError for nets without a 1 x k form.
     """
-    scaled = (net.high_pass(example) - net.mean) / net.deviation
+    scaled = normalised(net, example)
     plain = copy.deepcopy(net.net).eval()
     flat = fuse(Conv1dAsConv2d(plain, scaled).eval() if layers_in_time(plain, scaled) else plain).train()
     with quiet():

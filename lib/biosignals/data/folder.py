@@ -81,6 +81,14 @@ def list_files(
     return rows, _find_files(Path(folder), rows[FILE], Path(table))
 
 
+def rate_and_unit(
+    path: Path, sampling_rate: float | None, unit: str | None
+) -> tuple[float | None, str | None]:
+    """What to read a file with: sampling rate (Hz) and unit as given, none for files that say theirs."""
+    own = path.suffix.lower() in (*readers.WFDB, *readers.EDF)
+    return (None, None) if own else (sampling_rate, unit)
+
+
 def label_columns(table: Path | str) -> list[str]:
     """The columns of a table that may be labels: all but `file`, `subject` and `fold`.
 
@@ -230,8 +238,7 @@ def _read(path: Path, sampling_rate: float | None, unit: str | None) -> Signal:
 
     Raises InvalidRecording as `readers.read`, and for NaN.
     """
-    own = path.suffix.lower() in (*readers.WFDB, *readers.EDF)
-    signal = readers.read(path) if own else readers.read(path, sampling_rate, unit)
+    signal = readers.read(path, *rate_and_unit(path, sampling_rate, unit))
     if not np.isfinite(signal.values).all():
         raise InvalidRecording(f"{path.name}: holds NaN or infinity")
     return signal

@@ -45,13 +45,9 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """
     _check_outputs(arguments, arguments.files)
     models, pictures = _models(arguments), _pictures(arguments)
-    replies = []
-    for file in _with_progress(arguments.files):
-        reply = _reply(file, models, arguments)
-        _print_reply(reply, quiet=bool(arguments.json or arguments.csv))
-        replies.append(reply)
-        if pictures and reply.predictions:
-            _draw(file, reply, models, arguments, pictures[file])
+    replies = [
+        _answer(file, models, arguments, pictures.get(file)) for file in _with_progress(arguments.files)
+    ]
     _write(arguments.json, output.as_json, replies)
     _write(arguments.csv, output.as_csv, replies)
     return SOME_REFUSED if any(reply.refused is not None for reply in replies) else ANSWERED
@@ -71,13 +67,29 @@ def _models(arguments: argparse.Namespace) -> dict[str, Path]:
     return models
 
 
-def _reply(file: Path, models: dict[str, Path], arguments: argparse.Namespace) -> output.Reply:
-    """What all models that were made for such a recording predict; refused where none is."""
-    name = readers.printable(str(file))
+def _answer(
+    file: Path, models: dict[str, Path], arguments: argparse.Namespace, place: Path | None
+) -> output.Reply:
+    """Read a recording, ask the models, and print what they say; place: of its picture, if one is wanted."""
+    name, quiet = readers.printable(str(file)), bool(arguments.json or arguments.csv)
     try:
         signal = readers.read(file, **_how(arguments))
     except readers.InvalidRecording as error:
-        return output.Reply(name, refused=str(error).removeprefix(f"{readers.printable(file.name)}: "))
+        reason = str(error).removeprefix(f"{readers.printable(file.name)}: ")
+        reply = output.Reply(name, refused=reason)
+        _print_reply(reply, quiet)
+        return reply
+    reply = _reply(name, signal, models, arguments)
+    _print_reply(reply, quiet)
+    if place and reply.predictions:
+        _draw(signal, reply, models, place)
+    return reply
+
+
+def _reply(
+    name: str, signal: readers.Signal, models: dict[str, Path], arguments: argparse.Namespace
+) -> output.Reply:
+    """What all models that were made for such a recording predict; refused where none is."""
     predictions, reasons = {}, {}
     for stem, model in models.items():
         try:
@@ -138,14 +150,11 @@ def _pictures(arguments: argparse.Namespace) -> dict[Path, Path]:
     return {file: place / name for file, name in names.items()}
 
 
-def _draw(
-    file: Path, reply: output.Reply, models: dict[str, Path], arguments: argparse.Namespace, place: Path
-) -> None:
-    """Write the picture of a file's answers."""
+def _draw(signal: readers.Signal, reply: output.Reply, models: dict[str, Path], place: Path) -> None:
+    """Write the picture of a recording's answers."""
     os.environ.setdefault("MPLBACKEND", "agg")  # no window is opened
     from biosignals.deployment import explain, picture
 
-    signal = readers.read(file, **_how(arguments))
     by_name = {readers.printable(stem): path for stem, path in models.items()}
     explanations = [explain.explain(signal, by_name[stem], one) for stem, one in reply.predictions.items()]
     figure = picture.draw(list(reply.predictions.values()), explanations, Path(reply.file).name)

@@ -114,8 +114,7 @@ def predict_files(files: Files, model: Path) -> tuple[dict[str, np.ndarray], dic
     """Probabilities (classes,) of each file that a model answers, and why others are refused, by name."""
     found, refused = {}, {}
     for name, path in tqdm(files.paths.items(), desc=model.stem, unit=" files", leave=False, disable=None):
-        own_rate = path.suffix.lower() in (*readers.WFDB, *readers.EDF)
-        rate, unit = (None, None) if own_rate else (files.sampling_rate, files.unit)
+        rate, unit = own.rate_and_unit(path, files.sampling_rate, files.unit)
         try:
             found[name] = predict(path, model, sampling_rate=rate, unit=unit).probabilities
         except InvalidRecording as error:

@@ -143,12 +143,13 @@ def _draw_windows(ax: Axes, prediction: Prediction, explanation: Explanation) ->
     factor, unit = next(how for most, how in UNITS.items() if prediction.seconds <= most)
     card = prediction.card
     shown = np.argsort(-prediction.probabilities, kind="stable")[:MOST_CLASSES]
+    episodes = prediction.episodes()
     for place, k in enumerate(shown):
         colour = plots.PALETTE[place]
         name = _literal(f"{card.classes[k]} {prediction.probabilities[k]:.2f}")
         _draw_class(ax, prediction, k, factor, color=colour, label=name)
         ax.axhline(card.thresholds[k], color=colour, linewidth=0.8, linestyle="--")
-        for one in prediction.episodes():
+        for one in episodes:
             if one.name == card.classes[k]:
                 ax.axvspan(one.start / factor, one.end / factor, color=colour, alpha=0.12, linewidth=0)
     stop = explanation.start + explanation.signals.shape[1] / card.sampling_rate

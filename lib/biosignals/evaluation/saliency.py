@@ -1,5 +1,8 @@
 """What a fitted net looks at."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -17,25 +20,32 @@ def saliency(net: nn.Module, signals: Tensor, target: int, steps: int = 64) -> T
     net's device. The net is used in evaluation mode and left as it was. Raises ValueError for a class that
     the net has not.
     """
-    device = next(net.parameters()).device
-    signals, training = signals.detach().to(device), net.training
+    signals = signals.detach().to(next(net.parameters()).device)
+    gradients = torch.zeros_like(signals)
+    with _evaluated(net), torch.enable_grad():
+        for step in range(steps):
+            x = ((step + 0.5) / steps * signals).requires_grad_()
+            gradients += torch.autograd.grad(_logits_of(net, x, target).sum(), x)[0]
+    return signals * gradients / steps
+
+
+@contextmanager
+def _evaluated(net: nn.Module) -> Iterator[None]:
+    """The net in evaluation mode, and left as it was."""
+    training = net.training
     net.eval()
     try:
-        gradients = torch.zeros_like(signals)
-        for step in range(steps):
-            gradients += _gradient(net, (step + 0.5) / steps * signals, target)
-        return signals * gradients / steps
+        yield
     finally:
         net.train(training)
 
 
-def _gradient(net: nn.Module, signals: Tensor, target: int) -> Tensor:
-    signals = signals.requires_grad_()
-    with torch.enable_grad():
-        logits = net(signals)
-        if not 0 <= target < logits.shape[1]:
-            raise ValueError(f"no class {target} among the net's {logits.shape[1]}")
-        return torch.autograd.grad(logits[:, target].sum(), signals)[0]
+def _logits_of(net: nn.Module, signals: Tensor, target: int) -> Tensor:
+    """Logits (batch,) of class `target`. Raises ValueError for a class that the net has not."""
+    logits = net(signals)
+    if not 0 <= target < logits.shape[1]:
+        raise ValueError(f"no class {target} among the net's {logits.shape[1]}")
+    return logits[:, target]
 
 
 def grad_cam(net: nn.Module, layer: nn.Module, signals: Tensor, target: int) -> Tensor:
@@ -47,20 +57,15 @@ def grad_cam(net: nn.Module, layer: nn.Module, signals: Tensor, target: int) -> 
     used in evaluation mode and left as it was. Raises ValueError for a class that the net has not.
     """
     maps: list[Tensor] = []
+    signals = signals.to(next(net.parameters()).device)
     hook = layer.register_forward_hook(lambda _, __, output: maps.append(output))
-    training = net.training
-    net.eval()
     try:
-        with torch.enable_grad():
-            logits = net(signals.to(next(net.parameters()).device))
-            if not 0 <= target < logits.shape[1]:
-                raise ValueError(f"no class {target} among the net's {logits.shape[1]}")
-            slopes = torch.autograd.grad(logits[:, target].sum(), maps[0])[0]
-        weights = slopes.flatten(2).mean(2).reshape(*slopes.shape[:2], *[1] * (slopes.ndim - 2))
-        return torch.relu((weights * maps[0].detach()).sum(1))
+        with _evaluated(net), torch.enable_grad():
+            slopes = torch.autograd.grad(_logits_of(net, signals, target).sum(), maps[0])[0]
     finally:
         hook.remove()
-        net.train(training)
+    weights = slopes.flatten(2).mean(2).reshape(*slopes.shape[:2], *[1] * (slopes.ndim - 2))
+    return torch.relu((weights * maps[0].detach()).sum(1))
 
 
 def attention_rollout(net: nn.Module, signals: Tensor) -> Tensor:
@@ -82,13 +87,10 @@ def attention_rollout(net: nn.Module, signals: Tensor) -> Tensor:
         )
         for layer in layers
     ]
-    training = net.training
-    net.eval()
     try:
-        with torch.no_grad():
+        with _evaluated(net), torch.no_grad():
             net(signals.to(next(net.parameters()).device))
     finally:
-        net.train(training)
         for hook in hooks:
             hook.remove()
     identity = torch.eye(found[0].shape[1], device=found[0].device)

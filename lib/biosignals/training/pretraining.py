@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from biosignals.caching import Cache, Entry, Local, Rows, fetch_entry, provenance, release
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.image_blocks import EncoderBlock, small_parameter
-from biosignals.models.layers.standardised import Standardised
+from biosignals.models.layers.standardised import Standardised, normalised
 from biosignals.models.signal_vit import SignalViT
 from biosignals.progress import tqdm
 from biosignals.training.predict import overlapping_crops
@@ -69,7 +69,7 @@ class MaskedAutoencoder(nn.Module):
         in deviations, and which were hidden, bool (batch, pieces).
         """
         net: SignalViT = self.encoder.net
-        x = (self.encoder.high_pass(x) - self.encoder.mean) / self.encoder.deviation
+        x = normalised(self.encoder, x)
         tokens = net.tokens(x)
         batch, count, width = tokens.shape
         order = torch.rand(batch, count, device=x.device).argsort(1)
@@ -216,7 +216,6 @@ def embeddings(net: Standardised, recordings: Recordings) -> np.ndarray:
         for i in range(0, len(recordings), 256):
             x = torch.from_numpy(recordings.physical(np.arange(i, min(i + 256, len(recordings)))))
             crops = overlapping_crops(x, inner.samples)
-            prepared = (net.high_pass(crops.flatten(0, 1)) - net.mean) / net.deviation
-            tokens = inner.encode(inner.tokens(prepared))
+            tokens = inner.encode(inner.tokens(normalised(net, crops.flatten(0, 1))))
             parts.append(tokens.mean(1).unflatten(0, crops.shape[:2]).mean(0).numpy())
     return np.concatenate(parts)

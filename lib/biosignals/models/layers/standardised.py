@@ -17,4 +17,9 @@ class Standardised(nn.Module):
         self.net = net
 
     def forward(self, x: Tensor, *features: Tensor) -> Tensor:
-        return self.net((self.high_pass(x) - self.mean) / self.deviation, *features)
+        return self.net(normalised(self, x), *features)
+
+
+def normalised(net: Standardised, x: Tensor) -> Tensor:
+    """What the net behind the normalisation is given of x (batch, channels, samples), in deviations."""
+    return (net.high_pass(x) - net.mean) / net.deviation

@@ -141,6 +141,8 @@ def test_scores_by_several_costs_stand_side_by_side_and_few_numbers_along_a_long
     axes = plots.score_by_costs(table.assign(ms=[1, 2], seconds=[1, 1000]), ["ms", "seconds"], "kind")
     assert [ax.get_xlabel() for ax in axes] == ["ms", "seconds"] and axes[0].get_xscale() == "log"
     assert list(axes[0].get_xticks()) == [1, 2] and list(axes[1].get_xticks()) == [1, 10, 100, 1000]
+    axes = plots.score_by_costs(table.assign(ms=[0, 0], seconds=[0, 3]), ["ms", "seconds"], "kind")
+    assert list(axes[1].get_xticks()) == [2, 5]
     axes = plots.score_by_costs(table.assign(ms=[3.1, 4.7]), ["ms", "value"], "kind")
     assert list(axes[0].get_xticks()) == [2, 5]
 

@@ -610,14 +610,15 @@ def score_by_size(scores: pd.DataFrame, size: str = "params", value: str = "valu
 
 def score_by_costs(scores: pd.DataFrame, costs: Sequence[str], hue: str) -> np.ndarray:
     """Scores (columns value, low, high) against each of `costs`, columns too, on logarithmic axes side by
-    side: array (costs,) of axes.
+    side: array (costs,) of axes. A cost of 0 is left out.
     """
     _, axes = plt.subplots(1, len(costs), figsize=(11, 3.6), sharey=True)
     for ax, cost in zip(axes, costs):
         for name, rows in scores.groupby(hue, sort=False):
             errors = np.stack([rows.value - rows.low, rows.high - rows.value])
             ax.errorbar(rows[cost], rows.value, yerr=errors, fmt="o", elinewidth=1.2, label=name)
-        ticks = _round_numbers_around(scores[cost].min(), scores[cost].max())
+        above_zero = scores[cost][scores[cost] > 0]
+        ticks = _round_numbers_around(above_zero.min(), above_zero.max()) if len(above_zero) else [1, 10]
         ax.set(xscale="log", xlabel=cost, xlim=(0.9 * ticks[0], 1.1 * ticks[-1]))
         _count_in_short(ax)
         ax.set_xticks(ticks)

@@ -2,6 +2,7 @@
 
 import csv as tables
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -228,6 +229,7 @@ def test_where_writing_fails_what_was_there_stays(two, model, tmp_path, monkeypa
 
 def test_pictures_are_one_file_or_a_folder_of_them(two, model, tmp_path):
     good, bad = two
+    before = os.environ.get("MPLBACKEND")
     other = good.with_name("other.csv")
     other.write_bytes(good.read_bytes())
     assert run("predict", good, "--model", model, "--plot", tmp_path / "one.png") == 0
@@ -235,6 +237,7 @@ def test_pictures_are_one_file_or_a_folder_of_them(two, model, tmp_path):
     made = {path.name for path in (tmp_path / "many").iterdir()}
     assert made == {"record.csv.png", "other.csv.png"}
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "many" / "record.csv.png").read_bytes()
+    assert os.environ.get("MPLBACKEND") == before  # which programs begun later would inherit
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -152,7 +151,9 @@ def _pictures(arguments: argparse.Namespace) -> dict[Path, Path]:
 
 def _draw(signal: readers.Signal, reply: output.Reply, models: dict[str, Path], place: Path) -> None:
     """Write the picture of a recording's answers."""
-    os.environ.setdefault("MPLBACKEND", "agg")  # no window is opened
+    import matplotlib
+
+    matplotlib.use("agg")  # no window is opened
     from biosignals.deployment import explain, picture
 
     by_name = {readers.printable(stem): path for stem, path in models.items()}

@@ -108,6 +108,19 @@ def test_channels_and_windows_are_compared_on_all_patients_with_intervals(tiny_r
         assert record["subjects"] == len(patients)
 
 
+def test_seizures_by_where_they_begin_add_up_to_all_seizures(tiny_run):
+    found = json.loads((tiny_run.folder / "results/05_cnn_lstm.json").read_text())
+    found = [record for record in found if "channels=" in record["condition"]]
+    found = [record for record in found if record["metric"] == "event_sensitivity"]
+    for montage in {record["condition"].rpartition("channels=")[2] for record in found}:
+        own = [record for record in found if record["condition"].endswith(montage)]
+        (everywhere,) = (record for record in own if "-onset" not in record["condition"])
+        by_lobe = [record for record in own if record is not everywhere]
+        assert sum(record["n_test"] for record in by_lobe) == everywhere["n_test"] > 0
+        hits = [record["value"] * record["n_test"] for record in by_lobe]
+        assert sum(hits) == pytest.approx(everywhere["value"] * everywhere["n_test"])
+
+
 def test_a_page_shows_how_often_each_test_set_was_read(tiny_run):
     (table,) = (table for table in tables(tiny_run, "11_scoreboard") if "each test set" in table.caption)
     assert "PTB-XL, simulated" in table.labels and len(table.columns["models"]) > 3

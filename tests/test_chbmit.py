@@ -131,11 +131,21 @@ def test_summaries_speak_for_themselves_without_any_recording(tmp_path):
     files, seizures = chbmit.read_summaries(tmp_path)
     assert files.file.tolist() == ["chb01_01.edf", "chb24_01.edf"], "a file with a fault is left out"
     assert files.seconds[0] == 3600 and np.isnan(files.seconds[1])
-    assert seizures[["case", "start", "end"]].to_numpy().tolist() == [
-        ["chb01", 10, 30], ["chb01", 100, 160], ["chb24", 1, 9]
+    assert seizures[["case", "start", "end", "onset"]].to_numpy().tolist() == [
+        ["chb01", 10, 30, ""], ["chb01", 100, 160, ""], ["chb24", 1, 9, ""]
     ]  # fmt: skip
     with pytest.raises(FileNotFoundError, match="chb01-summary.txt.*make data"):
         chbmit.read_summaries(tmp_path / "elsewhere")
+
+
+def test_where_a_seizure_begins_is_read_where_it_is_said_of_all(tmp_path):
+    said = entry("chb01_01.edf", [(10, 30), (100, 160)], numbered=True)
+    said = re.sub(r"(Seizure (\d) End Time: .*\n)", r"\1Seizure \2 Onset: T\2\n", said)
+    of_one = entry("chb01_02.edf", [(1, 9), (20, 30)]) + "Seizure Onset: FZ\n"
+    write_summary(tmp_path, "chb01", HEAD + said + of_one)
+    _, seizures = chbmit.read_summaries(tmp_path)
+    assert seizures.onset.tolist() == ["T1", "T2", "", ""]
+    assert seizures.start.tolist() == [10, 100, 1, 20]
 
 
 def change_summary(root, old, new):

@@ -1,12 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
-from biosignals.evaluation import events
+from biosignals.evaluation import events, scores
 from biosignals.evaluation.events import Alarm, AlarmRule, EventCounts, ScoredRecording
+from biosignals.evaluation.predictions import Predictions
 
 
 def heard(*spans):
@@ -295,3 +297,23 @@ def test_kappa_by_hand():
     np.testing.assert_allclose(kappas, kappas.T)
     assert kappas[0, 1] == pytest.approx((0.8 - 0.5) / (1 - 0.5))
     assert kappas[0, 2] == pytest.approx(-1)
+
+
+def test_a_seizure_is_found_by_any_of_its_windows():
+    windows = pd.DataFrame(
+        {"recording": ["a"] * 4 + ["b"] * 2, "start": [0.0, 5, 10, 15, 0, 5]}, list("uvwxyz")
+    )
+    seizures = pd.DataFrame(
+        [("a", 4, 9), ("a", 16, 30), ("b", 0, 40), ("c", 0, 9)], [7, 8, 9, 10], ["recording", "start", "end"]
+    )
+    decided = np.array([[[0, 1, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 1]]])[:, 0, :, None]  # of two seeds
+    subjects = np.array(["p"] * 4 + ["q"] * 2)
+    decisions = Predictions(decided, np.zeros((6, 1)), subjects, windows.index.to_numpy(), {"seconds": 2})
+    order = [3, 5, 0, 1, 4, 2]
+    found = events.found_seizures(decisions.take(order), windows, seizures, 5)
+    assert found.ids.tolist() == [7, 8, 9], "c has no window"
+    assert found.probabilities[..., 0].tolist() == [[1, 0, 0], [1, 0, 1]]
+    assert found.subjects.tolist() == ["p", "p", "q"]
+    assert scores.interval(scores.sensitivity, found).value == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="same recordings"):
+        events.found_seizures(decisions, windows, seizures[3:], 5)

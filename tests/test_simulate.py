@@ -9,7 +9,7 @@ import scipy.io
 import wfdb
 from scipy import signal
 
-from biosignals.simulate import cinc2017, heart, noise, ptbxl, scp_statements
+from biosignals.simulate import cinc2017, files, heart, noise, ptbxl, scp_statements
 
 OFFICIAL_COLUMNS = [
     "ecg_id", "patient_id", "age", "sex", "height", "weight", "nurse", "site", "device", "recording_date",
@@ -203,7 +203,7 @@ def _contents(root):
 
 def test_a_release_says_that_it_is_simulated_in_one_file_only(release):
     mark = json.loads((release / "SIMULATED.json").read_text())
-    assert {"records": 200, "seed": 1, "version": 1}.items() <= mark.items()
+    assert {"records": 200, "seed": 1, "version": files.VERSION}.items() <= mark.items()
     names = {path.name for path in release.iterdir()}
     assert names == {"SIMULATED.json", "ptbxl_database.csv", "scp_statements.csv", "records100", "records500"}
     assert not list(release.rglob("*.part"))

@@ -11,6 +11,7 @@ from edfio import read_edf
 from scipy import signal
 from sklearn.metrics import roc_auc_score
 
+from biosignals.data import chbmit as reader
 from biosignals.simulate import chbmit, eeg, files, helsinki
 
 REAL = Path(os.environ.get("BIOSIGNALS_DATA") or "/nowhere")
@@ -229,14 +230,24 @@ def test_a_plan_of_96_hours_has_enough_seizures_well_apart():
 def test_summaries_word_one_and_several_seizures_differently():
     session = chbmit.Session(0, "chb01_01.edf", 86000, chbmit.CHANNELS, ((5, 20),))
     twice = chbmit.Session(0, "chb01_02.edf", 700, chbmit.WITH_DUMMIES, ((5, 20), (300, 330)))
-    text = chbmit._summary([session, twice], 3600, timeless=False)
+    text = chbmit._summary([session, twice], 3600, timeless=False, focus="T7")
     assert (
         "Number of Seizures in File: 1\nSeizure Start Time: 5 seconds\nSeizure End Time: 20 seconds\n" in text
     )
     assert "Seizure 2 Start Time: 300 seconds\nSeizure 2 End Time: 330 seconds\n" in text
     assert "File Start Time: 23:53:20\nFile End Time: 24:53:20\n" in text
     assert text.count("Channels changed:\n") == 1 and "Channel 28: T8-P8\n" in text
-    assert "Time: 23" not in chbmit._summary([session], 3600, timeless=True)
+    assert re.findall(r"Seizure( \d)? Onset: T7\n", text) == ["", " 1", " 2"]
+    assert "Time: 23" not in chbmit._summary([session], 3600, timeless=True, focus="T7")
+
+
+def test_seizures_begin_near_the_electrode_that_the_summary_names(chb):
+    _, seizures = reader.read_summaries(chb)
+    for case, onsets in seizures.groupby("case").onset:
+        epilepsy = chbmit.draw_subject(1, int(case[3:]) - 1).epilepsy
+        assert set(onsets) == {epilepsy.focus} <= set(eeg.FOCI)
+        height = dict(zip(eeg.ELECTRODES, epilepsy.rhythms[0].field, strict=True))
+        assert height[epilepsy.focus] > 0.6 * max(height.values())
 
 
 def test_chbmit_is_marked_and_repeats_with_the_seed(chb, tmp_path):

@@ -40,13 +40,15 @@ LARGEST_SUMMARY = 1 << 20  # bytes; the longest of the set has 10 KB
 TIME = re.compile(r"File (Start|End) Time:\s*([\d:]+)")
 COUNT = re.compile(r"Number of Seizures in File:\s*(\d{1,4})")
 SEIZURE = re.compile(r"Seizure\s*\d*\s*(Start|End) Time:\s*(\d{1,6})\s*seconds?")
+ONSET = re.compile(r"Seizure\s*\d*\s*Onset:\s*([A-Za-z]{1,2}\d{0,2})\b")  # of simulated seizures only
 
 
 class Listed(NamedTuple):
     """What a summary says of one file.
 
     start, end: time of day as written ("13:43:04"; hours may pass 23), None where not given. sampling_rate:
-    Hz. seizures: (start, end) of each, seconds. fault: what does not fit, empty where all does.
+    Hz. seizures: (start, end) of each, seconds. fault: what does not fit, empty where all does. onsets: the
+    electrode near which each seizure begins, as simulated summaries say; empty where that is not said of all.
     """
 
     start: str | None
@@ -54,6 +56,7 @@ class Listed(NamedTuple):
     sampling_rate: float
     seizures: eeg.Seizures
     fault: str = ""
+    onsets: tuple[str, ...] = ()
 
 
 def read_summary(path: Path | str) -> dict[str, Listed]:
@@ -96,15 +99,19 @@ def _parse_file(text: str, sampling_rate: float) -> Listed:
         fault = f"is listed with {count[1]} seizures, but {len(starts)} starts and {len(ends)} ends"
     elif any(end <= start for start, end in zip(starts, ends)):
         fault = "has a seizure that ends before it starts"
-    return Listed(times.get("Start"), times.get("End"), sampling_rate, tuple(zip(starts, ends)), fault)
+    onsets = tuple(ONSET.findall(text))
+    onsets = onsets if len(onsets) == len(starts) else ()
+    seizures = tuple(zip(starts, ends))
+    return Listed(times.get("Start"), times.get("End"), sampling_rate, seizures, fault, onsets)
 
 
 def read_summaries(root: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What the summaries of a CHB-MIT folder say, whether their EDF files are there or not: files, seizures.
 
     Files have `case`, `file` and `seconds`, from the times of day (NaN where they are not given, as for
-    chb24); seizures `case`, `file`, `start` and `end` in seconds. Files with a fault are left out. Raises
-    FileNotFoundError without any summary, ValueError as `read_summary`.
+    chb24); seizures `case`, `file`, `start` and `end` in seconds, and `onset`, the electrode near which it
+    begins, "" where the summary does not say it, as none of a real patient does. Files with a fault are left
+    out. Raises FileNotFoundError without any summary, ValueError as `read_summary`.
     """
     files, seizures = [], []
     paths = sorted(Path(root).glob("chb[0-9][0-9]/chb[0-9][0-9]-summary.txt"))
@@ -114,10 +121,14 @@ def read_summaries(root: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
         for name, listed in read_summary(path).items():
             if not listed.fault:
                 files.append((path.parent.name, name, _seconds_between(listed.start, listed.end)))
-                seizures += [(path.parent.name, name, start, end) for start, end in listed.seizures]
+                onsets = listed.onsets or ("",) * len(listed.seizures)
+                seizures += [
+                    (path.parent.name, name, *times, onset)
+                    for times, onset in zip(listed.seizures, onsets, strict=True)
+                ]
     return (
         pd.DataFrame(files, columns=["case", "file", "seconds"]),
-        pd.DataFrame(seizures, columns=["case", "file", "start", "end"]),
+        pd.DataFrame(seizures, columns=["case", "file", "start", "end", "onset"]),
     )
 
 

@@ -12,6 +12,7 @@ from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
 from biosignals.evaluation.counts import compare_counts, medians, totals
+from biosignals.evaluation.predictions import Predictions
 from biosignals.evaluation.scores import ratio
 from biosignals.signals.windows import runs, smooth
 
@@ -139,6 +140,29 @@ def score_recording(recording: ScoredRecording, window: float, rule: AlarmRule) 
     """`score_events` of the alarms that `rule` raises on a recording whose windows last `window` seconds."""
     heard = alarms(recording.starts, recording.scores, window, rule)
     return score_events(recording.seizures, heard, recording.seconds)
+
+
+def found_seizures(
+    decisions: Predictions, windows: pd.DataFrame, seizures: pd.DataFrame, seconds: float
+) -> Predictions:
+    """Which seizures are found: 1 where any window that overlaps one was decided to be seizure, else 0.
+
+    decisions: 0 or 1 of windows that last `seconds`, one class. windows: their `recording` and `start` in
+    seconds, indexed by id. seizures: `recording`, and `start` and `end` in seconds; those without a window
+    are left out. The truth is 1 throughout, ids are those of the rows of `seizures`. Raises ValueError where
+    no seizure has a window.
+    """
+    table, found, first, ids = windows.loc[decisions.ids], [], [], []
+    for row in seizures.itertuples():
+        overlaps = (table.start < row.end) & (table.start + seconds > row.start)
+        inside = np.flatnonzero((table.recording == row.recording) & overlaps)
+        if len(inside):
+            found.append(decisions.probabilities[..., inside, :].max(axis=-2))
+            first, ids = [*first, inside[0]], [*ids, row.Index]
+    if not ids:
+        raise ValueError("no window overlaps any of the seizures: are they of the same recordings?")
+    subjects, truth = decisions.subjects[first], np.ones((len(ids), 1))
+    return Predictions(np.stack(found, axis=-2), truth, subjects, np.array(ids), decisions.about)
 
 
 def _merge(events: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -1,4 +1,6 @@
-"""Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones."""
+"""Simulated recordings in the official layouts: only SIMULATED.json tells them from real ones, and the
+lines of CHB-MIT's summaries that say where a seizure begins.
+"""
 
 from biosignals.simulate import (
     afdb,

@@ -47,10 +47,11 @@ def write(
     """Write `chb01/chb01_01.edf`, ..., `chb01/chb01-summary.txt`, `RECORDS`, `RECORDS-WITH-SEIZURES`.
 
     records: number of EDF files, each of `minutes`; a subject has `files_per_subject` and at least one
-    seizure. Signals are int16 in microvolts, 256 Hz, mostly the usual 23 bipolar channels; some subjects have
-    dummy channels, another order or an ECG, some files change half-way through a subject. The same seed gives
-    the same bytes. Files appear whole, and `SIMULATED.json` last. Raises FileExistsError where `root` is not
-    empty, ValueError for fewer than one record or file per subject, or less than two minutes.
+    seizure, of which the summary also says near which electrode it begins. Signals are int16 in microvolts,
+    256 Hz, mostly the usual 23 bipolar channels; some subjects have dummy channels, another order or an ECG,
+    some files change half-way through a subject. The same seed gives the same bytes. Files appear whole, and
+    `SIMULATED.json` last. Raises FileExistsError where `root` is not empty, ValueError for fewer than one
+    record or file per subject, or less than two minutes.
     """
     least = {"records": (records, 1), "files_per_subject": (files_per_subject, 1), "minutes": (minutes, 2)}
     root, seconds = files.begin(root, **least), round(minutes * 60)
@@ -67,7 +68,8 @@ def write(
         name = f"chb{subject + 1:02d}"
         own = [session for session in sessions if session.subject == subject]
         timeless = np.random.default_rng([seed, 3, subject]).random() < 0.08
-        files.write(root / name / f"{name}-summary.txt", _summary(own, seconds, timeless))
+        text = _summary(own, seconds, timeless, subjects[subject].epilepsy.focus)
+        files.write(root / name / f"{name}-summary.txt", text)
     info = "".join(f"chb{subject + 1:02d}\t{_who(seed, subject)}\n" for subject in range(len(subjects)))
     files.write(root / "SUBJECT-INFO", "Case\tGender\tAge (years)\n\n" + info)
     listed = [f"{session.name[:5]}/{session.name}\n" for session in sessions]
@@ -182,8 +184,11 @@ def heartbeats(rng: Generator, samples: int, usual: float = 0.7) -> np.ndarray:
     return total + rng.normal(0, 6, samples).astype(np.float32)
 
 
-def _summary(sessions: list[Session], seconds: int, timeless: bool) -> str:
-    """The text of a subject's summary; some have no times of day, and then no numbers either."""
+def _summary(sessions: list[Session], seconds: int, timeless: bool, focus: str) -> str:
+    """The text of a subject's summary; some have no times of day, and then no numbers either.
+
+    focus: the electrode near which the seizures begin, in a line of its own that the real summaries lack.
+    """
     text = f"Data Sampling Rate: {eeg.SAMPLING_RATE} Hz\n*************************\n\n"
     known = None
     for session in sessions:
@@ -201,6 +206,7 @@ def _summary(sessions: list[Session], seconds: int, timeless: bool) -> str:
         for number, (start, end) in enumerate(session.seizures, 1):
             name = "Seizure" if len(session.seizures) == 1 or timeless else f"Seizure {number}"
             text += f"{name} Start Time: {start} seconds\n{name} End Time: {end} seconds\n"
+            text += f"{name} Onset: {focus}\n"
         text += "\n"
     return text
 

@@ -49,10 +49,12 @@ class Rhythm:
 class Epilepsy:
     """How one patient's seizures go; each seizure departs a little from it.
 
-    rhythms: at the focus, around it, and wide, with `delays` as shares of the seizure and `lags` in radians.
-    size: microvolts; muscle: microvolts of muscle at the seizure's height; seconds: usual duration.
+    focus: the electrode near which they begin. rhythms: at the focus, around it, and wide, with `delays` as
+    shares of the seizure and `lags` in radians. size: microvolts; muscle: microvolts of muscle at the
+    seizure's height; seconds: usual duration.
     """
 
+    focus: str
     rhythms: tuple[Rhythm, ...]
     delays: np.ndarray
     lags: np.ndarray
@@ -216,15 +218,17 @@ def _draw_epilepsy(rng: Generator) -> Epilepsy:
     if form != "spike-wave":
         start, end = (rng.uniform(5, 11), rng.uniform(1.8, 4.5))
     chances = np.array(list(FOCI.values())) / sum(FOCI.values())
-    focus = positions()[ELECTRODES.index(str(rng.choice(list(FOCI), p=chances)))] + rng.normal(0, 0.15, 3)
-    focus /= np.linalg.norm(focus)
-    opposite = focus * (-1, 1, 1)
+    focus = str(rng.choice(list(FOCI), p=chances))
+    centre = positions()[ELECTRODES.index(focus)] + rng.normal(0, 0.15, 3)
+    centre /= np.linalg.norm(centre)
+    opposite = centre * (-1, 1, 1)
     fields = (
-        field(focus, rng.uniform(0.4, 0.7)),
-        field(focus, rng.uniform(0.7, 1.2)),
+        field(centre, rng.uniform(0.4, 0.7)),
+        field(centre, rng.uniform(0.7, 1.2)),
         -rng.uniform(0.3, 0.9) * field(opposite, rng.uniform(0.6, 1.3)),
     )
     return Epilepsy(
+        focus=focus,
         rhythms=tuple(Rhythm(form, start, end, place) for place in fields),
         delays=np.array([0, rng.uniform(0.05, 0.35), rng.uniform(0.2, 1.0)]),
         lags=np.array([0, rng.uniform(0.3, 1.2), rng.uniform(0.5, 2.5)]),

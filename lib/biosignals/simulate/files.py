@@ -10,7 +10,7 @@ import numpy as np
 from biosignals.caching import writing
 
 MARK = "SIMULATED.json"  # in every simulated set's folder, written last
-VERSION = 1  # of the simulator: raise it whenever the same seed gives other recordings
+VERSION = 2  # of the simulator: raise it whenever the same seed gives other files
 
 
 def write(path: Path, content: bytes | str) -> None:

@@ -199,6 +199,21 @@ def test_the_ledger_counts_what_it_notes_and_the_records_what_it_does_not():
     assert uses.loc["ptb-xl", ["reads", "models", "chapters"]].tolist() == [3, 2, 2]
 
 
+def test_the_ledger_tells_real_from_simulated_recordings_of_a_set():
+    about = {"split": "test", "dataset": "chb-mit", "task": "seizure"}
+    rows = table_of(
+        record(model="a", kind="simulated", **about),
+        record(model="a", kind="derived", condition="input=ar2", **about),
+    )
+    chapter = rows.chapter[0]
+    lines = ledger_of(
+        (chapter, "chb-mit", "a", "", "9", "new"),
+        (chapter, "chb-mit", "a", "input=ar2", "9", "new"),
+        (chapter, "chb-mit", "b", "", "9", "new"),
+    )
+    assert list(scoreboard.test_reads(rows, lines).kind) == ["simulated", "derived", "simulated"]
+
+
 def test_a_change_helped_or_harmed_where_its_interval_says_so():
     rows = table_of(
         record(model="a", versus="x", delta=0.02, delta_low=0.01, delta_high=0.03),

@@ -194,17 +194,30 @@ def test_reads(records: pd.DataFrame, lines: pd.DataFrame | None = None) -> pd.D
     """
     lines = ledger.read() if lines is None else lines
     rows = records[records.split == "test"].rename(columns={"n_test": "n"})
-    kinds = rows.groupby(["chapter", "dataset"]).kind.first()
+    kinds = _kinds_of(lines, rows)
     rows = rows.assign(condition=rows.condition.str.replace(SCORING, "", regex=True).str.strip())
     pairs = pd.MultiIndex.from_frame(lines[["chapter", "dataset"]])
     rows = rows[~pd.MultiIndex.from_frame(rows[["chapter", "dataset"]]).isin(pairs)]
     rows = rows.drop_duplicates(["chapter", "task", "dataset", "kind", "model", "condition"])
-    noted = lines.assign(kind=kinds.reindex(pairs).fillna("").to_numpy(), n=lines.n.astype(int))
+    noted = lines.assign(kind=kinds, n=lines.n.astype(int))
     has_lines = rows.chapter.isin(lines.chapter)
     rows = rows.assign(noted=has_lines.map({True: IN_RECORDS, False: BEFORE_LEDGER}))
     both = pd.concat([noted.assign(noted=IN_LEDGER), rows])
     columns = ["chapter", "dataset", "kind", "model", "condition", "n", "commit", "noted"]
     return both.sort_values("chapter", kind="stable")[columns].reset_index(drop=True)
+
+
+def _kinds_of(lines: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """The kind of data of each line of a ledger: that of the model's records among `rows`, else of the first
+    of its chapter on its set, "" where there is none.
+    """
+    model, chapter = ["chapter", "dataset", "model", "condition"], ["chapter", "dataset"]
+    kinds: dict[tuple, str] = {}
+    for keys in (model, chapter):
+        kinds |= rows.groupby(keys).kind.first().to_dict()
+    return [
+        kinds.get(line, kinds.get(line[:2], "")) for line in lines[model].itertuples(index=False, name=None)
+    ]
 
 
 def uses_of_tests(records: pd.DataFrame, lines: pd.DataFrame | None = None) -> pd.DataFrame:

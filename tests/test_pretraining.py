@@ -1,5 +1,7 @@
 """Masked pretraining: hidden pieces are told from their neighbours, and fits start from what was learnt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +92,16 @@ def test_other_nets_and_shares_are_refused():
     for wrong in ({"share": 1.0}, {"passes": 0}):
         with pytest.raises(ValueError, match="0"):
             Masking(**wrong)
+
+
+def test_what_was_learnt_from_one_recorder_starts_fits_on_another():
+    signals, targets = recordings()
+    louder = replace(signals, signals=(3 * signals.physical()).astype(np.float32), scale=1.0)
+    nothing = np.zeros((len(louder), targets.shape[1]))
+    net = build("signal-vit", TrainingData(louder, nothing, np.arange(len(louder))), Recipe(1, crop=100), 0)
+    elsewhere = Pretrained(net, louder, np.arange(len(louder)), Masking(2, batch_size=8))
+    task = Examples(signals, targets)
+    found = task.out_of_fold([[elsewhere] * len(task.groups)], RECIPE)
+    for one in found.nets[0]:
+        assert float(one.deviation) == pytest.approx(float(net.deviation)), "as it was pretrained"
+    assert found.probabilities.shape == (1, *task.truth.shape)

@@ -191,6 +191,14 @@ def test_a_temporary_folder_is_removed_also_where_its_block_fails(temporary):
     assert names(temporary) == set()
 
 
+def test_an_entry_that_travels_takes_less_room_than_that_of_this_machine(tmp_path):
+    cache = Cache(tmp_path / "here", tmp_path / "travels")
+    caching.fetch(cache, ("x",), lambda: np.zeros(100_000), export=True)
+    (own,), (exported,) = ([*folder.iterdir()] for folder in (cache.folder, cache.exported))
+    assert exported.stat().st_size < own.stat().st_size / 50
+    assert np.array_equal(caching.fetch(cache, ("x",), pytest.fail, export=True), np.zeros(100_000))
+
+
 # A full disk
 
 
@@ -199,7 +207,7 @@ def fill(*_, **__):
 
 
 def test_an_entry_that_does_not_fit_on_the_disk_says_how_much_is_needed(tmp_path, monkeypatch):
-    monkeypatch.setattr(np, "savez_compressed", fill)
+    monkeypatch.setattr(np, "savez", fill)
     with pytest.raises(DiskFull, match=r"results/\w+\.npz: the disk is full.*about 8 MB\. Make room"):
         caching.fetch(Cache(tmp_path / "results"), ("x",), lambda: np.zeros(1_000_000))
     assert names(tmp_path / "results") == set()

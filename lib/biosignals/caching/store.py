@@ -64,7 +64,7 @@ class Cache:
         if export is not None and self.exported is not None:
             travels = {name: array for name, array in entry[0].items() if name.startswith(export)}
             if exported is None or not travels.keys() <= exported[0].keys():
-                _write(place, travels | {NUMBERS: _flat(key)}, entry[1])
+                _write(place, travels | {NUMBERS: _flat(key)}, entry[1], compressed=True)
             entry = entry[0], entry[1] | {"entry": place.stem}
         return entry
 
@@ -128,9 +128,13 @@ def _holds(entry: Entry, having: str) -> bool:
     return any(name.startswith(having) for name in entry[0])
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], about: dict) -> None:
+def _write(path: Path, arrays: dict[str, np.ndarray], about: dict, compressed: bool = False) -> None:
+    """Write an entry whole or not at all. Weights hardly become smaller, and a short fit takes less time than
+    to compress them: only what travels is compressed.
+    """
+    save = np.savez_compressed if compressed else np.savez
     with writing(path, sum(array.nbytes for array in arrays.values())) as unfinished:
-        np.savez_compressed(unfinished, about=np.array(json.dumps(about)), **arrays)
+        save(unfinished, about=np.array(json.dumps(about)), **arrays)
     _written.add(path)
 
 

@@ -130,7 +130,7 @@ def test_a_closer_look_replaces_the_drawing_in_the_pages_colours(width, browser,
 def test_the_front_page_says_what_it_is_on_one_screen(browser, address):
     open_page(browser, f"{address}/book/intro.html")
     bottom = "return Math.max(...[...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect().bottom))"
-    for what, count in {"figure.plot svg": 1, ".findings .sd-card": 5, ".doors a": 3}.items():
+    for what, count in {"figure.plot svg": 1, ".findings .sd-card": 5, ".doors a": 4}.items():
         assert len(browser.find_elements(By.CSS_SELECTOR, what)) == count
         assert browser.execute_script(bottom, what) <= 900, what
 

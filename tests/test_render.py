@@ -100,6 +100,7 @@ def render(project, monkeypatch):
     module = made_project.load(project, "render", monkeypatch)
     monkeypatch.setattr(sys, "argv", ["render.py", "runs/quick"])
     monkeypatch.setattr(module.assemble, "other_pages", lambda: {"scores.html": "scores"})
+    monkeypatch.setattr(module.demo, "fetch_runtime", lambda: None)  # no network
 
     def jupyter_book():
         if (project / "broken").exists():

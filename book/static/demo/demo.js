@@ -109,8 +109,9 @@ const answer = async (files, given) => {
   try {
     await pause();
     const {name, parts} = await read(files, given), reasons = {}, explained = [];
-    const length = parts[0].values[0].length / parts[0].rate, title = printable(name);
-    say(`${title}: ${parts[0].channels.length} channels, ${clock(length)}. Asking ...`);
+    const [{channels, values, rate}] = parts, title = printable(name);
+    const about = `${title}: ${channels.length} channel${channels.length === 1 ? "" : "s"}, ${clock(values[0].length / rate)}.`;
+    say(`${about} Asking the models ...`);
     await pause();
     for (const model of Object.keys(constants.models)) {
       try {
@@ -136,13 +137,13 @@ const answer = async (files, given) => {
     for (const [model, why, error] of refusals)
       if (!(error instanceof MissingChannels))
         answers.append(make("p", {class: "refused"}, `${title}: ${model} does not answer: ${why}`));
-    say(`${title}: ${parts[0].channels.length} channels, ${clock(length)}. Looking where the models looked ...`);
+    say(`${about} Looking where the models looked ...`, "answered");
     for (const [opened, piece, figure] of explained) {
       const before = performance.now(), weights = await explain(opened, piece, pause);
       const state = `; found in ${milliseconds(performance.now() - before)}`;
       figure.replaceWith(figureOf(drawSignals(piece, opened.card, weights), captionOf(piece, opened.card, state)));
     }
-    say(`${title}: ${parts[0].channels.length} channels, ${clock(length)}. ${constants.noDiagnosis}`, "done");
+    say(`${about} ${constants.noDiagnosis}`, "done");
   } catch (error) {
     if (error instanceof Superseded || turn !== newest) return;
     if (error instanceof InvalidRecording) say(`refused: ${error.message}`, "refused");
@@ -184,12 +185,12 @@ const drop = make("div", {class: "drop"},
   input,
   make("details", {}, make("summary", {}, "Of tables that do not say it: sampling rate and unit"),
     make("label", {for: "demo-rate"}, "Hz "), rate, " ", make("label", {for: "demo-unit"}, "unit "), unit));
-for (const kind of ["dragover", "dragleave", "drop"])
-  drop.addEventListener(kind, event => {
+for (const kind of ["dragover", "dragleave", "drop"]) // anywhere: else the browser would open the file in place of the page
+  document.addEventListener(kind, event => {
     event.preventDefault();
     drop.classList.toggle("over", kind === "dragover");
   });
-drop.addEventListener("drop", event => {
+document.addEventListener("drop", event => {
   if (event.dataTransfer.files.length) ask(event.dataTransfer.files);
 });
 

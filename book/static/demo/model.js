@@ -118,9 +118,6 @@ const chooseChannels = (parts, card) => {
     throw new InvalidRecording(
       `${whole.toFixed(1)} s; ${card.model} needs ${general(needed)} s or longer`);
   }
-  if (seconds > constants.mostSeconds)
-    throw new InvalidRecording(
-      `${clock(seconds)}; this page takes up to ${clock(constants.mostSeconds)}: biosignals predict takes longer recordings`);
   const unit = fround(UNITS[card.unit.toLowerCase()]);
   return [x.map(channel => channel.map(value => value / unit)), rate];
 };

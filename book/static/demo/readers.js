@@ -1,9 +1,9 @@
 // Files > a recording, as in biosignals.data.readers: parts of one sampling rate each, the fastest first.
 // A part: {rate, channels: names, units, values: a Float32Array per channel}.
 import constants from "./constants.js";
-import {general, InvalidRecording, printable} from "./text.js";
+import {general, InvalidRecording, printable, refuseLong} from "./text.js";
 import {readTable} from "./table.js";
-import {longestRead, readWfdb} from "./wfdb.js";
+import {readWfdb} from "./wfdb.js";
 
 const {wfdb: WFDB, edf: EDF, tables: TABLES, hdf5: HDF5, others: OTHERS} = constants.fileTypes;
 const {largestFile, mostMissing} = constants;
@@ -43,10 +43,10 @@ const byRate = channels => {
 
 const readChannels = async (name, files, given) => {
   refuseKind(name);
-  for (const [other, file] of files)
+  for (const file of files.values())
     if (file.size > largestFile)
       throw new InvalidRecording(
-        `${other} holds more than ${largestFile >> 20} MiB; biosignals predict reads longer recordings`);
+        `more than ${largestFile >> 20} MiB, the most that this page takes; biosignals predict takes larger files`);
   const load = async file => new Uint8Array(await file.arrayBuffer());
   if (TABLES.includes(kindOf(name))) return readTable(await load(files.get(name)), given);
   const stem = name.slice(0, name.length - kindOf(name).length);
@@ -54,14 +54,16 @@ const readChannels = async (name, files, given) => {
   if (!header) throw new InvalidRecording(`is read with its WFDB header, and ${stem}.hea is not beside it`);
   const loaded = new Map();
   for (const [other, file] of files) loaded.set(other, await load(file));
-  return readWfdb(header, loaded, longestRead, mostMissing);
+  return readWfdb(header, loaded, mostMissing);
 };
 
 const check = (parts, given) => {
   for (const {rate, values} of parts) {
     if (!(rate > 0 && rate < 1e5)) throw new InvalidRecording(`a sampling rate of ${rate} Hz`);
     if (!values[0].length)
-      throw new InvalidRecording(`values of shape (${values.length}, 0) for ${values.length} channels: they must be (channels, samples)`);
+      throw new InvalidRecording(
+        `values of shape (${values.length}, 0) for ${values.length} channels: they must be (channels, samples)`);
+    refuseLong(values[0].length / rate);
   }
   const {rate: asked} = given, rates = parts.map(part => part.rate);
   if (asked && !rates.some(rate => Math.abs(rate - asked) <= 0.01 * rate))

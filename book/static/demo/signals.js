@@ -66,7 +66,7 @@ export const runs = mask => {
 
 // Lines drawn over missing samples (NaN) of a channel, in place, unless more than `most` of it is missing.
 export const fillMissing = (channel, most) => {
-  const gaps = runs(Array.from(channel, Number.isNaN));
+  const gaps = runs(Uint8Array.from(channel, Number.isNaN));
   const missing = sum(gaps.map(([start, stop]) => stop - start));
   if (!missing || missing > most * channel.length) return;
   for (const [start, stop] of gaps) {

@@ -17,7 +17,15 @@ const NAME_AND_UNIT = whole(patterns.nameAndUnit), LIST = new RegExp(patterns.li
 const THOUSANDS = whole(patterns.thousands);
 const PLAIN_NUMBER = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i;
 const LINES = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const LONGEST_LINE = 20000; // characters
+const MOST_ROWS = constants.mostSeconds * USUAL[1];
 const MISSING_CELLS = new Set(missingCells);
+
+// Searches in a line take the square of its length.
+const refuseLongLine = line => {
+  if (line.length > LONGEST_LINE)
+    throw new InvalidRecording(`has a line of more than ${LONGEST_LINE} characters: write a row for each sample`);
+};
 
 const isMissing = cell => MISSING.includes(cell.toLowerCase());
 const isTime = text => STAMP.test(text);
@@ -178,15 +186,18 @@ const toNumber = (text, decimal) => {
   return PLAIN_NUMBER.test(plain) ? Number(plain) : /^[-+]?inf(?:inity)?$/i.test(plain) ? Infinity : NaN;
 };
 
-const fillColumns = (lines, written, skipped) => {
-  const {separator, decimal, names} = written, width = names.length;
-  const columns = names.map(() => ({numbers: new Float64Array(lines.length).fill(NaN), texts: new Map()}));
+const fillColumns = (lines, written) => {
+  const {separator, decimal, names, first} = written, width = names.length;
+  const columns = names.map(() => ({numbers: new Float64Array(Math.min(lines.length, MOST_ROWS)).fill(NaN), texts: new Map()}));
   let row = 0;
   lines.forEach((line, place) => {
-    if (!line.trim()) return;
+    if (place < first || !line.trim()) return;
+    refuseLongLine(line);
+    if (row === MOST_ROWS)
+      throw new InvalidRecording(`has more than ${MOST_ROWS} rows; biosignals predict takes longer recordings`);
     const cells = cellsOf(line, separator);
     if (cells.length > width + 1 || (cells.length > width && cells.at(-1)))
-      throw new InvalidRecording(`line ${skipped + place + 1} has ${cells.length} cells, those before it ${width}`);
+      throw new InvalidRecording(`line ${place + 1} has ${cells.length} cells, those before it ${width}`);
     for (let i = 0; i < Math.min(width, cells.length); i++) {
       if (MISSING_CELLS.has(cells[i])) continue;
       const number = toNumber(cells[i], decimal);
@@ -377,11 +388,12 @@ const decode = bytes => {
 
 // The recording in a table; given: its sampling rate and unit where it gives none, else null.
 export const readTable = (bytes, given) => {
-  const text = decode(bytes), lines = text.split(LINES);
-  const head = text.length > HEAD ? text.slice(0, HEAD).split(LINES).slice(0, -1) : lines;
+  const text = decode(bytes), start = text.slice(0, HEAD).split(LINES);
+  const head = text.length > HEAD ? start.slice(0, -1) : start;
   if (head.slice(0, ROWS).some(line => LIST.test(line)))
     throw new InvalidRecording("holds lists of samples, which this page does not read; biosignals predict does");
-  const written = detect(head), filled = fillColumns(lines.slice(written.first), written, written.first);
+  start.forEach(refuseLongLine);
+  const written = detect(head), filled = fillColumns(text.split(LINES), written);
   const cut = withoutEnd(filled);
   cut.forEach(refuseThousands);
   const columns = cut

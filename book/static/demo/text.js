@@ -1,4 +1,6 @@
 // Refusals, and numbers and texts as Python writes them: the page says what `biosignals predict` says.
+import constants from "./constants.js";
+
 export class InvalidRecording extends Error {}
 
 export class MissingChannels extends InvalidRecording {}
@@ -46,4 +48,11 @@ export const clock = seconds => {
   const two = number => String(number).padStart(2, "0");
   const s = Math.trunc(seconds);
   return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+};
+
+// Refuses what takes the command rather than a page.
+export const refuseLong = seconds => {
+  if (seconds > constants.mostSeconds)
+    throw new InvalidRecording(
+      `${clock(seconds)}; this page takes up to ${clock(constants.mostSeconds)}: biosignals predict takes longer recordings`);
 };

@@ -1,8 +1,8 @@
 // WFDB records, as in biosignals.data.wfdb_records: a header (.hea) with one or more signal files.
 import {microvolts} from "./channels.js";
 import constants from "./constants.js";
-import {fillMissing, round, sum} from "./signals.js";
-import {general, grouped, InvalidRecording} from "./text.js";
+import {fillMissing, sum} from "./signals.js";
+import {general, InvalidRecording, refuseLong} from "./text.js";
 
 const {
   finest, coarsest, longFormats, highestBaseline, largestHeader, largestFile, longestLine, mostSignals,
@@ -118,9 +118,9 @@ const findFile = (files, name) => {
 
 // How many frames can be read of what the header announces.
 const countFrames = (header, files) => {
-  const there = [];
-  for (const name of new Set(header.lines.map(line => line.file))) {
-    const bytes = findFile(files, name), own = header.lines.filter(line => line.file === name);
+  const there = [], names = new Set(header.lines.map(line => line.file));
+  for (const [name, bytes] of Array.from(names, name => [name, findFile(files, name)])) {
+    const own = header.lines.filter(line => line.file === name);
     const {format, offset} = own[0], perFrame = sum(own.map(line => line.perFrame));
     if (!own.every(line => line.perFrame)) throw damaged(`no samples in a frame of ${name}`);
     const known = Object.hasOwn(missingCounts, format);
@@ -165,11 +165,9 @@ const readFile = (name, bytes, own, header, frames) => {
 };
 
 // The record with header `name`; files: Map of name > Uint8Array.
-export const readWfdb = (name, files, mostSamples, mostMissing) => {
+export const readWfdb = (name, files, mostMissing) => {
   const header = parseHeader(files.get(name)), frames = countFrames(header, files);
-  const length = frames * sum(header.lines.map(line => line.perFrame));
-  if (length > mostSamples)
-    throw new InvalidRecording(`it holds more than ${grouped(mostSamples)} samples; cut it first`);
+  refuseLong(frames / header.rate);
   const channels = header.lines.map((line, number) => ({
     name: line.name || `signal ${number + 1}`, unit: line.unit, rate: header.rate * line.perFrame,
   }));
@@ -181,5 +179,3 @@ export const readWfdb = (name, files, mostSamples, mostMissing) => {
   for (const channel of channels) fillMissing(channel.values, mostMissing);
   return channels;
 };
-
-export const longestRead = round(largestFile / 2);

@@ -26,6 +26,7 @@ FILES = {  # SHA-256 of what the page needs of it
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",  # noqa: E501
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",  # noqa: E501
 }
+IMPATIENT = ("--fetch-retries=0", "--fetch-timeout=60000")  # ms
 CACHE = ROOT / "cache/onnxruntime-web"
 MODELS = ROOT / "book/reference/models"
 LARGEST_FILE, MOST_SECONDS = 1 << 25, 600  # of what is dropped on the page
@@ -99,7 +100,7 @@ def download() -> None:
         raise FileNotFoundError("npm is not installed")
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        command = [npm, "pack", PACKAGE, "--fetch-retries=0", "--ignore-scripts"]
+        command = [npm, "pack", PACKAGE, "--ignore-scripts", *IMPATIENT]
         subprocess.run(
             command, cwd=folder, check=True, capture_output=True, timeout=300
         )

@@ -79,7 +79,7 @@ const describe = (name, prediction, took, loading) => {
     ...remarks(prediction).map(line => make("p", {}, line)),
     make("p", {class: "took", "data-took": took, "data-loading": loading},
       `${count} in ${milliseconds(took)} on this machine${loaded}.`),
-    make("p", {class: "card"}, printable(`Learnt from: ${card.trained_on}. Limits: ${card.limits.join("; ")}.`)));
+    make("p", {class: "about"}, printable(`Learnt from: ${card.trained_on}. Limits: ${card.limits.join("; ")}.`)));
 };
 
 // From files to answers.

@@ -1,5 +1,6 @@
 // Refusals, and numbers and texts as Python writes them: the page says what `biosignals predict` says.
 import constants from "./constants.js";
+import {round} from "./signals.js";
 
 export class InvalidRecording extends Error {}
 
@@ -39,9 +40,9 @@ export const general = (x, digits = 6) => {
   return `${short(mantissa)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
 };
 
-export const percent = share => `${(100 * share).toFixed(0)}%`;
+export const percent = share => `${round(100 * share)}%`;
 
-export const grouped = x => x.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
+export const grouped = x => String(round(x)).replace(/\B(?=(\d{3})+$)/g, ",");
 
 // Seconds as hours, minutes and seconds, 1:02:03.
 export const clock = seconds => {

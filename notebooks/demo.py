@@ -74,8 +74,8 @@ def as_script(name: str) -> str:
 
 
 def fetch_runtime() -> dict[str, bytes] | None:
-    """The runtime's files by name, from the cache or else from npm; None, with the reason
-    on stderr, where they cannot be had.
+    """The runtime's files by name, from the cache or else from npm; None, with the
+    reason on stderr, where they cannot be had.
     """
     try:
         if not all(is_right(CACHE / name, digest) for name, digest in FILES.items()):
@@ -83,7 +83,9 @@ def fetch_runtime() -> dict[str, bytes] | None:
         return {name: (CACHE / name).read_bytes() for name in FILES}
     except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
         why = f"{PACKAGE} could not be fetched from npm ({error})"
-        print(f"the page to try models in a browser is left out: {why}", file=sys.stderr)
+        print(
+            f"the page to try models in a browser is left out: {why}", file=sys.stderr
+        )
         return None
 
 
@@ -225,8 +227,9 @@ def of_wfdb() -> dict[str, object]:
 
 
 def of_tables() -> dict[str, object]:
-    from biosignals.data.readers import csv, dialect, times
     from pandas._libs.parsers import STR_NA_VALUES
+
+    from biosignals.data.readers import csv, dialect, times
 
     return {
         "head": csv.HEAD,
@@ -296,6 +299,7 @@ def make_samples() -> tuple[list[dict], dict[str, bytes]]:
 def twelve_leads(folder: Path) -> list[tuple[str, Path]]:
     """A normal ECG, and the first with another statement but a pacemaker."""
     import pandas as pd
+
     from biosignals.simulate import ptbxl
 
     quietly(ptbxl.write)(folder, 8)
@@ -329,12 +333,15 @@ def holter(folder: Path) -> list[tuple[str, Path]]:
 
     quietly(cpsc2021.write)(folder, 1)
     (header,) = folder.glob("*/*.hea")
-    return [("Leads I and II, minutes, simulated (fibrillation comes and goes)", header)]
+    return [
+        ("Leads I and II, minutes, simulated (fibrillation comes and goes)", header)
+    ]
 
 
 def scalp(folder: Path) -> list[tuple[str, Path]]:
     """Two minutes of EEG with a seizure."""
     import wfdb
+
     from biosignals.data import readers
     from biosignals.simulate import chbmit
 

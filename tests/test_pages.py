@@ -196,13 +196,16 @@ def test_equations_are_drawn_by_the_browser_in_the_books_own_font(browser, addre
 
 ENDED = ("answered", "done", "refused")
 BYTES = "const bytes = content => Uint8Array.from(atob(content), c => c.charCodeAt());"
-DROP = BYTES + """
+DROP = (
+    BYTES
+    + """
     const transfer = new DataTransfer();
     for (const [name, content] of Object.entries(arguments[0]))
         transfer.items.add(new File([typeof content === "string" ? bytes(content) : new Uint8Array(content)], name));
     demo.dataset.state = "dropped";
     document.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, cancelable: true}));
 """
+)
 SHOWN = """
     const values = answer => [...answer.querySelectorAll("data")].map(data => Number(data.value));
     return {
@@ -210,7 +213,9 @@ SHOWN = """
         answers: Object.fromEntries([...demo.querySelectorAll(".answer")].map(a => [a.dataset.model, values(a)])),
     };
 """
-READ = BYTES + """
+READ = (
+    BYTES
+    + """
     const [root, cases, done] = arguments;
     import(`${root}/_static/demo/readers.js`).then(async ({read}) => {
         const found = [];
@@ -221,6 +226,7 @@ READ = BYTES + """
         done(found);
     });
 """
+)
 
 
 @pytest.fixture
@@ -306,7 +312,9 @@ def test_samples_get_the_librarys_answers(demo, address, tmp_path):
             with urllib.request.urlopen(f"{address}/_static/demo/samples/{name}") as file:
                 (tmp_path / name).write_bytes(file.read())
         (header,) = (name for name in sample["files"] if name.endswith(".hea"))
-        click = "demo.dataset.state = 'clicked'; demo.querySelectorAll('.samples button')[arguments[0]].click()"
+        click = (
+            "demo.dataset.state = 'clicked'; demo.querySelectorAll('.samples button')[arguments[0]].click()"
+        )
         demo.execute_script(click, number)
         shown = wait_for(demo, *ENDED)
         check_answers(shown, tmp_path / header)

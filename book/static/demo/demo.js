@@ -1,6 +1,6 @@
 // The page "Try it in the browser": reads a recording, asks the models that fit it, shows what they say.
 import constants from "./constants.js";
-import {drawSignals, drawWindows} from "./drawing.js";
+import {drawSignals, drawWindows, scaleText} from "./drawing.js";
 import {explain, openModel, predict, remarks, shownPiece} from "./model.js";
 import {read} from "./readers.js";
 import {clock, InvalidRecording, MissingChannels, printable} from "./text.js";
@@ -64,10 +64,8 @@ const figureOf = (drawing, caption) =>
   make("figure", {class: "plot"}, drawing, make("figcaption", {}, caption));
 
 const captionOf = (piece, card, state) => {
-  const scale = card.unit.toLowerCase() === "mv"
-    ? "25 mm/s, 10 mm/mV: a small square is 0.04 s and 0.1 mV. " : "100 uV from row to row. ";
   const target = printable(card.classes[piece.target]);
-  return `${scale}Dots: without that piece the model finds less ${target}${state}.`;
+  return `${scaleText(piece.signals, card)} Dots: without that piece the model finds less ${target}${state}.`;
 };
 
 const describe = (name, prediction, took, loading) => {

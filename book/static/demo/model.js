@@ -317,10 +317,10 @@ const burdenOf = (prediction, own) => {
 // What else is to be said of a prediction, in sentences.
 export const remarks = prediction => {
   const {card, windows, window, seconds} = prediction, found = episodes(prediction), lines = [];
-  const least = leastOf(prediction), atLeast = least ? ` of ${general(least)} s or longer` : "";
+  const least = leastOf(prediction), duration = least ? ` of ${general(least)} s or longer` : "";
   for (const name of found ? card.classes : []) {
     const own = found.filter(one => one.name === name), burden = burdenOf(prediction, own);
-    const counted = `${own.length} episode${own.length === 1 ? "" : "s"}${atLeast}`;
+    const counted = `${own.length} episode${own.length === 1 ? "" : "s"}${duration}`;
     lines.push(`${name}: ${counted}, ${(100 * burden).toFixed(1)} % of ${clock(seconds)}`);
     for (const one of own.slice(0, PREDICT.mostLines))
       lines.push(`${name} from ${clock(one.start)} to ${clock(one.end)}, up to ${one.highest.toFixed(3)}`);
@@ -334,6 +334,8 @@ export const remarks = prediction => {
     lines.push(`${general(seconds, 3)} s are repeated to fill a window of ${general(needed)} s`);
   return lines.map(printable);
 };
+
+const AT_A_TIME = 8; // masked windows, between which the page answers its reader
 
 // Where the model looks: biosignals.deployment.explain and biosignals.evaluation.occlusion.
 
@@ -358,9 +360,10 @@ const occlude = async (model, window, target, width, pause) => {
   for (const start of starts) for (let t = start; t < start + width; t++) counts[t]++;
   for (const [row, channel] of window.entries()) {
     const logits = [];
-    for (let i = 0; i < starts.length; i += constants.batch) {
+    for (let i = 0; i < starts.length; i += AT_A_TIME) {
       await pause();
-      const copies = starts.slice(i, i + constants.batch).map(start => window.map((one, i) => (i === row ? masked(one, start, width) : one)));
+      const copies = starts.slice(i, i + AT_A_TIME).map(start =>
+        window.map((one, other) => (other === row ? masked(one, start, width) : one)));
       logits.push(...await ask(copies));
     }
     const weight = new Float32Array(channel.length);

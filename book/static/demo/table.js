@@ -122,7 +122,7 @@ const areUnits = named => row => {
 };
 
 // The limb lead in information such as "Lead" and "Lead I", in any language; or empty text.
-const leadIn = (key, value) => {
+const leadOf = (key, value) => {
   if (!key || isLead(canonical(key)) || !casefold(value).startsWith(casefold(key))) return "";
   const lead = value.slice(key.length).trim();
   return ["i", "ii", "iii"].includes(canonical(lead)) ? lead : "";
@@ -130,7 +130,7 @@ const leadIn = (key, value) => {
 
 const areNames = (row, line) => {
   if (row.length === 1) return !/[,;:=\t]|^[^\p{L}\p{N}_]/u.test(line);
-  if (row.length === 2 && (isVoltage(row[1]) || leadIn(...row))) return false;
+  if (row.length === 2 && (isVoltage(row[1]) || leadOf(...row))) return false;
   return areCounts(row) || !row.some(isNumber);
 };
 
@@ -152,7 +152,7 @@ const information = lines => {
     const value = strip(rest.join("\n"), " \"',;"), hertz = HERTZ.exec(line) ?? RATE.exec(line);
     if (hertz) rate ||= Number(hertz[1].replace(",", "."));
     else if (microvolts(value) !== null) unit ||= value;
-    else lead ||= leadIn(key, value);
+    else lead ||= leadOf(key, value);
   }
   return {rate, unit, lead};
 };

@@ -303,23 +303,18 @@ def lay(folder: Path, files: dict[str, bytes]) -> Path:
     return folder / next(iter(sorted(files, key=lambda name: not name.endswith(".hea"))))
 
 
-def test_samples_get_the_librarys_answers(demo, address, tmp_path):
+@pytest.mark.parametrize("number", range(5))
+def test_samples_get_the_librarys_answers(number, demo, address, tmp_path):
     fetched = "const {default: known} = await import(arguments[0]); return known.samples"
     samples = demo.execute_script(fetched, f"{address}/_static/demo/constants.js")
-    answered = set()
-    for number, sample in enumerate(samples):
-        for name in sample["files"]:
-            with urllib.request.urlopen(f"{address}/_static/demo/samples/{name}") as file:
-                (tmp_path / name).write_bytes(file.read())
-        (header,) = (name for name in sample["files"] if name.endswith(".hea"))
-        click = (
-            "demo.dataset.state = 'clicked'; demo.querySelectorAll('.samples button')[arguments[0]].click()"
-        )
-        demo.execute_script(click, number)
-        shown = wait_for(demo, *ENDED)
-        check_answers(shown, tmp_path / header)
-        answered |= shown["answers"].keys()
-    assert answered == {"superclass", "af", "seizure"}
+    assert len(samples) == 5
+    files = {}
+    for name in samples[number]["files"]:
+        with urllib.request.urlopen(f"{address}/_static/demo/samples/{name}") as file:
+            files[name] = file.read()
+    click = "demo.dataset.state = 'clicked'; demo.querySelectorAll('.samples button')[arguments[0]].click()"
+    demo.execute_script(click, number)
+    check_answers(wait_for(demo, *ENDED), lay(tmp_path, files))
 
 
 def apple(x: np.ndarray, rate: int) -> str:
@@ -332,7 +327,7 @@ DROPPED = {
     "format 16": record(ecg()),
     "format 212": record(ecg(leads=2), form="212", gain=500),
     "format 24, in volts": record(ecg(20, 360) / 1000, rate=360, form="24", unit="V", gain=1e6),
-    "a minute": record(ecg(60, leads=1), names=["MLII"]) | record(ecg(60, leads=1), names=["ECG"]),
+    "a minute": record(ecg(60, leads=1), names=["ECG"]),
     "six seconds": record(ecg(6, 500), rate=500),
     "CSV": {"r.csv": ("time," + ",".join(LEADS) + "\n" + "".join(
         ",".join(f"{value:.6g}" for value in (row / 250, *sample)) + "\n" for row, sample in enumerate(ecg().T)

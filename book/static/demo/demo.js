@@ -121,7 +121,9 @@ const answer = async (files, given) => {
         const {card} = opened, figure = figureOf(drawSignals(piece, card), captionOf(piece, card, " (looking ...)"));
         section.querySelector("table").after(figure);
         if (prediction.windows.length > 1)
-          figure.after(figureOf(drawWindows(prediction, piece), "Each window's probabilities, thresholds dashed; the piece above is shaded."));
+          figure.after(figureOf(
+            drawWindows(prediction, piece),
+            "Each window's probabilities, thresholds dashed; the piece above is shaded."));
         answers.append(section);
         explained.push([opened, piece, figure]);
       } catch (error) {
@@ -131,7 +133,8 @@ const answer = async (files, given) => {
     }
     const refusals = Object.entries(reasons).map(([model, error]) => [model, printable(error.message), error]);
     if (!explained.length)
-      throw new InvalidRecording([`${title}: no model answers:`, ...refusals.map(([model, why]) => `  ${model}: ${why}`)].join("\n"));
+      throw new InvalidRecording(
+        [`${title}: no model answers:`, ...refusals.map(([model, why]) => `  ${model}: ${why}`)].join("\n"));
     for (const [model, why, error] of refusals)
       if (!(error instanceof MissingChannels))
         answers.append(make("p", {class: "refused"}, `${title}: ${model} does not answer: ${why}`));
@@ -179,7 +182,8 @@ input.onchange = () => {
 };
 
 const drop = make("div", {class: "drop"},
-  make("label", {for: "demo-files"}, "A file of your own: drop it here, or choose it. A WFDB record is its .hea and .dat together."),
+  make("label", {for: "demo-files"},
+    "A file of your own: drop it here, or choose it. A WFDB record is its .hea and .dat together."),
   input,
   make("details", {}, make("summary", {}, "Of tables that do not say it: sampling rate and unit"),
     make("label", {for: "demo-rate"}, "Hz "), rate, " ", make("label", {for: "demo-unit"}, "unit "), unit));

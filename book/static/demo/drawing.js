@@ -51,7 +51,8 @@ export const scaleText = (signals, card) => (isEcg(card)
 export const drawSignals = ({signals, rate, start}, card, weights) => {
   const onPaper = isEcg(card), left = onPaper ? 0 : EEG_LEFT, row = onPaper ? STRIP : EEG_ROW;
   const width = left + Math.max(10, signals[0].length / rate) * SPEED, height = row * signals.length + (onPaper ? 0 : row);
-  const label = `${signals.length} channels of the recording from ${clock(start)}, ${onPaper ? "on ECG paper" : "below each other"}`;
+  const how = onPaper ? "on ECG paper" : "below each other";
+  const label = `${signals.length} channels of the recording from ${clock(start)}, ${how}`;
   const svg = sheet(width, height + BELOW, "signals", label);
   const scale = onPaper ? GAIN : EEG_ROW / scaleOf(signals);
   if (onPaper) svg.append(grid(width, height, MM, "fine"), grid(width, height, 5 * MM, "coarse"));

@@ -292,10 +292,10 @@ const lasting = (above, starts, ends, least) => {
   return found;
 };
 
-export const overTime = ({starts, windows, window, seconds}) => meanOverTime(starts, windows, window, seconds);
+const overTime = ({starts, windows, window, seconds}) => meanOverTime(starts, windows, window, seconds);
 
 // Where classes stay above their thresholds: {name, start, end, highest}; null where none are spoken of.
-export const episodes = prediction => {
+const episodes = prediction => {
   const {card, starts, windows, window, seconds} = prediction, least = leastOf(prediction);
   if (least === null) return null;
   const whole = card.aggregation === "maximum";
@@ -390,7 +390,8 @@ export const shownPiece = (parts, prediction) => {
 
 // Weights of a shown piece, positive where masking lowers the logit; pause: awaited between runs, it may throw to stop.
 export const explain = async (model, {signals, target}, pause) => {
-  const {card} = model, samples = signals[0].length, width = Math.max(round(EXPLAIN.piece[card.unit.toLowerCase()] * card.sampling_rate), 2);
+  const {card} = model, samples = signals[0].length;
+  const width = Math.max(round(EXPLAIN.piece[card.unit.toLowerCase()] * card.sampling_rate), 2);
   const x = signals.map(channel => Float32Array.from({length: Math.max(samples, card.samples)}, (_, t) => channel[t % samples]));
   const starts = windowStarts(samples, card.samples, round(card.step * card.sampling_rate));
   const weights = signals.map(() => new Float32Array(samples)), counts = new Float32Array(samples);

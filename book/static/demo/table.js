@@ -157,7 +157,7 @@ const information = lines => {
   return {rate, unit, lead};
 };
 
-export const detect = lines => {
+const detect = lines => {
   const written = lines.filter(line => line.trim()), separator = findSeparator(written);
   const last = written.slice(-ROWS).map(line => cellsOf(line, separator));
   const [width] = mostCommon(last.map(row => row.length)), rows = last.filter(row => row.length === width);

@@ -64,7 +64,7 @@ const parseLine = line => {
 };
 
 // Frames per second, frames (0: not said) and the line of each signal that has a file.
-export const parseHeader = bytes => {
+const parseHeader = bytes => {
   if (bytes.length > largestHeader) throw new InvalidRecording("header is too large to be a WFDB header");
   const lines = decodeText(bytes).split(/[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]/).map(line => line.trim());
   const [record = "", ...signals] = lines.filter(line => line && !line.startsWith("#"));
@@ -130,7 +130,8 @@ const countFrames = (header, files) => {
     }
     if (!Object.hasOwn(DECODERS, format) || own.some(line => line.skew))
       throw new InvalidRecording(
-        `${name} is of format ${format}${own.some(line => line.skew) ? " with skew" : ""}, which this page does not read; biosignals predict does`);
+        `${name} is of format ${format}${own.some(line => line.skew) ? " with skew" : ""}, ` +
+        "which this page does not read; biosignals predict does");
     there.push([Math.floor(Math.trunc((bytes.length - offset) / bytesPerSample[format]) / perFrame), name]);
     checkMatlabHeader(name, bytes.subarray(0, Math.min(offset, 1024)), format, perFrame, header.frames);
   }

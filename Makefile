@@ -8,6 +8,7 @@ SETS ?=
 CHAPTER ?=
 PARAMETERS ?=
 JOBS ?=
+PORT ?= 8000
 
 # Kept by the process, the memory of large tensors is not fetched from the system again at every step (Linux; ignored elsewhere).
 export MALLOC_MMAP_THRESHOLD_ = 1073741824
@@ -19,7 +20,7 @@ export PARAMETERS
 
 # A name that make does not know would change nothing without a word.
 COMMA := ,
-KNOWN := PROFILE DATA SETS CHAPTER PARAMETERS JOBS SIMULATE REFIT CONDA PYTHON ENV BIN READY SHELL
+KNOWN := PROFILE DATA SETS CHAPTER PARAMETERS JOBS PORT SIMULATE REFIT CONDA PYTHON ENV BIN READY SHELL
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES -*-%,$(GIVEN))
 CLOSEST = $(shell $(or $(wildcard $(BIN)/python),python3) -c 'import difflib, sys; name, *known = sys.argv[1:]; \
@@ -45,7 +46,7 @@ export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 READY := $(ENV)/complete
 BUILDING := $(ENV).building
 $(foreach name,$(UNKNOWN),$(error $(name)=: there is no such variable$(patsubst %,$(COMMA) did you mean %=?,$(call CLOSEST,$(name))) \
-	(there are PROFILE DATA SETS CHAPTER PARAMETERS JOBS SIMULATE REFIT CONDA PYTHON)))
+	(there are PROFILE DATA SETS CHAPTER PARAMETERS JOBS PORT SIMULATE REFIT CONDA PYTHON)))
 
 # The last file of an environment says for which packages and which folder it was made. One that was copied or moved, or
 # that lacks packages of the list, is brought up to date; one that does not start any more is built anew. A link is the
@@ -58,7 +59,7 @@ STATE := $(shell \
 	elif test -L $(ENV) || test "$$(cat $(READY))" = "$(MADE_FOR)"; then echo current; \
 	else echo outdated; fi)
 
-.PHONY: help env data run-all chapter book lab style check test-fast test bench torture publish clean FORCE
+.PHONY: help env data run-all chapter book serve lab style check test-fast test bench torture publish clean FORCE
 
 help:  ## list the targets
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -78,6 +79,9 @@ chapter: $(READY)  ## execute one, render it among the others: CHAPTER=04 PROFIL
 
 book: $(READY)  ## render the newest run, or else the reference run, with the text of now, without executing anything
 	@$(BIN)/python notebooks/render.py $(SHOWN)
+
+serve: book  ## render the book and show it at http://127.0.0.1:8000, on this machine alone: PORT=8000
+	@$(BIN)/python -m http.server "$(PORT)" --bind 127.0.0.1 --directory book/_build/html
 
 lab: $(READY)  ## open the chapters in Jupyter Lab, with this environment's kernel before any other
 	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyterlab notebooks

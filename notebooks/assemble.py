@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import chapters
+import demo
 import nbformat
 import yaml
 from chapters import NOTEBOOKS, ROOT
@@ -25,7 +26,8 @@ REFERENCE = ROOT / "book/reference/results.json"
 
 def main() -> None:
     run, *others, folder = map(Path, sys.argv[1:])
-    write_changed(folder, chapter_pages(find_chapters(run, others)) | other_pages())
+    pages = chapter_pages(find_chapters(run, others)) | other_pages()
+    write_changed(folder, pages | demo.pages(demo.fetch_runtime()))
 
 
 def find_chapters(run: Path, others: list[Path]) -> dict[str, Path]:
@@ -42,15 +44,15 @@ def find_chapters(run: Path, others: list[Path]) -> dict[str, Path]:
     return paths
 
 
-def write_changed(folder: Path, pages: dict[str, str]) -> None:
+def write_changed(folder: Path, pages: dict[str, str | bytes]) -> None:
     """Write those of the files, by their names below the folder, that are not there yet
     or differ: what is the same keeps its date.
     """
-    for name, text in pages.items():
-        path = folder / name
-        if not path.is_file() or path.read_text() != text:
+    for name, page in pages.items():
+        path, content = folder / name, page.encode() if isinstance(page, str) else page
+        if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_bytes(content)
 
 
 def other_pages() -> dict[str, str]:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import assemble
+import demo
 from chapters import ROOT
 
 FOLDER, BUILT = ROOT / "book/chapters", ROOT / "book/_build"
@@ -24,6 +25,7 @@ EVERYWHERE = (
     "book/references.bib",
     "book/reference/results.json",
     "notebooks/assemble.py",
+    "notebooks/demo.py",
 )
 OPTIONS = (
     "--config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going"
@@ -35,9 +37,10 @@ def main() -> None:
     run, *others = map(Path, sys.argv[1:])
     executed = assemble.find_chapters(run, others)
     pages = assemble.chapter_pages(executed)
-    wanted = digest()
+    runtime = demo.fetch_runtime()
+    wanted = digest(found=runtime is not None)
     if not FINISHED.is_file() or FINISHED.read_text() != wanted:
-        pages |= assemble.other_pages()
+        pages |= assemble.other_pages() | demo.pages(runtime)
         for folder in (BUILT, FOLDER):
             shutil.rmtree(folder, ignore_errors=True)
         BUILT.mkdir(parents=True)
@@ -48,14 +51,17 @@ def main() -> None:
     os.replace(UNFINISHED, FINISHED)
 
 
-def digest() -> str:
+def digest(found: bool) -> str:
     """A checksum of what decides the look of pages whose own text has not changed; the
     library is in it, because code on the pages links to where it is described.
+
+    found: whether there is what the page to try models in a browser runs them with.
     """
     paths = [ROOT / name for name in EVERYWHERE]
     paths += sorted(ROOT.glob("book/extensions/*.py"))
     paths += sorted(ROOT.glob("lib/biosignals/**/*.py"))
-    total = hashlib.sha256(str(ROOT).encode())
+    paths += sorted(ROOT.glob("book/reference/models/*"))
+    total = hashlib.sha256(f"{ROOT} {found}".encode())
     for path in paths:
         total.update(f"{path.name}\n".encode())
         total.update(path.read_bytes() if path.is_file() else b"")

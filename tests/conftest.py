@@ -23,6 +23,7 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+RUNTIME = "cache/onnxruntime-web"  # of the page to try models in a browser
 FOLDER = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
@@ -112,6 +113,8 @@ def render(
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
     (project / "lib/biosignals").mkdir(parents=True)
     (project / "runs").mkdir()
+    if (ROOT / RUNTIME).is_dir():  # else each project fetches it anew
+        shutil.copytree(ROOT / RUNTIME, project / RUNTIME)
     if run is not None:
         (project / "runs/latest").write_text(f"{run}\n")
     (project / "ready").touch()

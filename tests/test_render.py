@@ -100,6 +100,7 @@ def render(project, monkeypatch):
     module = made_project.load(project, "render", monkeypatch)
     monkeypatch.setattr(sys, "argv", ["render.py", "runs/quick"])
     monkeypatch.setattr(module.assemble, "other_pages", lambda: {"scores.html": "scores"})
+    monkeypatch.setattr(module.demo, "fetch_runtime", lambda: None)  # no network
 
     def jupyter_book():
         if (project / "broken").exists():
@@ -165,3 +166,57 @@ def test_after_a_warning_all_is_rendered_again_until_there_is_none(render, proje
     (project / "broken").unlink()
     render.main()
     assert not (project / "book/_build/html/half.html").exists()
+
+
+# What runs models in the browser
+
+
+@pytest.fixture
+def demo(project, monkeypatch):
+    """The script, for a package of one small file."""
+    module = made_project.load(project, "demo", monkeypatch)
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
+    monkeypatch.setattr(module, "FILES", {"ort.wasm.bundle.min.mjs": digest})
+    return module
+
+
+def stand_in(folder, content, monkeypatch):
+    """A program called npm that packs the content; it notes that it ran."""
+    package = folder / "package/dist"
+    package.mkdir(parents=True)
+    (package / "ort.wasm.bundle.min.mjs").write_text(content)
+    (folder / "npm").write_text(f"#!/bin/sh\ntouch '{folder}/ran'\ntar czf made.tgz -C '{folder}' package\n")
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_the_runtime_is_fetched_once(demo, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("npm")
+    stand_in(folder, "x", monkeypatch)
+    assert demo.fetch_runtime() == {"ort.wasm.bundle.min.mjs": b"x"}
+    (folder / "ran").unlink()
+    assert demo.fetch_runtime() == {"ort.wasm.bundle.min.mjs": b"x"}
+    assert not (folder / "ran").exists()
+
+
+def test_another_runtime_than_the_one_that_was_chosen_is_not_used(
+    demo, tmp_path_factory, monkeypatch, capsys
+):
+    stand_in(tmp_path_factory.mktemp("npm"), "y", monkeypatch)
+    assert demo.fetch_runtime() is None
+    assert "ort.wasm.bundle.min.mjs is another file than expected" in capsys.readouterr().err
+    assert not demo.CACHE.exists()
+
+
+def test_without_npm_the_page_says_what_is_missing(demo, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    found = demo.fetch_runtime()
+    assert "npm is not installed" in capsys.readouterr().err
+    assert demo.pages(found).keys() == {"try-it.html"}
+    assert (
+        "left out" in demo.pages(found)["try-it.html"] and "<script" not in demo.pages(found)["try-it.html"]
+    )
+
+
+def test_regular_expressions_for_the_browser_take_letters_of_every_language(demo):
+    assert demo.in_javascript(r"\w+[\"']\W") == "[\\p{L}\\p{N}_]+[\"'][^\\p{L}\\p{N}_]"

@@ -1,0 +1,372 @@
+"""What the page "Try it in the browser" consists of, beside its scripts in
+book/static/demo: ONNX Runtime, the exported models, what the library knows of names,
+units and limits, and recordings to try.
+
+The runtime comes from npm once, is checked, and stays in the cache; without it the page
+says so in a sentence.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from chapters import ROOT
+
+PACKAGE = "onnxruntime-web@1.30.0"  # MIT; its wasm build runs on the processor alone
+FILES = {  # SHA-256 of what the page needs of it
+    "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",  # noqa: E501
+    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",  # noqa: E501
+}
+IMPATIENT = ("--fetch-retries=0", "--fetch-timeout=60000")  # ms
+CACHE = ROOT / "cache/onnxruntime-web"
+MODELS = ROOT / "book/reference/models"
+LARGEST_FILE, MOST_SECONDS = 1 << 25, 600  # of what is dropped on the page
+DESCRIBES = (  # of a card, what the page needs
+    "model", "task", "channels", "unit", "sampling_rate", "samples", "step",
+    "aggregation", "classes", "thresholds", "trained_on", "limits", "smoothing",
+    "channel_aliases",
+)  # fmt: skip
+THERE = """\
+<link rel="stylesheet" href="../_static/demo/demo.css">
+<div id="demo"><p>This needs JavaScript, and pages that are served: run
+<code>make serve</code> and open the address that it prints.</p></div>
+<script type="module" src="../_static/demo/demo.js"></script>
+"""
+MISSING = """\
+<p>The demonstration was left out when this book was built: ONNX Runtime for browsers
+could not be fetched from npm.</p>
+"""
+
+
+def pages(runtime: dict[str, bytes] | None) -> dict[str, str | bytes]:
+    """The files, by their names below book/chapters; runtime: of `fetch_runtime`."""
+    if runtime is None:
+        return {"try-it.html": MISSING}
+    samples, recordings = make_samples()
+    known = constants() | {"models": cards(), "samples": samples}
+    script = f"export default {json.dumps(known, ensure_ascii=False)};\n"
+    licences = Path(find_spec("onnxruntime").origin).parent
+    models = {f"models/{p.name}": p.read_bytes() for p in MODELS.glob("*.onnx")}
+    served = {f"onnxruntime/{as_script(name)}": runtime[name] for name in FILES}
+    for name in ("LICENSE", "ThirdPartyNotices.txt"):
+        content = (licences / name).read_bytes()
+        served[f"onnxruntime/{Path(name).stem}.txt"] = content
+    files = {"constants.js": script} | served | models | recordings
+    there = {f"static/demo/{name}": content for name, content in files.items()}
+    return there | {"try-it.html": THERE}
+
+
+def as_script(name: str) -> str:
+    """A name that every server knows for a script's."""
+    return name.replace(".mjs", ".js")
+
+
+# The runtime
+
+
+def fetch_runtime() -> dict[str, bytes] | None:
+    """The runtime's files by name, from the cache or else from npm; None, with the
+    reason on stderr, where they cannot be had.
+    """
+    try:
+        if not all(is_right(CACHE / name, digest) for name, digest in FILES.items()):
+            download()
+        return {name: (CACHE / name).read_bytes() for name in FILES}
+    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        why = f"{PACKAGE} could not be fetched from npm ({error})"
+        print(
+            f"the page to try models in a browser is left out: {why}", file=sys.stderr
+        )
+        return None
+
+
+def is_right(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def download() -> None:
+    """Fetch the package and keep those of its files that are needed. Raises ValueError
+    for files other than expected, OSError or SubprocessError where npm does not work.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError("npm is not installed")
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+        command = [npm, "pack", PACKAGE, "--ignore-scripts", *IMPATIENT]
+        subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, timeout=300
+        )
+        (archive,) = Path(folder).glob("*.tgz")
+        found = Path(folder) / "files"
+        found.mkdir()
+        with tarfile.open(archive) as opened:
+            for name, digest in FILES.items():
+                content = opened.extractfile(f"package/dist/{name}").read()
+                (found / name).write_bytes(content)
+                if not is_right(found / name, digest):
+                    raise ValueError(f"{name} is another file than expected")
+        shutil.rmtree(CACHE, ignore_errors=True)
+        found.rename(CACHE)
+
+
+# What the library knows
+
+
+def cards() -> dict[str, dict]:
+    """What the page needs of each model's card, by the model's name."""
+    from biosignals.deployment.card import read_card
+
+    found = {p.stem: read_card(p) for p in sorted(MODELS.glob("*.onnx"))}
+    return {
+        name: {key: dataclasses.asdict(card)[key] for key in DESCRIBES}
+        for name, card in found.items()
+    }
+
+
+def constants() -> dict[str, object]:
+    """Names, units, limits and sentences of the library, under the scripts' names."""
+    from biosignals.data import channel_names, readers, units, waveforms
+    from biosignals.data.readers import signal
+    from biosignals.deployment import predict
+
+    return {
+        "largestFile": LARGEST_FILE,
+        "mostSeconds": MOST_SECONDS,
+        "mostMissing": waveforms.MOST_INVALID,
+        "batch": 32,
+        "leads": channel_names.LEADS,
+        "derived": channel_names.DERIVED,
+        "synonyms": channel_names.SYNONYMS,
+        "units": units.UNITS,
+        "unitWords": units.WORDS,
+        "micro": units.MICRO,
+        "notDerived": signal.NOT_DERIVED,
+        "noDiagnosis": predict.NO_DIAGNOSIS,
+        "fileTypes": {
+            "wfdb": readers.WFDB,
+            "edf": readers.EDF,
+            "tables": readers.TABLES,
+            "hdf5": readers.HDF5,
+            "others": readers.OTHERS,
+        },
+        "patterns": patterns(),
+    } | {
+        "wfdb": of_wfdb(),
+        "predict": of_predict(),
+        "plausibility": of_plausibility(),
+        "explain": of_explain(),
+        **of_tables(),
+    }
+
+
+def of_predict() -> dict[str, object]:
+    from biosignals.deployment import predict
+
+    return {
+        "shortest": predict.SHORTEST,
+        "still": predict.STILL,
+        "highPass": predict.HIGH_PASS,
+        "different": predict.DIFFERENT,
+        "episodes": predict.EPISODES,
+        "mostLines": predict.MOST_LINES,
+    }
+
+
+def of_plausibility() -> dict[str, object]:
+    from biosignals.deployment import plausibility
+
+    return {
+        "highest": plausibility.HIGHEST,
+        "stretch": plausibility.STRETCH,
+        "mostUnsteady": plausibility.MOST_UNSTEADY,
+        "usual": plausibility.USUAL,
+        "offset": plausibility.OFFSET,
+        "wander": plausibility.WANDER,
+        "ecg": plausibility.ECG._asdict(),
+        "eeg": plausibility.EEG._asdict(),
+    }
+
+
+def of_explain() -> dict[str, object]:
+    from biosignals.deployment import explain
+    from biosignals.evaluation import occlusion
+
+    return {
+        "shown": explain.SHOWN,
+        "piece": explain.PIECE,
+        "smallest": occlusion.SMALLEST,
+    }
+
+
+def of_wfdb() -> dict[str, object]:
+    from biosignals.data import wfdb_records as wfdb
+
+    return {
+        "finest": wfdb.FINEST,
+        "coarsest": wfdb.COARSEST,
+        "longFormats": wfdb.LONG_FORMATS,
+        "highestBaseline": wfdb.HIGHEST_BASELINE,
+        "largestHeader": wfdb.LARGEST_HEADER,
+        "largestFile": wfdb.LARGEST_FILE,
+        "longestLine": wfdb.LONGEST_LINE,
+        "mostSignals": wfdb.MOST_SIGNALS,
+        "bytesPerSample": {name: width for name, (width, _) in wfdb.FORMATS.items()},
+        "missingCounts": {name: count for name, (_, count) in wfdb.FORMATS.items()},
+        "matlabTypes": wfdb.MATLAB_TYPES,
+    }
+
+
+def of_tables() -> dict[str, object]:
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    from biosignals.data.readers import csv, dialect, times
+
+    return {
+        "head": csv.HEAD,
+        "rows": dialect.ROWS,
+        "mostly": dialect.MOSTLY,
+        "separators": dialect.SEPARATORS,
+        "oneColumn": dialect.ONE_COLUMN,
+        "missing": dialect.MISSING,
+        "missingCells": sorted({*dialect.MISSING, *STR_NA_VALUES}),
+        "times": {
+            "seconds": times.SECONDS,
+            "unsaid": times.UNSAID,
+            "epochs": times.EPOCHS,
+            "usual": times.USUAL,
+            "few": times.FEW,
+            "agree": times.AGREE,
+        },
+    }
+
+
+def patterns() -> dict[str, str]:
+    """Regular expressions of the readers, as JavaScript has them."""
+    from biosignals.data import channel_names
+    from biosignals.data.readers import csv, dialect, times
+
+    found = {
+        "beforeALead": channel_names.BEFORE_A_LEAD,
+        "someLead": channel_names.SOME_LEAD,
+        "number": dialect.NUMBER,
+        "hertz": dialect.HERTZ,
+        "rate": dialect.RATE,
+        "formOfTimes": dialect.FORM_OF_TIMES,
+        "nameAndUnit": csv.NAME_AND_UNIT,
+        "thousands": re.compile(csv.THOUSANDS),
+        "list": csv.LIST,
+        "timeOfDay": times.TIME_OF_DAY,
+        "stamp": times.STAMP,
+        "timeName": times.NAME,
+        "count": times.COUNT,
+    }
+    return {name: in_javascript(one.pattern) for name, one in found.items()}
+
+
+def in_javascript(pattern: str) -> str:
+    """A regular expression with Python's letters, which are those of every language."""
+    letters = {r"\w": r"[\p{L}\p{N}_]", r"\W": r"[^\p{L}\p{N}_]", r"\"": '"'}
+    return re.sub(r"\\[wW\"]", lambda found: letters[found[0]], pattern)
+
+
+# Recordings to try
+
+
+def make_samples() -> tuple[list[dict], dict[str, bytes]]:
+    """What the page offers, name and files each, and the files' contents: WFDB records
+    from the library's simulators.
+    """
+    offered, contents = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for make in (twelve_leads, hand_held, holter, scalp):
+            for name, header in make(Path(folder) / make.__name__):
+                files = sorted(header.parent.glob(f"{header.stem}.[hdm]*"))
+                offered.append({"name": name, "files": [path.name for path in files]})
+                contents |= {f"samples/{p.name}": p.read_bytes() for p in files}
+    return offered, contents
+
+
+def twelve_leads(folder: Path) -> list[tuple[str, Path]]:
+    """A normal ECG, and the first with another statement but a pacemaker."""
+    import pandas as pd
+
+    from biosignals.simulate import ptbxl
+
+    quietly(ptbxl.write)(folder, 8)
+    table = pd.read_csv(folder / "ptbxl_database.csv")
+    normal = table.scp_codes.str.contains("'NORM'")
+    paced = table.scp_codes.str.contains("'PACE'")
+    rows = [table[normal].iloc[0], table[~normal & ~paced].iloc[0]]
+    return [
+        (
+            f"Twelve leads, simulated ({', '.join(re.findall(r'[A-Z/_]+', row.scp_codes))})",  # noqa: E501
+            folder / f"{row.filename_hr}.hea",
+        )
+        for row in rows
+    ]
+
+
+def hand_held(folder: Path) -> list[tuple[str, Path]]:
+    """The first recording of lead I with atrial fibrillation."""
+    from biosignals.simulate import cinc2017
+
+    quietly(cinc2017.write)(folder, 12)
+    lines = (folder / "training2017/REFERENCE.csv").read_text().split()
+    name = next(line.split(",")[0] for line in lines if line.endswith(",A"))
+    header = folder / f"training2017/{name}.hea"
+    return [("Lead I, hand-held, simulated (atrial fibrillation)", header)]
+
+
+def holter(folder: Path) -> list[tuple[str, Path]]:
+    """Minutes of two leads in which atrial fibrillation comes and goes."""
+    from biosignals.simulate import cpsc2021
+
+    quietly(cpsc2021.write)(folder, 1)
+    (header,) = folder.glob("*/*.hea")
+    return [
+        ("Leads I and II, minutes, simulated (fibrillation comes and goes)", header)
+    ]
+
+
+def scalp(folder: Path) -> list[tuple[str, Path]]:
+    """Two minutes of EEG with a seizure."""
+    import wfdb
+
+    from biosignals.data import readers
+    from biosignals.simulate import chbmit
+
+    quietly(chbmit.write)(folder, 1, minutes=2, files_per_subject=1)
+    (edf,) = folder.glob("*/*.edf")
+    eeg = readers.read(edf)
+    wfdb.wrsamp(
+        edf.stem, eeg.sampling_rate, list(eeg.units), list(eeg.channels),
+        p_signal=eeg.values.T.astype(float), fmt=["16"] * len(eeg.channels),
+        adc_gain=[40] * len(eeg.channels), baseline=[0] * len(eeg.channels),
+        write_dir=str(folder),
+    )  # fmt: skip
+    return [("Scalp EEG, simulated (with a seizure)", folder / f"{edf.stem}.hea")]
+
+
+def quietly(write):
+    """A simulator without its progress bar."""
+    module = sys.modules[write.__module__]
+
+    @functools.wraps(write)
+    def without_bar(*arguments, **options):
+        shown, module.tqdm = module.tqdm, lambda rows, **_: rows
+        try:
+            return write(*arguments, **options)
+        finally:
+            module.tqdm = shown
+
+    return without_bar

@@ -233,6 +233,8 @@ def of_tables() -> dict[str, object]:
 
     return {
         "head": csv.HEAD,
+        "longestName": csv.LONGEST_NAME,
+        "longestLine": dialect.LONGEST_LINE,
         "rows": dialect.ROWS,
         "mostly": dialect.MOSTLY,
         "separators": dialect.SEPARATORS,

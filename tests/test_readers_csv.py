@@ -310,3 +310,24 @@ def test_withings_health_mate_is_read_row_by_row(tmp_path):
     for record in (None, "3"):
         with pytest.raises(readers.InvalidRecording, match=r"holds 2 recordings: name one.*2 .2023-01-02"):
             readers.read(several, record=record)
+
+
+LONG = 100_000  # characters, which a search that takes their square does not get through in minutes
+HOSTILE = {
+    "digits": "1" * LONG,
+    "a rate that never comes": "sampling rate" + "-" * LONG + "!",
+    "blanks": "a" + " " * LONG + "b",
+    "tabs": "a" + "\t" * LONG + "b",
+}
+
+
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
+def test_lines_made_to_take_forever_are_read_over(line, tmp_path):
+    check(readers.read(write(tmp_path, f"{line}\ntime,I\n{table(TIMES, SINE)}")))
+
+
+def test_a_name_made_to_take_forever_is_a_name(tmp_path):
+    name = "I" + " " * LONG + "(mV) or so"
+    found = readers.read(write(tmp_path, f"time,{name}\n{table(TIMES, SINE)}"))
+    assert (found.channels, found.sampling_rate) == ((name,), RATE)
+    np.testing.assert_allclose(found.values[0], SINE, atol=2e-3)

@@ -147,7 +147,7 @@ const take = (above, separator, width, endsEmpty, fit) => {
 // Sampling rate, unit and lead that lines above a table give.
 const information = lines => {
   let [rate, unit, lead] = [null, "", ""];
-  for (const text of lines) {
+  for (const text of lines.filter(text => text.length <= constants.longestLine)) {
     const line = strip(text, "#%/ "), [key, ...rest] = line.replace(/\s*[,;:=\t]\s*/, "\n").split("\n");
     const value = strip(rest.join("\n"), " \"',;"), hertz = HERTZ.exec(line) ?? RATE.exec(line);
     if (hertz) rate ||= Number(hertz[1].replace(",", "."));
@@ -244,7 +244,8 @@ const refuseThousands = ({numbers, texts, numeric}) => {
 
 // A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms".
 const nameAndUnit = (label, unit) => {
-  const found = NAME_AND_UNIT.exec(label), inside = found?.[2] ?? found?.[3] ?? "";
+  const found = label.length <= constants.longestName ? NAME_AND_UNIT.exec(label) : null;
+  const inside = found?.[2] ?? found?.[3] ?? "";
   if (inside && (microvolts(inside) !== null || isUnitOfTime(inside))) return [found[1].trim(), inside];
   const bare = strip(unit, "[]()");
   return [label, isMissing(bare) || FORM_OF_TIMES.test(bare) ? "" : bare];

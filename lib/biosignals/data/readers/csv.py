@@ -20,10 +20,11 @@ from biosignals.data.readers import dialect, times
 from biosignals.data.readers.signal import InvalidRecording, Signal, filled, usual_leads
 from biosignals.data.units import microvolts
 
+LONGEST_NAME = 200  # characters; a longer one is not searched for a unit
 HEAD = 1 << 18  # bytes from which the dialect is told
 NAME_AND_UNIT = re.compile(r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|[\s_](\w\w+))")  # I (mV), time_ms
 THOUSANDS = r"[-+\u2212]?\d{1,3}(?:[.,'\s]\d{3})+(?:[.,]\d+)?"
-LIST = re.compile(r"(?:^|[\"',;\t])\s*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
+LIST = re.compile(r"(?:^|[\"',;\t])[^\S\t]*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
 
 
 class Column(NamedTuple):
@@ -133,7 +134,7 @@ def _are_digits(texts: pd.Series) -> pd.Series:
 
 def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
     """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms"."""
-    found = NAME_AND_UNIT.fullmatch(label)
+    found = NAME_AND_UNIT.fullmatch(label) if len(label) <= LONGEST_NAME else None
     inside = (found[2] or found[3]) if found else ""
     if inside and (microvolts(inside) is not None or times.is_unit(inside)):
         return found[1].strip(), inside

@@ -19,10 +19,12 @@ MOSTLY = 0.9  # of rows, and of a column's cells
 SEPARATORS = ("\t", ";", "|", ",", " ")
 ONE_COLUMN = "\n"  # its separator
 NUMBER = re.compile(r"[-+\u2212]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+LONGEST_LINE = 1000  # characters of information; some searches take the square of a line's length
 MISSING = ("", "-", "nan", "na", "n/a", "null", "none")
 # As devices spell hertz in the languages of those who use them: Hz, Hertz, hercios, герц, 赫兹, ヘルツ ...
 HERTZ = re.compile(
-    r"(\d+(?:[.,]\d+)?)\s*(?:hz|hert|herc|г(?:ерц|ц)|赫|ヘルツ|헤르츠|χερτζ|هرتز|הרץ|เฮิร)", re.IGNORECASE
+    r"(?<!\d)(\d+(?:[.,]\d+)?)\s*(?:hz|hert|herc|г(?:ерц|ц)|赫|ヘルツ|헤르츠|χερτζ|هرتز|הרץ|เฮิร)",
+    re.IGNORECASE,
 )
 RATE = re.compile(
     r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)\W*(?:hz)?\W+(\d+(?:\.\d+)?)\W*", re.IGNORECASE
@@ -186,6 +188,8 @@ def _information(lines: list[str]) -> tuple[float | None, str, str]:
     """Sampling rate, unit and lead that lines above a table give, as "Sample Rate,512 hertz", "# fs: 250"."""
     rate, unit, lead = None, "", ""
     for line in lines:
+        if len(line) > LONGEST_LINE:
+            continue
         line = line.strip("#%/ ")
         key, _, value = re.sub(r"\s*[,;:=\t]\s*", "\n", line, count=1).partition("\n")
         value = value.strip(" \"',;")

@@ -15,7 +15,7 @@ SECONDS = {  # in one unit of time
     "us": 1e-6, "\u03bcs": 1e-6, "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9,
     "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0,
 }  # fmt: skip
-TIME_OF_DAY = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:[.,]\d+)?)(?!:)")
+TIME_OF_DAY = re.compile(r"(?<!\d)(?:(\d+):)?(\d+):(\d{2}(?:[.,]\d+)?)(?!:)")
 STAMP = re.compile(
     r"[\[(]?(?:[\d./-]+[T\s])?\d+:\d{2}(?::\d{2})?(?:[.,]\d+)?\s*(?:[ap]m|z|utc|[+-]\d{2}:?\d{2})?(?:\s[\d./-]+)?[\])]?",
     re.IGNORECASE,

@@ -27,11 +27,18 @@ from biosignals.reporting import records as results
 from biosignals.simulate import ptbxl
 from conftest import CHAPTERS, EARLIER_PATTERN, ROOT, render
 
+REPOSITORY = "https://github.com/someone/biosignals"
+
 
 @pytest.fixture(scope="session")
 def pages(tiny_run, tmp_path_factory) -> Path:
-    """The folder of the pages that `make book` renders from the tiny run."""
-    return render(tmp_path_factory.mktemp("project"), tiny_run.folder)
+    """The folder of the pages that `make book` renders from the tiny run, the repository's address being set."""
+
+    def configure(project: Path) -> None:
+        config = project / "_config.yml"
+        config.write_text(config.read_text().replace('url: ""', f'url: "{REPOSITORY}"'))
+
+    return render(tmp_path_factory.mktemp("project"), tiny_run.folder, configure)
 
 
 class Links(HTMLParser):
@@ -177,31 +184,17 @@ def test_every_term_has_a_korean_one():
     assert not [entry for entry in entries if not re.search("[가-힣]", entry)]
 
 
-def test_links_to_the_repository_are_off_until_its_address_is_set(pages):
-    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == ""
-    for page in pages.glob("book/**/*.html"):
-        assert not re.search(r"mybinder|colab.research|github.com/[\w-]+/[\w-]+/blob", page.read_text())
-
-
-@pytest.mark.slow
-def test_with_an_address_chapters_open_elsewhere_and_functions_show_their_source(tiny_run, tmp_path):
-    address = "https://github.com/someone/biosignals"
-
-    def configure(project: Path) -> None:
-        config = project / "_config.yml"
-        config.write_text(config.read_text().replace('url: ""', f'url: "{address}"'))
-
-    pages = render(tmp_path, tiny_run.folder, configure)
+def test_with_an_address_chapters_open_elsewhere_and_functions_show_their_source(pages):
     chapter = (pages / "book/chapters/01_eda.html").read_text()
     for target in (
         "https://colab.research.google.com/github/someone/biosignals/blob/main/notebooks/01_eda.ipynb",
         "https://mybinder.org/v2/gh/someone/biosignals/main?labpath=notebooks/01_eda.ipynb",
         "https://raw.githubusercontent.com/someone/biosignals/main/notebooks/01_eda.ipynb",
-        f"{address}/blob/main/notebooks/01_eda.ipynb",
+        f"{REPOSITORY}/blob/main/notebooks/01_eda.ipynb",
     ):
         assert f'href="{target}"' in chapter
     reference = (pages / "book/chapters/api/signals.html").read_text()
-    assert re.search(rf'{address}/blob/main/lib/biosignals/signals/filters.py#L\d+-L\d+"', reference)
+    assert re.search(rf'{REPOSITORY}/blob/main/lib/biosignals/signals/filters.py#L\d+-L\d+"', reference)
 
 
 def test_every_chapter_is_in_the_table_of_contents():

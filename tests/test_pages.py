@@ -46,17 +46,20 @@ def listed() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory) -> Iterator[str]:
+def pages(tmp_path_factory) -> Path:
+    """The folder of the pages of the reference run."""
+    return render(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="session")
+def address(pages) -> Iterator[str]:
     """Where the book of the reference run is served on this machine."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             pass
 
-    folder = render(tmp_path_factory.mktemp("book"))
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(pages)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -95,6 +98,12 @@ def requests(browser: webdriver.Chrome) -> list[str]:
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
     return [one["request"]["url"] for one in sent]
+
+
+def test_links_to_the_repository_are_off_until_its_address_is_set(pages):
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == ""
+    for page in pages.glob("book/**/*.html"):
+        assert not re.search(r"mybinder|colab.research|github.com/[\w-]+/[\w-]+/blob", page.read_text())
 
 
 @pytest.mark.parametrize("page", listed())

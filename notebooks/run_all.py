@@ -149,19 +149,19 @@ class Job:
 
 
 def execute(names: list[str], command: list[str], run: Path, jobs: int) -> None:
-    """Execute chapters into a run, `jobs` at a time: first those that took longest, or
-    have not been executed yet. After one that fails no more are begun, and the process
-    ends when those that run have ended.
+    """Execute chapters into a run, `jobs` at a time: first those that have not been
+    executed yet, in their order, then those that took longest. After one that fails no
+    more are begun, and the process ends when those that run have ended.
     """
     jobs = max(1, min(jobs, len(names)))
     environment = os.environ | dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
-    waiting = sorted(names, key=lambda name: (last_time(run, name) or LONGEST, name))
+    waiting = sorted(names, key=lambda name: -(last_time(run, name) or LONGEST))
     running: list[Job] = []
     failed: list[Job] = []
     try:
         while running or (waiting and not failed):
             while waiting and not failed and len(running) < jobs:
-                running.append(begin(waiting.pop(), command, run, environment))
+                running.append(begin(waiting.pop(0), command, run, environment))
             time.sleep(WAIT)
             for job in [job for job in running if job.process.poll() is not None]:
                 running.remove(job)

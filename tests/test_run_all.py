@@ -197,8 +197,9 @@ def test_what_took_longest_begins_first(run_all, project):
         notebook.metadata.biosignals |= {"seconds": seconds, "made_from": ""}
         nbformat.write(notebook, path)
     add_chapter(project, "03_third", "1")
+    add_chapter(project, "04_fourth", "1")
     executed(run_all)
-    assert run_all.begun == ["03_third", "01_first", "02_second"]
+    assert run_all.begun == ["03_third", "04_fourth", "01_first", "02_second"]
 
 
 # Several at a time, as a process of its own

@@ -7,8 +7,8 @@ says so in a sentence.
 """
 
 import dataclasses
-import functools
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -16,8 +16,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from chapters import ROOT
 
@@ -160,7 +162,6 @@ def constants() -> dict[str, object]:
             "others": readers.OTHERS,
         },
         "patterns": patterns(),
-    } | {
         "wfdb": of_wfdb(),
         "predict": of_predict(),
         "plausibility": of_plausibility(),
@@ -169,60 +170,51 @@ def constants() -> dict[str, object]:
     }
 
 
+def taken(module: ModuleType, *names: str) -> dict[str, object]:
+    """Constants of a module as scripts name theirs: LONGEST_LINE > longestLine."""
+    scripted = {name: name.title().replace("_", "") for name in names}
+    return {
+        title[0].lower() + title[1:]: getattr(module, name)
+        for name, title in scripted.items()
+    }
+
+
 def of_predict() -> dict[str, object]:
     from biosignals.deployment import predict
 
-    return {
-        "shortest": predict.SHORTEST,
-        "still": predict.STILL,
-        "highPass": predict.HIGH_PASS,
-        "different": predict.DIFFERENT,
-        "episodes": predict.EPISODES,
-        "mostLines": predict.MOST_LINES,
-    }
+    names = ("SHORTEST", "STILL", "HIGH_PASS", "DIFFERENT", "EPISODES", "MOST_LINES")
+    return taken(predict, *names)
 
 
 def of_plausibility() -> dict[str, object]:
     from biosignals.deployment import plausibility
 
-    return {
-        "highest": plausibility.HIGHEST,
-        "stretch": plausibility.STRETCH,
-        "mostUnsteady": plausibility.MOST_UNSTEADY,
-        "usual": plausibility.USUAL,
-        "offset": plausibility.OFFSET,
-        "wander": plausibility.WANDER,
-        "ecg": plausibility.ECG._asdict(),
-        "eeg": plausibility.EEG._asdict(),
-    }
+    names = ("HIGHEST", "STRETCH", "MOST_UNSTEADY", "USUAL", "OFFSET", "WANDER")
+    swings = {"ecg": plausibility.ECG._asdict(), "eeg": plausibility.EEG._asdict()}
+    return taken(plausibility, *names) | swings
 
 
 def of_explain() -> dict[str, object]:
     from biosignals.deployment import explain
     from biosignals.evaluation import occlusion
 
-    return {
-        "shown": explain.SHOWN,
-        "piece": explain.PIECE,
-        "smallest": occlusion.SMALLEST,
-    }
+    return taken(explain, "SHOWN", "PIECE") | taken(occlusion, "SMALLEST")
 
 
 def of_wfdb() -> dict[str, object]:
     from biosignals.data import wfdb_records as wfdb
 
-    return {
-        "finest": wfdb.FINEST,
-        "coarsest": wfdb.COARSEST,
-        "longFormats": wfdb.LONG_FORMATS,
-        "highestBaseline": wfdb.HIGHEST_BASELINE,
-        "largestHeader": wfdb.LARGEST_HEADER,
-        "largestFile": wfdb.LARGEST_FILE,
-        "longestLine": wfdb.LONGEST_LINE,
-        "mostSignals": wfdb.MOST_SIGNALS,
+    limits = (
+        "FINEST",
+        "COARSEST",
+        "HIGHEST_BASELINE",
+        "LARGEST_HEADER",
+        "LARGEST_FILE",
+    )
+    lines = ("LONGEST_LINE", "MOST_SIGNALS", "LONG_FORMATS", "MATLAB_TYPES")
+    return taken(wfdb, *limits, *lines) | {
         "bytesPerSample": {name: width for name, (width, _) in wfdb.FORMATS.items()},
         "missingCounts": {name: count for name, (_, count) in wfdb.FORMATS.items()},
-        "matlabTypes": wfdb.MATLAB_TYPES,
     }
 
 
@@ -231,25 +223,23 @@ def of_tables() -> dict[str, object]:
 
     from biosignals.data.readers import csv, dialect, times
 
-    return {
-        "head": csv.HEAD,
-        "longestName": csv.LONGEST_NAME,
-        "longestLine": dialect.LONGEST_LINE,
-        "rows": dialect.ROWS,
-        "mostly": dialect.MOSTLY,
-        "separators": dialect.SEPARATORS,
-        "oneColumn": dialect.ONE_COLUMN,
-        "missing": dialect.MISSING,
-        "missingCells": sorted({*dialect.MISSING, *STR_NA_VALUES}),
-        "times": {
-            "seconds": times.SECONDS,
-            "unsaid": times.UNSAID,
-            "epochs": times.EPOCHS,
-            "usual": times.USUAL,
-            "few": times.FEW,
-            "agree": times.AGREE,
-        },
-    }
+    of_dialect = (
+        "LONGEST_LINE",
+        "ROWS",
+        "MOSTLY",
+        "SEPARATORS",
+        "ONE_COLUMN",
+        "MISSING",
+    )
+    of_times = ("SECONDS", "UNSAID", "EPOCHS", "USUAL", "FEW", "AGREE")
+    return (
+        taken(csv, "HEAD", "LONGEST_NAME")
+        | taken(dialect, *of_dialect)
+        | {
+            "missingCells": sorted({*dialect.MISSING, *STR_NA_VALUES}),
+            "times": taken(times, *of_times),
+        }
+    )
 
 
 def patterns() -> dict[str, str]:
@@ -289,7 +279,8 @@ def make_samples() -> tuple[list[dict], dict[str, bytes]]:
     from the library's simulators.
     """
     offered, contents = [], {}
-    with tempfile.TemporaryDirectory() as folder:
+    # The simulators' progress bars are nothing to whoever renders the book.
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         for make in (twelve_leads, hand_held, holter, scalp):
             for name, header in make(Path(folder) / make.__name__):
                 files = sorted(header.parent.glob(f"{header.stem}.[hdm]*"))
@@ -304,7 +295,7 @@ def twelve_leads(folder: Path) -> list[tuple[str, Path]]:
 
     from biosignals.simulate import ptbxl
 
-    quietly(ptbxl.write)(folder, 8)
+    ptbxl.write(folder, 8)
     table = pd.read_csv(folder / "ptbxl_database.csv")
     normal = table.scp_codes.str.contains("'NORM'")
     paced = table.scp_codes.str.contains("'PACE'")
@@ -322,7 +313,7 @@ def hand_held(folder: Path) -> list[tuple[str, Path]]:
     """The first recording of lead I with atrial fibrillation."""
     from biosignals.simulate import cinc2017
 
-    quietly(cinc2017.write)(folder, 12)
+    cinc2017.write(folder, 12)
     lines = (folder / "training2017/REFERENCE.csv").read_text().split()
     name = next(line.split(",")[0] for line in lines if line.endswith(",A"))
     header = folder / f"training2017/{name}.hea"
@@ -333,7 +324,7 @@ def holter(folder: Path) -> list[tuple[str, Path]]:
     """Minutes of two leads in which atrial fibrillation comes and goes."""
     from biosignals.simulate import cpsc2021
 
-    quietly(cpsc2021.write)(folder, 1)
+    cpsc2021.write(folder, 1)
     (header,) = folder.glob("*/*.hea")
     return [
         ("Leads I and II, minutes, simulated (fibrillation comes and goes)", header)
@@ -347,7 +338,7 @@ def scalp(folder: Path) -> list[tuple[str, Path]]:
     from biosignals.data import readers
     from biosignals.simulate import chbmit
 
-    quietly(chbmit.write)(folder, 1, minutes=2, files_per_subject=1)
+    chbmit.write(folder, 1, minutes=2, files_per_subject=1)
     (edf,) = folder.glob("*/*.edf")
     eeg = readers.read(edf)
     wfdb.wrsamp(
@@ -357,18 +348,3 @@ def scalp(folder: Path) -> list[tuple[str, Path]]:
         write_dir=str(folder),
     )  # fmt: skip
     return [("Scalp EEG, simulated (with a seizure)", folder / f"{edf.stem}.hea")]
-
-
-def quietly(write):
-    """A simulator without its progress bar."""
-    module = sys.modules[write.__module__]
-
-    @functools.wraps(write)
-    def without_bar(*arguments, **options):
-        shown, module.tqdm = module.tqdm, lambda rows, **_: rows
-        try:
-            return write(*arguments, **options)
-        finally:
-            module.tqdm = shown
-
-    return without_bar

@@ -1,5 +1,6 @@
 // What channels and units are called: biosignals.data.channel_names and biosignals.data.units.
 import constants from "./constants.js";
+import {median} from "./signals.js";
 import {casefold, InvalidRecording, strip, whole} from "./text.js";
 
 const {leads, derived, synonyms, units, unitWords, micro, patterns} = constants;
@@ -28,6 +29,9 @@ export const canonical = name => {
 // Whether a channel is a lead of an ECG of which its name does not say which.
 export const isSomeLead = name => SOME_LEAD.test(cleaned(name));
 
+// Whether a model takes an ECG, by the unit on its card.
+export const isEcg = card => card.unit.toLowerCase() === "mv";
+
 // How many microvolts one `unit` is; null for no voltage.
 export const microvolts = unit => {
   let name = casefold(strip(unit.replaceAll("\0", " "), " []()"));
@@ -40,10 +44,8 @@ export const usualLeads = values => {
   if (values.length === 1) return ["ECG"];
   if (values.length === 8) return [...leads.slice(0, 2), ...leads.slice(6)];
   if (values.length !== 12) throw new InvalidRecording(`its ${values.length} channels have no names`);
-  const finite = row => row.filter(Number.isFinite).sort();
-  const middle = row => (row[(row.length - 1) >> 1] + row[row.length >> 1]) / 2;
   const limb = values.slice(0, 6).map(row => {
-    const offset = middle(finite(row));
+    const offset = median(row.filter(Number.isFinite));
     return row.map(value => value - offset);
   });
   const nanmean = rows => {

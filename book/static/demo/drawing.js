@@ -1,4 +1,5 @@
 // Signals on ECG grid paper and probabilities over time, as SVG that takes the page's colours.
+import {isEcg} from "./channels.js";
 import {extremes, median, range, spread} from "./signals.js";
 import {clock} from "./text.js";
 
@@ -20,8 +21,6 @@ const make = (name, attributes, text = "") => {
 const sheet = (width, height, kind, label) => make("svg", {
   viewBox: `0 0 ${width} ${height}`, class: kind, role: "img", "aria-label": label, style: `--width: ${width}px`,
 });
-
-const isEcg = card => card.unit.toLowerCase() === "mv";
 
 const number = x => x.toFixed(1);
 

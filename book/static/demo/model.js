@@ -1,5 +1,5 @@
 // A model's answer for a recording, as in biosignals.deployment: predict, plausibility, explain.
-import {canonical, isLead, isSomeLead, microvolts} from "./channels.js";
+import {canonical, isEcg, isLead, isSomeLead, microvolts} from "./channels.js";
 import constants from "./constants.js";
 import {
   argmax, extremes, highPass, mean, meanOverTime, median, range, resample, round, runs, smooth, spread, sum, windowStarts,
@@ -45,8 +45,6 @@ const run = async ({card, session, Tensor}, windows) => {
 };
 
 // Channels.
-
-const isEcg = card => card.unit.toLowerCase() === "mv";
 
 const aliasOf = (name, card) => {
   const found = Object.entries(card.channel_aliases).find(([other]) =>

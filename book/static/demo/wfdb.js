@@ -21,6 +21,8 @@ const SIGNAL_LINES = [
 
 const damaged = why => new InvalidRecording(`header is damaged: ${why}`);
 
+const modulo16 = x => ((x % 65536) + 65536) % 65536;
+
 const quoted = text => `'${text}'`;
 
 const decodeText = bytes => {
@@ -59,7 +61,7 @@ const parseLine = line => {
   if (offset > largestFile) throw refuse(`its samples start at byte ${general(offset)}`);
   return {
     file: found.file, format: found.format, perFrame: Number(found.perFrame ?? 1), skew: number("skew"), offset,
-    gain, baseline, unit, checksum: ((number("checksum") % 65536) + 65536) % 65536, name: found.name ?? "",
+    gain, baseline, unit, checksum: modulo16(number("checksum")), name: found.name ?? "",
   };
 };
 
@@ -147,20 +149,23 @@ const readFile = (name, bytes, own, header, frames) => {
   const {format, offset} = own[0], perFrame = sum(own.map(line => line.perFrame));
   const decode = DECODERS[format](new DataView(bytes.buffer, bytes.byteOffset + offset));
   const starts = own.map((_, number) => sum(own.slice(0, number).map(line => line.perFrame)));
-  const total = (line, start, count) => {
-    let found = 0;
-    for (let i = 0; i < count * line.perFrame; i++)
-      found += decode(Math.floor(i / line.perFrame) * perFrame + start + (i % line.perFrame));
-    return ((found % 65536) + 65536) % 65536;
+  const sample = (n, i) => {
+    const frame = Math.floor(i / own[n].perFrame);
+    return decode(frame * perFrame + starts[n] + (i % own[n].perFrame));
   };
-  const fits = count => own.every((line, n) => !line.checksum || line.checksum === total(line, starts[n], count));
+  const total = (n, count) => {
+    let found = 0;
+    for (let i = 0; i < count * own[n].perFrame; i++) found += sample(n, i);
+    return modulo16(found);
+  };
+  const fits = count => own.every(({checksum}, n) => !checksum || checksum === total(n, count));
   const all = Math.floor(Math.trunc((bytes.length - offset) / bytesPerSample[format]) / perFrame);
   if ((!header.frames || header.frames === frames) && !fits(frames) && !fits(all))
     throw new InvalidRecording(
       `${name} does not fit its header's checksums: one of the two was changed, or is damaged ` +
       "(a checksum of 0 says nothing)");
   return own.map((line, number) => Float32Array.from({length: frames * line.perFrame}, (_, i) => {
-    const count = decode(Math.floor(i / line.perFrame) * perFrame + starts[number] + (i % line.perFrame));
+    const count = sample(number, i);
     return count === missingCounts[format] ? NaN : (count - line.baseline) / line.gain;
   }));
 };

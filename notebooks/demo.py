@@ -1,6 +1,6 @@
 """What the page "Try it in the browser" consists of, beside its scripts in
-book/static/demo: ONNX Runtime, the exported models, what the library knows of names,
-units and limits, and recordings to try.
+book/static/demo and the exported models that it links: ONNX Runtime, what the library
+knows of names, units and limits, and recordings to try.
 
 The runtime comes from npm once, is checked, and stays in the cache; without it the page
 says so in a sentence.
@@ -57,12 +57,11 @@ def pages(runtime: dict[str, bytes] | None) -> dict[str, str | bytes]:
     known = constants() | {"models": cards(), "samples": samples}
     script = f"export default {json.dumps(known, ensure_ascii=False)};\n"
     licences = Path(find_spec("onnxruntime").origin).parent
-    models = {f"models/{p.name}": p.read_bytes() for p in MODELS.glob("*.onnx")}
     served = {f"onnxruntime/{as_script(name)}": runtime[name] for name in FILES}
     for name in ("LICENSE", "ThirdPartyNotices.txt"):
         content = (licences / name).read_bytes()
         served[f"onnxruntime/{Path(name).stem}.txt"] = content
-    files = {"constants.js": script} | served | models | recordings
+    files = {"constants.js": script} | served | recordings
     there = {f"static/demo/{name}": content for name, content in files.items()}
     return there | {"try-it.html": THERE}
 

@@ -5,12 +5,15 @@ import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import nbformat
 import pytest
 from docutils import nodes
+from nbformat import v4
 
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "book/extensions"))
+import build_size
 import code_links
 import mathml
 import reference
@@ -142,3 +145,21 @@ def test_indented_lines_of_a_docstring_stay_as_they_are_written():
     again = list(given)
     reference.legible(None, "module", "store", None, None, again)
     assert again == given
+
+
+def test_a_built_book_keeps_what_browsers_fetch_and_notebooks_without_outputs(tmp_path):
+    static, sources = tmp_path / "_static/vendor", tmp_path / "_sources/book"
+    static.mkdir(parents=True)
+    sources.mkdir(parents=True)
+    for name in ("a.js", "a.js.map", "de.po", "de.mo", "both.ttf", "both.woff2", "alone.ttf"):
+        (static / name).write_text("x")
+    output = v4.new_output("stream", text="1\n")
+    cells = [v4.new_markdown_cell("Why"), v4.new_code_cell("print(1)", outputs=[output], execution_count=1)]
+    nbformat.write(v4.new_notebook(cells=cells), sources / "01.ipynb")
+
+    build_size.shrink(SimpleNamespace(outdir=tmp_path), None)
+
+    assert {path.name for path in static.iterdir()} == {"a.js", "de.mo", "both.woff2", "alone.ttf"}
+    text, code = nbformat.read(sources / "01.ipynb", 4).cells
+    assert text.source == "Why" and code.source == "print(1)" and not code.outputs
+    assert [path.name for path in sources.iterdir()] == ["01.ipynb"]

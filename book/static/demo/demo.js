@@ -15,9 +15,9 @@ const make = (name, attributes, ...content) => {
   return element;
 };
 
-const fetched = async name => {
-  const answer = await fetch(place(name));
-  if (!answer.ok) throw new Error(`${name} is not beside the page`);
+const fetched = async address => {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${new URL(address).pathname.split("/").pop()} is not beside the page`);
   return answer;
 };
 
@@ -29,11 +29,18 @@ const loadRuntime = () => runtime ??= import(place("onnxruntime/ort.wasm.bundle.
   return library;
 });
 
+// The files that the page offers for download.
+const fileOf = name => {
+  const link = document.querySelector(`a.download[href$="/${name}.onnx"]`);
+  if (!link) throw new Error(`the page has no link to ${name}.onnx`);
+  return link.href;
+};
+
 const models = new Map();
 const loadModel = name => {
   if (!models.has(name))
     models.set(name, (async () => {
-      const [library, file] = await Promise.all([loadRuntime(), fetched(`models/${name}.onnx`)]);
+      const [library, file] = await Promise.all([loadRuntime(), fetched(fileOf(name))]);
       return openModel(library, new Uint8Array(await file.arrayBuffer()), constants.models[name], name);
     })());
   models.get(name).catch(() => models.delete(name)); // so that it is tried again
@@ -165,7 +172,7 @@ const samples = constants.samples.map(({name, files}) => {
   const button = make("button", {type: "button"}, name);
   button.onclick = async () => {
     try {
-      const found = await Promise.all(files.map(async file => [file, await (await fetched(`samples/${file}`)).blob()]));
+      const found = await Promise.all(files.map(async file => [file, await (await fetched(place(`samples/${file}`))).blob()]));
       await answer(new Map(found), {rate: null, unit: null});
     } catch (error) {
       status.textContent = `The sample could not be read: ${error.message}.`;

@@ -139,6 +139,7 @@ def constants() -> dict[str, object]:
     from biosignals.data import channel_names, readers, units, waveforms
     from biosignals.data.readers import signal
     from biosignals.deployment import predict
+    from biosignals.signals import resampling
 
     return {
         "largestFile": LARGEST_FILE,
@@ -165,6 +166,7 @@ def constants() -> dict[str, object]:
         "predict": of_predict(),
         "plausibility": of_plausibility(),
         "explain": of_explain(),
+        "resampling": taken(resampling, "ZEROS", "BETA", "FINEST"),
         **of_tables(),
     }
 
@@ -230,7 +232,7 @@ def of_tables() -> dict[str, object]:
         "ONE_COLUMN",
         "MISSING",
     )
-    of_times = ("SECONDS", "UNSAID", "EPOCHS", "USUAL", "FEW", "AGREE")
+    of_times = ("SECONDS", "UNSAID", "EPOCHS", "USUAL", "FEW", "MOST_READ", "AGREE")
     return (
         taken(csv, "HEAD", "LONGEST_NAME")
         | taken(dialect, *of_dialect)

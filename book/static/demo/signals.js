@@ -1,4 +1,6 @@
 // Arrays in, arrays out, as in biosignals.signals: what Python computes in 32 bits is rounded to 32 bits here.
+import constants from "./constants.js";
+
 const {fround} = Math;
 
 // To the nearest whole number, halves to the even one.
@@ -95,7 +97,7 @@ export const meanOverTime = (starts, values, length, end) => {
 
 // Resampling: biosignals.signals.resampling.
 
-const ZEROS = 10, FINEST = 2000, BETA = 5;
+const {zeros: ZEROS, beta: BETA, finest: FINEST} = constants.resampling;
 
 // The fraction nearest to a number whose denominator is at most `largest`.
 const fraction = (value, largest) => {

@@ -6,7 +6,7 @@ import {extremes, fillMissing, median, range, round} from "./signals.js";
 import {casefold, general, InvalidRecording, strip, whole} from "./text.js";
 
 const {patterns, missing: MISSING, missingCells, mostMissing} = constants;
-const {seconds: SECONDS, unsaid: UNSAID, epochs: EPOCHS, usual: USUAL, few: FEW, agree: AGREE} = constants.times;
+const {seconds: SECONDS, unsaid: UNSAID, epochs: EPOCHS, usual: USUAL, few: FEW, mostRead: MOST_READ, agree: AGREE} = constants.times;
 const HEAD = constants.head, ROWS = constants.rows, MOSTLY = constants.mostly;
 const SEPARATORS = constants.separators, ONE_COLUMN = constants.oneColumn;
 const NUMBER = whole(patterns.number, "iu"), FORM_OF_TIMES = whole(patterns.formOfTimes, "iu");
@@ -275,7 +275,7 @@ const decimalsOf = time => {
 
 // To what times are rounded, by the decimals that they are written with; the fewest count.
 const roundingOf = times => {
-  const count = Math.min(times.length, 2000), decimals = new Map();
+  const count = Math.min(times.length, MOST_READ), decimals = new Map();
   for (let i = 0; i < count; i++) {
     const time = times[Math.floor((i * (times.length - 1)) / Math.max(count - 1, 1))];
     if (!Number.isFinite(time)) continue;

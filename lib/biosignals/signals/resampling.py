@@ -4,8 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
-_ZEROS = 10  # crossings of zero of the filter on each side of its middle
-_FINEST = 2000  # the largest numerator and denominator of a ratio of two rates
+ZEROS = 10  # crossings of zero of the filter on each side of its middle
+BETA = 5.0  # of Kaiser's window
+FINEST = 2000  # the largest numerator and denominator of a ratio of two rates
 
 
 def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray:
@@ -16,13 +17,13 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
     within a millionth or so.
     """
     x = np.asarray(x, dtype=np.float32)
-    ratio = Fraction(new_rate / sampling_rate).limit_denominator(_FINEST)
+    ratio = Fraction(new_rate / sampling_rate).limit_denominator(FINEST)
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return x
-    half = _ZEROS * max(up, down)
+    half = ZEROS * max(up, down)
     middle = np.arange(-half, half + 1)
-    taps = np.sinc(middle / max(up, down)) * np.kaiser(2 * half + 1, 5.0)
+    taps = np.sinc(middle / max(up, down)) * np.kaiser(2 * half + 1, BETA)
     taps *= up / taps.sum()
     samples = x.shape[-1]
     reach = half // up + 1

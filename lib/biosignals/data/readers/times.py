@@ -31,6 +31,7 @@ UNSAID = ("s", "ms", "us", "ns", "min")  # units that names of columns leave out
 EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
 USUAL = (20.0, 2500.0)  # Hz, of ECG and EEG; times in seconds that say otherwise are in another unit
 FEW = 10  # times, of which a last digit 0 may be chance
+MOST_READ = 2000  # times whose decimals are counted
 AGREE = 0.01  # share by which two statements of a rate may differ
 
 
@@ -113,7 +114,7 @@ def _rounding(times: np.ndarray) -> float:
 
     Programs that write five digits, say, write fewer decimals where more stand before: the fewest count.
     """
-    some = times[np.linspace(0, len(times) - 1, min(len(times), 2000)).astype(int)]
+    some = times[np.linspace(0, len(times) - 1, min(len(times), MOST_READ)).astype(int)]
     decimals: dict[int, list[int]] = {}
     for time in some[np.isfinite(some)]:
         whole, _, fraction = np.format_float_positional(abs(time), trim="-").partition(".")

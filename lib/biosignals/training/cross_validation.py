@@ -163,26 +163,34 @@ class Examples:
 
     def classify(
         self,
-        estimator: ClassifierMixin,
+        estimator: ClassifierMixin | Sequence[ClassifierMixin],
         features: np.ndarray | None = None,
         classes: int | None = None,
         export: bool = True,
     ) -> OutOfFold:
         """The same for a scikit-learn model of features (recordings, features), by default its own.
 
+        estimator: one, or a list of one for each group of folds, as with settings that the others chose.
         classes: how many classes exclude each other, their numbers then being the targets' largest; None:
         labels by themselves. export: let the predictions travel with the project, not worth their bytes where
-        many models are fitted in seconds. Raises ValueError without features.
+        many models are fitted in seconds. Raises ValueError without features, and for another number of
+        estimators than groups.
         """
         features = self.features if features is None else features
         if features is None:
             raise ValueError("a classifier needs features: pass them, or give the task some")
+        estimators = estimator if isinstance(estimator, list) else [estimator] * len(self.groups)
+        if len(estimators) != len(self.groups):
+            raise ValueError(
+                f"{len(estimators)} estimators for {len(self.groups)} groups of folds: one for each"
+            )
         targets = _column(self.targets.argmax(1) if classes else self.targets.astype(int))
         groups = [(features[train], targets[train], features[held_out]) for train, held_out in self.groups]
 
         def make() -> Entry:
-            parts = [_fit_and_predict(estimator, *group, classes) for group in groups]
-            return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
+            pairs = zip(estimators, groups, strict=True)
+            parts = [_fit_and_predict(one, *group, classes) for one, group in pairs]
+            return _identified(self, np.concatenate(parts), self.rows, estimators[0]), caching.provenance()
 
         key = (estimator, classes, groups, Local((class_probabilities, _fit_and_predict)))
         arrays, made = caching.fetch_entry(self.cache, key, make, export=export)

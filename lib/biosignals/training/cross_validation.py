@@ -283,16 +283,20 @@ class Examples:
         probabilities = np.stack([array for array, _ in found])
         return self.predictions(probabilities, rows, **_mean_about([about for _, about in found]))
 
-    def average(self, models: Sequence[Predictions]) -> Predictions:
+    def average(self, models: Sequence[Predictions], by_seed: bool = False) -> Predictions:
         """The mean probabilities (n, classes) of several models' predictions of the same recordings, all
         seeds of a model together: an ensemble.
 
-        Raises ValueError for predictions of different recordings.
+        by_seed: of the first seed of each, of the second, and so on, (seeds, n, classes): an ensemble of one
+        net of each, as it is compared with a single net. Raises ValueError for predictions of different
+        recordings, and with `by_seed` of different numbers of seeds.
         """
         first = models[0]
         if any(not np.array_equal(one.ids, first.ids) for one in models):
             raise ValueError("an average takes predictions of the same recordings in the same order")
-        means = [one.mean for one in models]
+        means = [one.probabilities if by_seed else one.mean for one in models]
+        if len({np.shape(mean) for mean in means}) > 1:
+            raise ValueError("an average seed by seed takes predictions of as many seeds from each model")
         rows = self.recordings.table.index.get_indexer(first.ids)
 
         def make() -> Entry:

@@ -251,6 +251,7 @@ def patterns() -> dict[str, str]:
     found = {
         "beforeALead": channel_names.BEFORE_A_LEAD,
         "someLead": channel_names.SOME_LEAD,
+        "furtherLead": channel_names.FURTHER,
         "number": dialect.NUMBER,
         "hertz": dialect.HERTZ,
         "rate": dialect.RATE,

@@ -259,6 +259,9 @@ def test_an_unnamed_lead_among_others_is_asked_about(tmp_path):
     )
     with pytest.raises(predict.MissingChannels, match='has EKG, C3, C4: is EKG lead I.*--rename "EKG=I"'):
         biosignals.predict(sleep, one)
+    second = readers.from_array(ecg(channels=1), ("Lead 2",), 100)
+    with pytest.raises(predict.MissingChannels, match='is Lead 2 lead I.*--rename "Lead 2=I"'):
+        biosignals.predict(second, one)
     holter = readers.from_array(ecg(), ("ECG1", "ECG2"), 100)
     with pytest.raises(predict.MissingChannels, match="which of ECG1, ECG2 is lead I.*rename"):
         biosignals.predict(holter, one)

@@ -6,6 +6,7 @@ import {casefold, InvalidRecording, strip, whole} from "./text.js";
 const {leads, derived, synonyms, units, unitWords, micro, patterns} = constants;
 const BEFORE_A_LEAD = new RegExp(`^(?:${patterns.beforeALead})`, "u");
 const SOME_LEAD = whole(patterns.someLead);
+const FURTHER = new RegExp(patterns.furtherLead, "u");
 const NOT_DERIVED = constants.notDerived;
 
 const without = (text, start, end) => {
@@ -28,6 +29,9 @@ export const canonical = name => {
 
 // Whether a channel is a lead of an ECG of which its name does not say which.
 export const isSomeLead = name => SOME_LEAD.test(cleaned(name));
+
+// Whether the number of such a channel says that it is not the first.
+export const isFurtherLead = name => isSomeLead(name) && FURTHER.test(cleaned(name));
 
 // Whether a model takes an ECG, by the unit on its card.
 export const isEcg = card => card.unit.toLowerCase() === "mv";

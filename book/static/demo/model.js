@@ -1,5 +1,5 @@
 // A model's answer for a recording, as in biosignals.deployment: predict, plausibility, explain.
-import {canonical, isEcg, isLead, isSomeLead, microvolts} from "./channels.js";
+import {canonical, isEcg, isFurtherLead, isLead, isSomeLead, microvolts} from "./channels.js";
 import constants from "./constants.js";
 import {
   argmax, extremes, highPass, mean, meanOverTime, median, range, resample, round, runs, smooth, spread, sum, windowStarts,
@@ -79,7 +79,8 @@ const findPart = (parts, card) => {
   const alone = sum(parts.map(part => part.channels.length)) <= card.channels.length;
   const lacking = [];
   for (const part of parts) {
-    const present = part.channels.map(name => canonical((alone && aliasOf(name, card)) || name));
+    const present = part.channels.map(name =>
+      canonical((alone && !isFurtherLead(name) && aliasOf(name, card)) || name));
     const shares = card.channels.map(name => sharesOf(canonical(name), present));
     const missing = card.channels.filter((_, i) => !shares[i].length);
     if (!missing.length) return [part, shares];

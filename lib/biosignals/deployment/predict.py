@@ -12,7 +12,7 @@ import onnxruntime
 
 from biosignals import onnx_files
 from biosignals.data import waveforms
-from biosignals.data.channel_names import DERIVED, LEADS, canonical, is_some_lead
+from biosignals.data.channel_names import DERIVED, LEADS, canonical, is_further_lead, is_some_lead
 from biosignals.data.readers import (
     LARGEST_FILE,
     UNITS,
@@ -313,8 +313,9 @@ def _found(signal: Signal, card: Card) -> tuple[Signal, list[dict[int, float]]]:
     alone = sum(len(part.channels) for part in parts) <= len(card.channels)
     lacking = []
     for part in parts:
-        # Among others, a channel called ECG may be any lead.
-        present = [canonical(alone and _alias(name, card) or name) for name in part.channels]
+        # Among others, a channel called ECG may be any lead, and so may one called ECG2.
+        stands = [alone and not is_further_lead(name) and _alias(name, card) for name in part.channels]
+        present = [canonical(one or name) for one, name in zip(stands, part.channels, strict=True)]
         shares = {name: _shares_of(canonical(name), present) for name in card.channels}
         missing = [name for name, share in shares.items() if not share]
         if not missing:

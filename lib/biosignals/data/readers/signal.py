@@ -11,6 +11,7 @@ from biosignals.data.channel_names import DERIVED, LEADS
 
 LARGEST_FILE = 1 << 28  # bytes, of a recording and of a model
 MOST_INVALID = 0.1  # share of a channel that may be missing and is then filled by straight lines
+INVALID = -32768  # by which recorders of 16 bits mark a sample as missing, in whatever unit
 NOT_DERIVED = (
     0.5  # mean error of the other limb leads as made of I and II; PTB-XL's are below, other orders above
 )

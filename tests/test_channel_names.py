@@ -1,6 +1,13 @@
 import pytest
 
-from biosignals.data.channel_names import DERIVED, LEADS, canonical, channel_names, is_further_lead, is_some_lead
+from biosignals.data.channel_names import (
+    DERIVED,
+    LEADS,
+    canonical,
+    channel_names,
+    is_further_lead,
+    is_some_lead,
+)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 import {microvolts} from "./channels.js";
 import constants from "./constants.js";
 import {fillMissing, sum} from "./signals.js";
-import {general, InvalidRecording, refuseLong} from "./text.js";
+import {general, InvalidRecording, quoted, refuseLong} from "./text.js";
 
 const {
   finest, coarsest, longFormats, highestBaseline, largestHeader, largestFile, longestLine, mostSignals,
@@ -22,8 +22,6 @@ const SIGNAL_LINES = [
 const damaged = why => new InvalidRecording(`header is damaged: ${why}`);
 
 const modulo16 = x => ((x % 65536) + 65536) % 65536;
-
-const quoted = text => `'${text}'`;
 
 const decodeText = bytes => {
   const wide = {"255,254": "utf-16le", "254,255": "utf-16be"}[`${bytes[0]},${bytes[1]}`];

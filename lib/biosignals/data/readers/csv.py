@@ -16,13 +16,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from biosignals.data.channel_names import is_some_lead
 from biosignals.data.readers import dialect, times
-from biosignals.data.readers.signal import InvalidRecording, Signal, filled, usual_leads
+from biosignals.data.readers.signal import INVALID, InvalidRecording, Signal, filled, usual_leads
 from biosignals.data.units import microvolts
 
 LONGEST_NAME = 200  # characters; a longer one is not searched for a unit
 HEAD = 1 << 18  # bytes from which the dialect is told
-NAME_AND_UNIT = re.compile(r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|[\s_](\w\w+))")  # I (mV), time_ms
+MOST_COLUMNS, FEW_COLUMNS = (
+    1000,
+    64,
+)  # more than the one are rows; up to the other may be more than there are rows
+# I (mV), time_ms, I in mV, and I..mV. as R writes the first.
+NAME_AND_UNIT = re.compile(
+    r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|(?:\s+in\s+|[\s_-])([^\W_]{2,})|\.\.([^\W_]+)\.)"
+)
 THOUSANDS = r"[-+\u2212]?\d{1,3}(?:[.,'\s]\d{3})+(?:[.,]\d+)?"
 LIST = re.compile(r"(?:^|[\"',;\t])[^\S\t]*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
 
@@ -46,12 +54,32 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
         content = file.read(HEAD)
     encoding = _encoding(content)
     lines = content.decode(encoding, "replace").splitlines()
-    if len(content) == HEAD:
+    is_whole = len(content) < HEAD
+    if not is_whole:
         lines = lines[:-1]  # which may be cut
     if any(LIST.search(line) for line in lines[: dialect.ROWS]):
         return _read_listed(path, encoding, unit, record)
+    _refuse_wide(lines, is_whole)
     written = dialect.detect(lines)
     return _signal(_columns(path, encoding, written), written, sampling_rate, unit)
+
+
+def _refuse_wide(lines: list[str], is_whole: bool) -> None:
+    """Raises InvalidRecording for a table with a row for each channel, by most of its last lines.
+
+    is_whole: they are all of it.
+    """
+    written = [line for line in lines if line.strip()]
+    widths = sorted(
+        max(len(line.split()), *(line.count(separator) + 1 for separator in ("\t", ";", "|", ",")))
+        for line in written[-dialect.ROWS :]
+    )
+    width = widths[len(widths) // 2] if widths else 0
+    if width > MOST_COLUMNS or (is_whole and width > max(FEW_COLUMNS, len(written))):
+        raise InvalidRecording(
+            f"has rows of {width} cells: a table has a column for each channel and a row for each sample, so"
+            " turn it"
+        )
 
 
 def _encoding(content: bytes) -> str:
@@ -89,7 +117,7 @@ def _columns(path: Path, encoding: str, written: dialect.Dialect) -> list[Column
     return [
         Column(table[number], *_name_and_unit(name, unit))
         for number, (name, unit) in enumerate(zip(written.names, written.units, strict=True))
-        if table[number].notna().any()
+        if name is not None and table[number].notna().any()
     ]
 
 
@@ -135,7 +163,7 @@ def _are_digits(texts: pd.Series) -> pd.Series:
 def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
     """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms"."""
     found = NAME_AND_UNIT.fullmatch(label) if len(label) <= LONGEST_NAME else None
-    inside = (found[2] or found[3]) if found else ""
+    inside = next(filter(None, found.groups()[1:]), "") if found else ""
     if inside and (microvolts(inside) is not None or times.is_unit(inside)):
         return found[1].strip(), inside
     unit = unit.strip("[]()")
@@ -155,11 +183,16 @@ def _signal(
     stated = sorted({unit for unit in units if microvolts(unit) is not None})
     if given_unit and any(microvolts(unit) != microvolts(given_unit) for unit in stated):
         raise InvalidRecording(f"it gives its values in {', '.join(stated)}, and {given_unit} is asked for")
+    if written.scale and not (given_unit or all(units)):
+        raise InvalidRecording(
+            f"states a scale, {written.scale!r}, and no unit: write its values in mV, and their unit in the"
+            " name of the column, as in `I (mV)`"
+        )
     values = np.stack([column.values.to_numpy(dtype=np.float32) for column in found])
-    values[~np.isfinite(values)] = np.nan
+    values[~np.isfinite(values) | (values == INVALID)] = np.nan
     return Signal(
         filled(values), tuple(_names(found, values, written.lead)),
-        tuple(unit or given_unit or "mV" for unit in units), _rate(clocks, written.rate, given_rate),
+        tuple(unit or given_unit or "mV" for unit in units), _rate(clocks, written.rates, given_rate),
     )  # fmt: skip
 
 
@@ -168,7 +201,7 @@ def _kind(column: Column, alone: bool) -> str:
     name, values = column.name.casefold(), column.values
     if values.dtype.kind not in "iuf":
         return "times" if times.is_time(str(values.iloc[0]).strip("'\" ")) else "text"
-    if name and (times.NAME.fullmatch(name) or times.is_unit(name)):
+    if name and times.is_name(name):
         return "times"
     steps = np.diff(values)
     if alone or not len(steps):
@@ -182,33 +215,42 @@ def _kind(column: Column, alone: bool) -> str:
 
 
 def _names(columns: list[Column], values: np.ndarray, lead: str) -> list[str]:
-    """Names of channels, those in the usual order where none has one."""
+    """Names of channels, those in the usual order where none has one.
+
+    lead: the one that a line above the table names.
+    """
+    if lead and len(columns) == 1 and (not columns[0].name or is_some_lead(columns[0].name)):
+        return [lead]
     if not any(column.name for column in columns):
         try:
-            return [lead] if lead and len(columns) == 1 else list(usual_leads(values))
+            return list(usual_leads(values))
         except InvalidRecording:
             pass
     return [column.name or f"column {number}" for number, column in enumerate(columns, 1)]
 
 
-def _rate(clocks: list[Column], stated: float | None, given: float | None) -> float:
+def _rate(clocks: list[Column], stated: tuple[float, ...], given: float | None) -> float:
     """The rate of times that go on in equal steps; else stated or given.
 
     Times with a unit must do so. Others, as those at which a phone got some samples together, need not where
     there are better ones.
     """
+    known, how = (given, "asked for") if given else (stated[0] if len(stated) == 1 else None, "stated")
     faults = []
     for clock in sorted(clocks, key=lambda clock: not clock.unit):
         unit = next((text for text in (clock.unit, clock.name) if times.is_unit(text)), "")
         try:
-            return times.sampling_rate(clock.values, unit.casefold(), given or stated)
+            return times.sampling_rate(clock.values, unit.casefold(), known, how)
         except InvalidRecording as fault:
             if clock.unit and isinstance(fault, times.UnevenTimes):
                 raise
             faults.append(fault)
     if faults:
         raise faults[0]
-    rate = stated or given
+    if len(stated) > 1 and not given:
+        some = " and ".join(f"{rate:g}" for rate in stated)
+        raise InvalidRecording(f"states {some} Hz: give its sampling rate")
+    rate = given if len(stated) > 1 else next(iter(stated), given)
     if not rate:
         raise InvalidRecording("give its sampling rate, or a column `time` in seconds")
     return float(rate)

@@ -194,7 +194,10 @@ def of_predict() -> dict[str, object]:
 def of_plausibility() -> dict[str, object]:
     from biosignals.deployment import plausibility
 
-    names = ("HIGHEST", "STRETCH", "MOST_UNSTEADY", "USUAL", "OFFSET", "WANDER")
+    names = (
+        "HIGHEST", "STRETCH", "MOST_UNSTEADY", "USUAL", "OFFSET", "WANDER",
+        "ALIKE", "FEWEST_ALIKE", "SCALED",
+    )  # fmt: skip
     swings = {"ecg": plausibility.ECG._asdict(), "eeg": plausibility.EEG._asdict()}
     return taken(plausibility, *names) | swings
 

@@ -303,6 +303,18 @@ def test_limb_leads_that_are_missing_are_made_of_i_and_ii(tmp_path):
         biosignals.predict(ecg(), six, ("I", "V1"), 100)
 
 
+def test_leads_in_another_order_or_scaled_each_by_itself_are_refused(tmp_path):
+    leads = ("I", "II", "III")
+    three = made_model.write(tmp_path / "three.onnx", channels=leads)
+    one, two = ecg()
+    x = np.stack([one, two, two - one])
+    assert np.isfinite(biosignals.predict(x, three, leads, 100).probabilities).all()
+    with pytest.raises(readers.InvalidRecording, match="limb leads contradict each other"):
+        biosignals.predict(x, three, ("II", "I", "III"), 100)
+    with pytest.raises(readers.InvalidRecording, match="all of the same height"):
+        biosignals.predict(x / np.ptp(x, axis=1, keepdims=True), three, leads, 100)
+
+
 @pytest.mark.parametrize(
     "x, unit, message",
     [

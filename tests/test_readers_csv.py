@@ -116,6 +116,8 @@ DIALECTS = {
     "units in names as R has them": "Time..s.,I..mV.\n" + table(TIMES, SINE),
     "whole numbers at the end": "ms;I\n" + table(milli(), [*SINE[:-60], *[0] * 60], sep=";", decimal=","),
     "a colon before milliseconds": "Time,I\n" + table([f"10:00:0{int(t)}:{t % 1 * 1000:03.0f}" for t in TIMES], SINE),
+    "times in Russian": "Время (с);I (mV)\n" + table(TIMES, SINE, sep=";", decimal=","),
+    "times in Chinese": "时间,I\n" + table(TIMES, SINE),
     "days": "time (days),I\n" + table(44197.5 + TIMES / 86400, SINE, form="{:.12f}"),
     "an end of file of DOS": "time,I\r\n" + table(TIMES, SINE).replace("\n", "\r\n") + "\x1a",
     "pandas'": ",time,I\n" + table(range(SAMPLES), TIMES, SINE),
@@ -217,6 +219,7 @@ def test_lost_rows_are_noticed(tmp_path, lost, decimals):
         ("time,I\n" + table([f"10:00:0{int(t)}" for t in TIMES], SINE), {}, "rounded too coarsely"),
         ("time\n" + table(TIMES), {}, "no column of samples"),
         ("a text\nof words\n", {}, "no columns of numbers"),
+        ("time,I\n", {}, "no columns of numbers"),
         ("", {}, "no columns of numbers"),
         (
             "time,I\n" + table([*TIMES[:500], *TIMES[:500]], SINE),

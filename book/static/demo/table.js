@@ -95,6 +95,7 @@ const areCounts = row => {
 // What separates the cells of rows such as 12,345: the comma, or nothing, if it is that of decimals.
 const ofOneComma = lines => {
   const texts = lines.map(line => strip(line, "\"' ")), rows = texts.filter(isNumber);
+  if (!rows.length) return ",";
   if (rows.some(row => !row.includes(",") || row.startsWith("-0,") || /,0\d/.test(row))) return ONE_COLUMN;
   const pairs = texts.filter(text => !isNumber(text)).map(text => cellsOf(text, ","));
   if (pairs.some(pair => pair.length === 2 && pair.every(isValue))) return ",";
@@ -310,8 +311,12 @@ const refuseThousands = ({numbers, texts, numeric}) => {
 const nameAndUnit = (label, unit) => {
   const found = label.length <= constants.longestName ? NAME_AND_UNIT.exec(label) : null;
   const inside = found?.slice(1).find((text, i) => i && text) ?? "";
-  if (inside && (microvolts(inside) !== null || isUnitOfTime(inside))) return [found[1].trim(), inside];
-  const bare = strip(unit, "[]()");
+  const bare = strip(unit, "[]()"), name = found?.[1].trim();
+  if (inside && (microvolts(inside) !== null || isUnitOfTime(inside))) {
+    if (![null, microvolts(inside)].includes(microvolts(bare)))
+      throw new InvalidRecording(`gives ${name} in ${inside} and in ${bare}: one of them is wrong`);
+    return [name, inside];
+  }
   return [label, isMissing(bare) || FORM_OF_TIMES.test(bare) ? "" : bare];
 };
 

@@ -161,12 +161,19 @@ def _are_digits(texts: pd.Series) -> pd.Series:
 
 
 def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
-    """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms"."""
+    """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms".
+
+    Raises InvalidRecording where `unit`, from another row, is another voltage.
+    """
     found = NAME_AND_UNIT.fullmatch(label) if len(label) <= LONGEST_NAME else None
     inside = next(filter(None, found.groups()[1:]), "") if found else ""
-    if inside and (microvolts(inside) is not None or times.is_unit(inside)):
-        return found[1].strip(), inside
     unit = unit.strip("[]()")
+    if inside and (microvolts(inside) is not None or times.is_unit(inside)):
+        if microvolts(unit) not in (None, microvolts(inside)):
+            raise InvalidRecording(
+                f"gives {found[1].strip()} in {inside} and in {unit}: one of them is wrong"
+            )
+        return found[1].strip(), inside
     return label, "" if unit.lower() in dialect.MISSING or dialect.FORM_OF_TIMES.fullmatch(unit) else unit
 
 

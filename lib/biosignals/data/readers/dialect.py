@@ -158,6 +158,8 @@ def _of_one_comma(lines: list[str]) -> str:
     """What separates the cells of rows such as 12,345: the comma, or nothing, if it is that of decimals."""
     texts = [line.strip("\"' ") for line in lines]
     rows = [text for text in texts if NUMBER.fullmatch(text)]
+    if not rows:
+        return ","
     if any("," not in row or row.startswith("-0,") or re.search(r",0\d", row) for row in rows):
         return ONE_COLUMN
     pairs = [cells(text, ",") for text in texts if not NUMBER.fullmatch(text)]

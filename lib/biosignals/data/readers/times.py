@@ -14,6 +14,7 @@ SECONDS = {  # in one unit of time
     "ms": 1e-3, "msec": 1e-3, "millis": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3,
     "us": 1e-6, "\u03bcs": 1e-6, "usec": 1e-6, "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9,
     "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0, "days": 86400.0,
+    "с": 1.0, "сек": 1.0, "мс": 1e-3, "秒": 1.0, "毫秒": 1e-3, "ミリ秒": 1e-3, "초": 1.0,
 }  # fmt: skip
 TIME_OF_DAY = re.compile(r"(?<!\d)(?:(\d+):)?(\d+):(\d{2}(?:[.,]\d+|:\d{3})?)(?![:\d])")
 STAMP = re.compile(
@@ -21,7 +22,8 @@ STAMP = re.compile(
     re.IGNORECASE,
 )
 NAME = re.compile(
-    r"(?:.*[\s_])?(?:date|time|datetime|timestamps?|ts|t|uhrzeit|zeit|zeitstempel|temps|tiempo|tempo|hora)(?:[\s_].*)?"
+    r"(?:.*[\s_])?(?:date|time|datetime|timestamps?|ts|t|elapsed|uhrzeit|zeit|zeitstempel|temps|tiempo|tempo|hora|tijd|tid"
+    r"|czas|čas|idő|aika|zaman|χρόνος|время|时间|時間|時刻|시간)(?:[\s_\[(].*)?"
 )
 COUNT = re.compile(
     r"unnamed.*|index|idx|samples?(?:[\s_]*(?:#|no\.?|number|index))?|#|no\.?|nr\.?|n|row", re.IGNORECASE

@@ -241,7 +241,9 @@ def of_tables() -> dict[str, object]:
     )
     of_times = ("SECONDS", "UNSAID", "EPOCHS", "USUAL", "FEW", "MOST_READ", "AGREE")
     return (
-        taken(csv, "HEAD", "LONGEST_NAME", "MOST_COLUMNS", "FEW_COLUMNS")
+        taken(
+            csv, "HEAD", "LONGEST_NAME", "LONGEST_SHOWN", "MOST_COLUMNS", "FEW_COLUMNS"
+        )
         | taken(dialect, *of_dialect)
         | {
             "missingCells": sorted({*dialect.MISSING, *STR_NA_VALUES}),

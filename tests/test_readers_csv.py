@@ -72,6 +72,8 @@ DIALECTS = {
     "lines of DOS": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r\n"),
     "lines of old Macs": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r"),
     "an empty line": "time,I\n\n" + table(TIMES, SINE),
+    "a quotation mark above": '# A display of 5"\n# fs: 250\nI\n' + table(SINE),
+    "an empty line between all": "# fs: 250\nI\n" + table(SINE).replace("\n", "\n\n"),
     "a last line of text": "time,I\n" + table(TIMES, SINE) + "end of file\n",
     "powers of ten": "time,I\n" + table(TIMES, SINE, form="{:.6e}"),
     "a unit in the name": "Time (s),I (mV)\n" + table(TIMES, SINE),
@@ -423,6 +425,15 @@ def test_withings_health_mate_is_read_row_by_row(tmp_path):
     for record in (None, "3"):
         with pytest.raises(readers.InvalidRecording, match=r"holds 2 recordings: name one.*2 .2023-01-02"):
             readers.read(several, record=record)
+
+
+def test_an_empty_line_among_lines_of_one_number_is_a_missing_sample(tmp_path):
+    lines = table(SINE).splitlines()
+    lines[500] = ""
+    found = readers.read(write(tmp_path, "\n".join(["fs: 250", "I", *lines]) + "\n\n"))
+    expected = SINE.copy()
+    expected[500] = SINE[[499, 501]].mean()
+    check(replace(found, values=found.values + (SINE - expected)))
 
 
 LONG = 100_000  # characters, which a search that takes their square does not get through in minutes

@@ -19,7 +19,7 @@ const NO_RATE = new RegExp(patterns.noRate, "iu"), SCALE = whole(patterns.scale,
 const NAME_AND_UNIT = whole(patterns.nameAndUnit), LIST = new RegExp(patterns.list, "u");
 const THOUSANDS = whole(patterns.thousands);
 const PLAIN_NUMBER = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i;
-const LINES = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const LINES = /\r\n|\r|\n/;
 const LONGEST_LINE = 20000; // characters
 const MOST_ROWS = constants.mostSeconds * USUAL[1];
 const MISSING_CELLS = new Set(missingCells);
@@ -251,12 +251,12 @@ const toNumber = (text, decimal) => {
   return PLAIN_NUMBER.test(plain) ? Number(plain) : /^[-+]?inf(?:inity)?$/i.test(plain) ? Infinity : NaN;
 };
 
-const fillColumns = (lines, written) => {
+const fillColumns = (lines, written, skipEmpty) => {
   const {separator, decimal, names, first} = written, width = names.length;
   const columns = names.map(() => ({numbers: new Float64Array(Math.min(lines.length, MOST_ROWS)).fill(NaN), texts: new Map()}));
   let row = 0;
   lines.forEach((line, place) => {
-    if (place < first || !line.trim()) return;
+    if (place < first || (!line.trim() && (skipEmpty || place === lines.length - 1))) return;
     refuseLongLine(line);
     if (row === MOST_ROWS)
       throw new InvalidRecording(`has more than ${MOST_ROWS} rows; biosignals predict takes longer recordings`);
@@ -287,6 +287,18 @@ const withoutEnd = columns => {
     ...column, numbers: column.numbers.subarray(0, rows),
     texts: new Map([...column.texts].filter(([row]) => row < rows)),
   }));
+};
+
+// Refuses text among rows, as of a pause.
+const refuseText = columns => {
+  const numeric = columns.filter(column => column.numeric && column.count);
+  for (let row = 0; row < (numeric[0]?.numbers.length ?? 0); row++) {
+    const own = numeric.filter(column => column.texts.has(row)).map(column => column.texts.get(row));
+    if (own.length && numeric.every(column => Number.isNaN(column.numbers[row])))
+      throw new InvalidRecording(
+        `its row ${row + 1} is text, ${quoted(own.join(" ").slice(0, constants.longestShown))}: delete it, or cut the` +
+        " file there if samples are missing");
+  }
 };
 
 // Refuses digits that are no number, as 1,234.5 in English, and both 512 and 1.372, more than a thousand elsewhere.
@@ -468,8 +480,10 @@ export const readTable = (bytes, given) => {
     throw new InvalidRecording("holds lists of samples, which this page does not read; biosignals predict does");
   refuseWide(head, text.length <= HEAD);
   start.forEach(refuseLongLine);
-  const written = detect(head), filled = fillColumns(text.split(LINES), written);
-  const cut = withoutEnd(filled);
+  const written = detect(head), body = head.slice(written.first, -1), empty = body.filter(line => !line.trim()).length;
+  const sparse = written.separator === ONE_COLUMN && empty < (1 - MOSTLY) * head.length;
+  const cut = withoutEnd(fillColumns(text.split(LINES), written, !sparse));
+  refuseText(cut);
   cut.forEach(refuseThousands);
   const columns = cut
     .map((column, i) => {

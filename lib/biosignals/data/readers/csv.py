@@ -28,6 +28,8 @@ MOST_COLUMNS, FEW_COLUMNS = (
     64,
 )  # more than the one are rows; up to the other may be more than there are rows
 # I (mV), time_ms, I in mV, and I..mV. as R writes the first.
+LONGEST_SHOWN = 40  # characters of a row that is no row
+NEW_LINE = re.compile(r"\r\n|\r|\n")
 NAME_AND_UNIT = re.compile(
     r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|(?:\s+in\s+|[\s_-])([^\W_]{2,})|\.\.([^\W_]+)\.)"
 )
@@ -53,7 +55,7 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
     with open(path, "rb") as file:
         content = file.read(HEAD)
     encoding = _encoding(content)
-    lines = content.decode(encoding, "replace").splitlines()
+    lines = NEW_LINE.split(content.decode(encoding, "replace"))
     is_whole = len(content) < HEAD
     if not is_whole:
         lines = lines[:-1]  # which may be cut
@@ -61,7 +63,11 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
         return _read_listed(path, encoding, unit, record)
     _refuse_wide(lines, is_whole)
     written = dialect.detect(lines)
-    return _signal(_columns(path, encoding, written), written, sampling_rate, unit)
+    # In one column, an empty line is a missing sample, unless all are written with one between them.
+    empty = sum(not line.strip() for line in lines[written.first : -1])
+    sparse = written.separator == dialect.ONE_COLUMN and empty < (1 - dialect.MOSTLY) * len(lines)
+    columns = _columns(path, encoding, written, skip_blank_lines=not sparse)
+    return _signal(columns, written, sampling_rate, unit)
 
 
 def _refuse_wide(lines: list[str], is_whole: bool) -> None:
@@ -95,23 +101,29 @@ def _encoding(content: bytes) -> str:
     return "utf-8-sig"
 
 
-def _columns(path: Path, encoding: str, written: dialect.Dialect) -> list[Column]:
+def _columns(path: Path, encoding: str, written: dialect.Dialect, skip_blank_lines: bool) -> list[Column]:
     """The columns of a table that hold anything."""
     separator = {" ": r"\s+", dialect.ONE_COLUMN: "\t"}.get(written.separator, written.separator)
-    try:
-        table = pd.read_csv(
-            path, sep=separator, header=None, names=range(len(written.names)), index_col=False,
-            skiprows=written.first, encoding=encoding, encoding_errors="replace", decimal=written.decimal,
-            na_values=dialect.MISSING, skipinitialspace=True, low_memory=False,
-        )  # fmt: skip
-    except pd.errors.ParserError as error:
-        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if found is None:
-            raise
-        raise InvalidRecording(f"line {found[2]} has {found[3]} cells, those before it {found[1]}") from error
+    with open(path, encoding=encoding, errors="replace") as file:
+        for _ in range(written.first):  # pandas takes a quotation mark in them for the begin of a cell
+            file.readline()
+        try:
+            table = pd.read_csv(
+                file, sep=separator, header=None, names=range(len(written.names)), index_col=False,
+                decimal=written.decimal, na_values=dialect.MISSING, skipinitialspace=True, low_memory=False,
+                skip_blank_lines=skip_blank_lines,
+            )  # fmt: skip
+        except pd.errors.ParserError as error:
+            found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+            if found is None:
+                raise
+            line = written.first + int(found[2])
+            raise InvalidRecording(f"line {line} has {found[3]} cells, those before it {found[1]}") from error
     texts, table = table, table.apply(_as_numbers, decimal=written.decimal)
-    numbers = table.select_dtypes("number").notna().any(axis=1).to_numpy()
+    numeric = table.select_dtypes("number").columns
+    numbers = table[numeric].notna().any(axis=1).to_numpy()
     table = table[: len(table) - numbers[::-1].argmax()]  # without lines of text at the end
+    _refuse_text(texts[numeric][: len(table)], numbers[: len(table)])
     for column in table:
         _refuse_thousands(texts[column][: len(table)], table[column])
     return [
@@ -129,6 +141,21 @@ def _as_numbers(column: pd.Series, decimal: str) -> pd.Series:
     texts = texts.str.replace("\u2212", "-", regex=False)
     numbers = pd.to_numeric(texts, errors="coerce")
     return numbers if numbers.notna().sum() >= dialect.MOSTLY * column.notna().sum() else column
+
+
+def _refuse_text(texts: pd.DataFrame, numbers: np.ndarray) -> None:
+    """Raises InvalidRecording for text among rows, as of a pause.
+
+    texts: of columns of numbers, (rows, columns). numbers: whether a row holds one, (rows,).
+    """
+    wrong = ~numbers & texts.notna().any(axis=1).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        text = " ".join(str(cell) for cell in texts.iloc[row] if pd.notna(cell))
+        raise InvalidRecording(
+            f"its row {row + 1} is text, {text[:LONGEST_SHOWN]!r}: delete it, or cut the file there if"
+            " samples are missing"
+        )
 
 
 def _refuse_thousands(texts: pd.Series, numbers: pd.Series) -> None:

@@ -153,6 +153,7 @@ def constants() -> dict[str, object]:
         "unitWords": units.WORDS,
         "micro": units.MICRO,
         "notDerived": signal.NOT_DERIVED,
+        "invalid": signal.INVALID,
         "noDiagnosis": predict.NO_DIAGNOSIS,
         "fileTypes": {
             "wfdb": readers.WFDB,
@@ -160,6 +161,9 @@ def constants() -> dict[str, object]:
             "tables": readers.TABLES,
             "hdf5": readers.HDF5,
             "others": readers.OTHERS,
+        },
+        "signatures": {
+            start.decode("latin-1"): what for start, what in readers.SIGNATURES.items()
         },
         "patterns": patterns(),
         "wfdb": of_wfdb(),
@@ -190,7 +194,10 @@ def of_predict() -> dict[str, object]:
 def of_plausibility() -> dict[str, object]:
     from biosignals.deployment import plausibility
 
-    names = ("HIGHEST", "STRETCH", "MOST_UNSTEADY", "USUAL", "OFFSET", "WANDER")
+    names = (
+        "HIGHEST", "STRETCH", "MOST_UNSTEADY", "USUAL", "OFFSET", "WANDER",
+        "ALIKE", "FEWEST_ALIKE", "SCALED",
+    )  # fmt: skip
     swings = {"ecg": plausibility.ECG._asdict(), "eeg": plausibility.EEG._asdict()}
     return taken(plausibility, *names) | swings
 
@@ -222,7 +229,7 @@ def of_wfdb() -> dict[str, object]:
 def of_tables() -> dict[str, object]:
     from pandas._libs.parsers import STR_NA_VALUES
 
-    from biosignals.data.readers import csv, dialect, times
+    from biosignals.data.readers import csv, dialect, programs, times
 
     of_dialect = (
         "LONGEST_LINE",
@@ -234,11 +241,14 @@ def of_tables() -> dict[str, object]:
     )
     of_times = ("SECONDS", "UNSAID", "EPOCHS", "USUAL", "FEW", "MOST_READ", "AGREE")
     return (
-        taken(csv, "HEAD", "LONGEST_NAME")
+        taken(
+            csv, "HEAD", "LONGEST_NAME", "LONGEST_SHOWN", "MOST_COLUMNS", "FEW_COLUMNS"
+        )
         | taken(dialect, *of_dialect)
         | {
             "missingCells": sorted({*dialect.MISSING, *STR_NA_VALUES}),
             "times": taken(times, *of_times),
+            "programs": taken(programs, "CONVERTED", "ROWS"),
         }
     )
 
@@ -246,14 +256,22 @@ def of_tables() -> dict[str, object]:
 def patterns() -> dict[str, str]:
     """Regular expressions of the readers, as JavaScript has them."""
     from biosignals.data import channel_names
-    from biosignals.data.readers import csv, dialect, times
+    from biosignals.data.readers import csv, dialect, programs, times
 
     found = {
         "beforeALead": channel_names.BEFORE_A_LEAD,
         "someLead": channel_names.SOME_LEAD,
+        "furtherLead": channel_names.FURTHER,
         "number": dialect.NUMBER,
         "hertz": dialect.HERTZ,
         "rate": dialect.RATE,
+        "interval": dialect.INTERVAL,
+        "sampling": dialect.SAMPLING,
+        "noRate": dialect.NO_RATE,
+        "scale": dialect.SCALE,
+        "perSample": programs.PER_SAMPLE,
+        "perTime": programs.PER_TIME,
+        "channels": programs.CHANNELS,
         "formOfTimes": dialect.FORM_OF_TIMES,
         "nameAndUnit": csv.NAME_AND_UNIT,
         "thousands": re.compile(csv.THOUSANDS),
@@ -268,8 +286,13 @@ def patterns() -> dict[str, str]:
 
 def in_javascript(pattern: str) -> str:
     """A regular expression with Python's letters, which are those of every language."""
-    letters = {r"\w": r"[\p{L}\p{N}_]", r"\W": r"[^\p{L}\p{N}_]", r"\"": '"'}
-    return re.sub(r"\\[wW\"]", lambda found: letters[found[0]], pattern)
+    letters = {
+        r"[^\W_]": r"[\p{L}\p{N}]",
+        r"\w": r"[\p{L}\p{N}_]",
+        r"\W": r"[^\p{L}\p{N}_]",
+        r"\"": '"',
+    }
+    return re.sub(r"\[\^\\W_\]|\\[wW\"]", lambda found: letters[found[0]], pattern)
 
 
 # Recordings to try

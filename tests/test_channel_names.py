@@ -1,6 +1,13 @@
 import pytest
 
-from biosignals.data.channel_names import DERIVED, LEADS, canonical, channel_names, is_some_lead
+from biosignals.data.channel_names import (
+    DERIVED,
+    LEADS,
+    canonical,
+    channel_names,
+    is_further_lead,
+    is_some_lead,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +21,9 @@ from biosignals.data.channel_names import DERIVED, LEADS, canonical, channel_nam
         ("EEG Fp1-F7|FP1-F7|Fp1-F7-0|EEG FP1-F7-Ref", "fp1-f7"),
         ("Snore", "snore"),
         ("ECG LA-RA", "ecg la-ra"),
+        ("ECG -aVR", "ecg -avr"),
+        ("Lead -III", "lead -iii"),
+        ("ECG-aVR|ECG - aVR", "avr"),
         ("V", "v"),
         ("C3", "c3"),
         ("", ""),
@@ -29,6 +39,11 @@ def test_what_does_not_say_which_lead_it_is():
     assert all(map(is_some_lead, names.split("|")))
     assert not any(map(is_some_lead, ("I", "ECG I", "Lead II", "V1", "ECG LA-RA", "EEG", "Snore", "")))
     assert canonical("ECG1") != canonical("ECG2")
+
+
+def test_a_number_says_that_a_lead_is_not_the_first():
+    assert all(map(is_further_lead, "ECG2|Lead 2|EKG_3|ECG 12|ecg channel 2".split("|")))
+    assert not any(map(is_further_lead, "ECG|ECG1|Lead 1|ECG 0|II|V2|Resp 2".split("|")))
 
 
 def test_every_lead_is_itself():

@@ -69,6 +69,10 @@ def cut_mat(root):
         (cut_mat, r"A00002.mat is cut short \(5423 bytes, its header says 5424\): download the set again"),
         (lambda root: (root / "training2017/A00002.mat").unlink(), "A00002.mat cannot be read .*download"),
         (lambda root: (root / "training2017/A00002.hea").unlink(), "A00002.hea cannot be read .*download"),
+        (
+            lambda root: (root / "training2017/A00002.mat").rename(root / "training2017/A00002.MAT"),
+            "A00002.mat is not there, but A00002.MAT is: name it as published",
+        ),
         (lambda root: edit_reference(root, "A00002,A", "A00002,B"), "unknown label 'B' in REFERENCE.csv"),
         (lambda root: edit_reference(root, "A00002", "../A00002"), "record name is no file name"),
         (lambda root: edit_header(root, b"1 300 2700", b"1 250 2700"), "sampled at 250 Hz, expected 300 Hz"),
@@ -143,6 +147,19 @@ def test_final_labels_that_are_none_are_refused_not_passed_over(root, load):
 def test_the_older_list_need_not_be_there(root, load):
     (root / "training2017/REFERENCE.csv").rename(root / "REFERENCE-v3.csv")
     assert load().table["label"].tolist() == list("NAO~")
+
+
+def test_files_may_lie_in_folders_as_they_are_published_one_by_one(root, load):
+    expected = load()
+    (root / "training2017/REFERENCE.csv").rename(root / "REFERENCE-v3.csv")
+    nested = root / "training/A00"
+    nested.parent.mkdir()
+    (root / "training2017").rename(nested)
+    found = load()
+    np.testing.assert_array_equal(found.signals, expected.signals)
+    assert cinc2017.complete(root) == list(found.table.index)
+    (nested / "A00002.mat").unlink()
+    assert load().excluded["file"].tolist() == ["training/A00/A00002"]
 
 
 def test_the_longest_recording_is_read_whole(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 import made_model
 from biosignals.data import readers
+from biosignals.data.channel_names import DERIVED
 from biosignals.deployment import explain, picture, predict
 from made_recordings import ecg
 
@@ -99,6 +100,8 @@ def test_twelve_leads_some_leads_and_an_eeg_are_drawn(tmp_path, channels, unit):
     leads = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")[:channels]
     names = leads if unit == "mV" else ("C3", "C4", "O1", "O2")
     many = made_model.write(tmp_path / "many.onnx", channels=names, unit=unit)
-    x = (1 if unit == "mV" else 50) * ecg(10, channels=channels)
+    x = (1 if unit == "mV" else 50) * np.linspace(0.5, 1.5, channels)[:, None] * ecg(10, channels=channels)
+    if unit == "mV":
+        x[2:6] = (np.array(list(DERIVED.values())) @ x[:2])[: channels - 2]
     _, (width, height) = draw(tmp_path / "out.png", answer(many, x, names, unit))
     assert matplotlib.image.imread(tmp_path / "out.png").shape[:2] == (height, width)

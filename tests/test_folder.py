@@ -117,13 +117,14 @@ def test_where_none_can_be_read_the_reasons_are_named(tmp_path):
         ({"file": ["", "01/record", "02/record", "03/record"]}, "line 2, file: no file"),
         ({"file": ["../record.hea"] + ["01/record.hea"]}, "lies outside of"),
         ({"subject": ["a", "", "b", None]}, r"line 3 \(and 1 more\), 01/record.hea: no subject: write whom"),
+        ({"subject": ["P1", "p2", "p1", "p3"]}, "line 4, 02/record.hea: a subject that is written otherwise above"),
         ({"af": [0, 1, 2, 1]}, r"line 4, 02/record.hea: af is '2', a label is 0 or 1"),
         ({"af": [0, 1, "", 1]}, "line 4, 02/record.hea: af is empty"),
         ({"age": [40, 50, 60, 70]}, r"age is '40', a label .* no label, name those that are: labels=\['af'\]"),
         ({"rhythm": ["N", "A", "N", "N"]}, "rhythm is 'N', .* make a column of 0 and 1 for each"),
         ({"fold": [1, 2, 3, 11]}, "line 5, 03/record.hea: fold is no number from 1 to 10"),
     ],
-    ids=["missing", "case", "twice", "no file", "outside", "subject", "label", "empty", "age", "words", "fold"],
+    ids=["missing", "case", "twice", "no file", "outside", "subject", "spelt", "label", "empty", "age", "words", "fold"],
 )  # fmt: skip
 def test_a_table_that_cannot_be_right_is_refused_with_line_and_remedy(columns, message, tmp_path):
     files, _ = write(tmp_path)
@@ -147,6 +148,32 @@ def test_a_table_that_cannot_be_right_is_refused_with_line_and_remedy(columns, m
 def test_what_is_no_table_of_recordings_is_refused(text, message, tmp_path):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
+        load(tmp_path, tmp_path / "labels.csv")
+
+
+def test_one_recording_is_not_read_twice_and_none_is_taken_for_another(tmp_path):
+    files, _ = write(tmp_path, 2)
+    for twice in (["00/record.hea", "00/record.dat"], ["00/record.hea", "00/../00/record"]):
+        with pytest.raises(
+            ValueError, match="00/record.hea and .* are one recording: delete one of the rows"
+        ):
+            load(tmp_path, write_table(tmp_path, twice))
+    write_csv(tmp_path / "01", ecg(), 100, NAMES)
+    with pytest.raises(
+        ValueError, match="01/record may be record.hea or record.dat or record.csv: write its ext"
+    ):
+        load(tmp_path, write_table(tmp_path, ["00/record", "01/record"]))
+    found = load(tmp_path, write_table(tmp_path, files))
+    assert list(found.table.index) == files
+
+
+def test_rows_without_anything_are_none_and_lines_are_counted_with_them(tmp_path):
+    files, _ = write(tmp_path, 2)
+    text = f"file;subject;af\n{files[0]};p0;1\n\n;;\n{files[1]};p1;%s\n;;\n;;\n"
+    (tmp_path / "labels.csv").write_text(text % "0")
+    assert list(load(tmp_path, tmp_path / "labels.csv").table.index) == files
+    (tmp_path / "labels.csv").write_text(text % "2")
+    with pytest.raises(ValueError, match=r"labels.csv, line 5, 01/record.hea: af is '2'"):
         load(tmp_path, tmp_path / "labels.csv")
 
 

@@ -198,12 +198,21 @@ def test_seventy_four_minutes_are_read_whole(tmp_path):
     assert windows.signals[0].any() and not windows.signals[1:].any()
 
 
-def test_the_heart_rate_is_that_of_the_ecg_around_each_window(tmp_path):
+def test_the_list_that_the_release_calls_fixed_is_the_one_that_counts(root):
+    expected = helsinki.annotations(root)["A"]
+    (root / "annotations_2017_A.csv").rename(root / "annotations_2017_A_fixed.csv")
+    pd.testing.assert_frame_equal(helsinki.annotations(root)["A"], expected)
+    write_annotations(root, "A", {1: [1] * 12, 2: [], 3: [1] * 8})
+    pd.testing.assert_frame_equal(helsinki.annotations(root)["A"], expected)
+
+
+@pytest.mark.parametrize("label", ["ECG", "ECG EKG-Ref", "EKG"])
+def test_the_heart_rate_is_that_of_the_ecg_around_each_window(tmp_path, label):
     times = np.arange(20 * 256) / 256
     beats = np.exp(-(((times + 0.25) % 0.5 - 0.25) ** 2) / 0.0002)  # 120 a minute
     signals = noise(21, 20, 256)
     signals[19] = 300 * beats
-    write_edf(tmp_path / "eeg1.edf", signals, 256, [*LABELS, "ECG", "Resp"])
+    write_edf(tmp_path / "eeg1.edf", signals, 256, [*LABELS, label, "Resp"])
     write_edf(tmp_path / "eeg2.edf", noise(20, 20, 256), 256, [*LABELS, "Resp"])
     for expert in "ABC":
         write_annotations(tmp_path, expert, {1: [0] * 20, 2: [1] * 20})

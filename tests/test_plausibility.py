@@ -59,3 +59,40 @@ def test_a_unit_is_told_by_typical_swings(usual, least, most):
             ):
                 plausibility.refuse_swing(factor * np.full(9, found), usual, "V5")
     plausibility.refuse_swing(np.zeros(9), usual)
+
+
+@pytest.mark.parametrize(
+    "scale, reason",
+    [
+        (lambda x: (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True), "standardised .mean 0"),
+        (lambda x: (x - x.min(1, keepdims=True)) / np.ptp(x, axis=1, keepdims=True), "lie from 0 to 1"),
+        (
+            lambda x: 2 * (x - x.min(1, keepdims=True)) / np.ptp(x, axis=1, keepdims=True) - 1,
+            "lie from -1 to 1",
+        ),
+        (
+            lambda x: 0.7 * x / np.ptp(x, axis=1, keepdims=True),
+            "all of the same height",
+        ),  # as LUDB's gains do
+        (lambda x: 0.7 * x / x.std(1, keepdims=True), "all of the same height"),
+    ],
+)
+def test_channels_that_were_scaled_each_by_itself_are_told(scale, reason):
+    noise = np.random.default_rng(0).normal(0, 0.02, (4, len(TIMES)))
+    x = (beats(4) + noise) * [[1], [0.8], [-0.5], [1.3]]
+    plausibility.refuse_scaled(x.astype(np.float32))
+    with pytest.raises(InvalidRecording, match=reason):
+        plausibility.refuse_scaled(scale(x).astype(np.float32))
+
+
+def test_limb_leads_that_contradict_each_other_are_told():
+    one, two = beats() * [[0.8], [1.0]] + np.random.default_rng(0).normal(0, 0.02, (2, len(TIMES)))
+    names, x = ("I", "II", "III", "aVR", "V1"), np.stack([one, two, two - one, -(one + two) / 2, two])
+    plausibility.refuse_contradiction(x, names)
+    plausibility.refuse_contradiction(x + np.arange(5)[:, None], names)  # each electrode has its offset
+    plausibility.refuse_contradiction(x[::-1], ("I", "V1", "V2", "V3", "V4"))
+    for order in ([3, 1, 2, 0, 4], [0, 2, 1, 3, 4]):
+        with pytest.raises(
+            InvalidRecording, match="contradict each other .III does not follow from I and II"
+        ):
+            plausibility.refuse_contradiction(x[order], names)

@@ -259,6 +259,9 @@ def test_an_unnamed_lead_among_others_is_asked_about(tmp_path):
     )
     with pytest.raises(predict.MissingChannels, match='has EKG, C3, C4: is EKG lead I.*--rename "EKG=I"'):
         biosignals.predict(sleep, one)
+    second = readers.from_array(ecg(channels=1), ("Lead 2",), 100)
+    with pytest.raises(predict.MissingChannels, match='is Lead 2 lead I.*--rename "Lead 2=I"'):
+        biosignals.predict(second, one)
     holter = readers.from_array(ecg(), ("ECG1", "ECG2"), 100)
     with pytest.raises(predict.MissingChannels, match="which of ECG1, ECG2 is lead I.*rename"):
         biosignals.predict(holter, one)
@@ -298,6 +301,18 @@ def test_limb_leads_that_are_missing_are_made_of_i_and_ii(tmp_path):
     np.testing.assert_allclose(some, every, atol=1e-6)
     with pytest.raises(predict.MissingChannels, match="needs III, AVR, AVL, AVF; the recording has I, V1"):
         biosignals.predict(ecg(), six, ("I", "V1"), 100)
+
+
+def test_leads_in_another_order_or_scaled_each_by_itself_are_refused(tmp_path):
+    leads = ("I", "II", "III")
+    three = made_model.write(tmp_path / "three.onnx", channels=leads)
+    one, two = ecg()
+    x = np.stack([one, two, two - one])
+    assert np.isfinite(biosignals.predict(x, three, leads, 100).probabilities).all()
+    with pytest.raises(readers.InvalidRecording, match="limb leads contradict each other"):
+        biosignals.predict(x, three, ("II", "I", "III"), 100)
+    with pytest.raises(readers.InvalidRecording, match="all of the same height"):
+        biosignals.predict(x / np.ptp(x, axis=1, keepdims=True), three, leads, 100)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_files_that_are_too_large_are_refused(tmp_path, monkeypatch, write):
         ("a.npy", "a NumPy array: give it to biosignals.predict"),
         ("a.csv.gz", "is compressed: unpack it"),
         ("a.atr", "is annotations: ask about the record's header"),
+        ("a.acq", "is AcqKnowledge's format: export it"),
     ],
 )
 def test_files_that_are_none_are_refused_with_their_format_and_what_to_do(name, message, tmp_path):
@@ -111,6 +112,9 @@ def test_nobody_is_told_to_download_a_file_of_ones_own(tmp_path):
         with pytest.raises(readers.InvalidRecording) as error:
             readers.read(place)
         assert "download" not in str(error.value)
+    (tmp_path / "alone.mat").write_bytes(bytes(100))
+    with pytest.raises(readers.InvalidRecording, match=r"alone.hea is not beside it; without one, save"):
+        readers.read(tmp_path / "alone.mat")
     (tmp_path / "alone.dat").write_bytes(bytes(100))
     with pytest.raises(
         readers.InvalidRecording, match="with its WFDB header, and alone.hea is not beside it"

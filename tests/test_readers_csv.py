@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from biosignals.data import readers
+from biosignals.data.channel_names import canonical
 from biosignals.data.units import microvolts
 
 SAMPLES, RATE = 1000, 250.0
@@ -71,6 +72,8 @@ DIALECTS = {
     "lines of DOS": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r\n"),
     "lines of old Macs": ("time,I\n" + table(TIMES, SINE)).replace("\n", "\r"),
     "an empty line": "time,I\n\n" + table(TIMES, SINE),
+    "a quotation mark above": '# A display of 5"\n# fs: 250\nI\n' + table(SINE),
+    "an empty line between all": "# fs: 250\nI\n" + table(SINE).replace("\n", "\n\n"),
     "a last line of text": "time,I\n" + table(TIMES, SINE) + "end of file\n",
     "powers of ten": "time,I\n" + table(TIMES, SINE, form="{:.6e}"),
     "a unit in the name": "Time (s),I (mV)\n" + table(TIMES, SINE),
@@ -99,6 +102,26 @@ DIALECTS = {
     "a column of text": "time,I,beat\n" + table(TIMES, SINE, ["N" if i % 200 == 0 else "" for i in range(SAMPLES)]),
     "a rate above": "# sampling_rate: 250\n# unit: mV\nI\n" + table(SINE),
     "another rate above": "Sampling Frequency (Hz): 250\nI\n" + table(SINE),
+    "bounds of filters above": "# Notch filter: 50 Hz\n# Band: 0.05-150 Hz\n# LP 100 Hz\n# 250 Hz\nI\n" + table(SINE),
+    "a rate among bounds of filters": "Mains frequency,50 Hz\nHeart rate,1.2 Hz\nSample Rate,250 Hz\n\nI\n" + table(SINE),
+    "a rate in kilohertz": "# Sampling rate: 0.25 kHz\nI\n" + table(SINE),
+    "an interval": "Sampling interval: 4 ms\nI\n" + table(SINE),
+    "the lead above": "Lead: I\nfs: 250\nECG\n" + table(SINE),
+    "rdsamp's": "   Elapsed time       I\n   hh:mm:ss.mmm    (mV)\n"
+    + table([f"    0:{t:06.3f}" for t in TIMES], SINE, sep="   "),
+    "LabChart's": "Interval=\t0.004 s\nExcelDateTime=\t4.4E+04\t01/01/2021 10:00\nTimeFormat=\tStartOfBlock\n"
+    "DateFormat=\t\nChannelTitle=\tI\nRange=\t2.000 mV\n" + table(TIMES, SINE, sep="\t"),
+    "AcqKnowledge's": "r.acq\n4 msec/sample\n1 channels\nI\nmV\nmin,CH1,\n,1000,\n"
+    + table([f"{t / 60:.6g}" for t in TIMES], SINE, [""] * SAMPLES),
+    "a unit behind a dash": "time,I-mV\n" + table(TIMES, SINE),
+    "a unit behind a word": "time,I in mV\n" + table(TIMES, SINE),
+    "units in names as R has them": "Time..s.,I..mV.\n" + table(TIMES, SINE),
+    "whole numbers at the end": "ms;I\n" + table(milli(), [*SINE[:-60], *[0] * 60], sep=";", decimal=","),
+    "a colon before milliseconds": "Time,I\n" + table([f"10:00:0{int(t)}:{t % 1 * 1000:03.0f}" for t in TIMES], SINE),
+    "times in Russian": "Время (с);I (mV)\n" + table(TIMES, SINE, sep=";", decimal=","),
+    "times in Chinese": "时间,I\n" + table(TIMES, SINE),
+    "days": "time (days),I\n" + table(44197.5 + TIMES / 86400, SINE, form="{:.12f}"),
+    "an end of file of DOS": "time,I\r\n" + table(TIMES, SINE).replace("\n", "\r\n") + "\x1a",
     "pandas'": ",time,I\n" + table(range(SAMPLES), TIMES, SINE),
     "R's": '"time" "I"\n' + table([f'"{i}"' for i in range(1, SAMPLES + 1)], TIMES, SINE, sep=" "),
 }  # fmt: skip
@@ -113,6 +136,9 @@ def test_every_dialect_holds_the_same_signal(tmp_path, dialect):
     if dialect == "a unit in place of a name":
         assert signal.channels == ("ECG",)
         signal = replace(signal, channels=("I",))
+    if dialect == "whole numbers at the end":
+        assert not signal.values[0, -60:].any()
+        signal.values[0, -60:] = SINE[-60:]
     if "Russian" in dialect or "otherwise" in dialect:
         signal = replace(signal, units=("mV",) if microvolts(signal.units[0]) == 1000 else signal.units)
     check(signal)
@@ -195,6 +221,7 @@ def test_lost_rows_are_noticed(tmp_path, lost, decimals):
         ("time,I\n" + table([f"10:00:0{int(t)}" for t in TIMES], SINE), {}, "rounded too coarsely"),
         ("time\n" + table(TIMES), {}, "no column of samples"),
         ("a text\nof words\n", {}, "no columns of numbers"),
+        ("time,I\n", {}, "no columns of numbers"),
         ("", {}, "no columns of numbers"),
         (
             "time,I\n" + table([*TIMES[:500], *TIMES[:500]], SINE),
@@ -217,11 +244,99 @@ def test_lost_rows_are_noticed(tmp_path, lost, decimals):
             r"is 1\.\d{3} in it that, or 1\d{3}\? Write numbers without separators of thousands",
         ),
         (table([f"{i},5" for i in range(1, SAMPLES)]), {"sampling_rate": 250}, "is 1,5 one number or two?"),
+        ("# High pass: 0.5 Hz\n# Low pass: 150 Hz\nI\n" + table(SINE), {}, "give its sampling rate"),
+        ("ECG: 250 Hz\nACC: 50 Hz\nI\n" + table(SINE), {}, "states 250 and 50 Hz: give its sampling rate"),
+        ("fs: 500\ntime,I\n" + table(TIMES, SINE), {}, "times give 250 Hz, and 500 Hz is stated"),
+        ("time,I\n" + table(44197.5 + TIMES / 86400, SINE, form="{:.10f}"), {}, "is it in days?"),
+        (
+            "# fs: 250\n# gain: 200\nI\n" + table(micro()),
+            {},
+            "states a scale, 'gain: 200', and no unit: write",
+        ),
+        ("1524579602.0\n64.0\n" + table(SINE), {"sampling_rate": 64}, "sampling rate of 64 Hz, as Empatica"),
+        (
+            "\n".join(table(row, sep=",").replace("\n", ",") for row in (SINE, OTHER)),
+            {"sampling_rate": 250},
+            "turn it",
+        ),
+        (table(*np.resize(SINE, (80, 40))), {"sampling_rate": 250}, "has rows of 80 cells"),
+        (
+            "Interval=\t0 s\nChannelTitle=\tI\nRange=\t1 mV\n" + table(SINE),
+            {},
+            "header of LabChart is damaged",
+        ),
+        ("<!DOCTYPE html><p>404</p>\n1,2\n3,4", {}, "is a web page"),
+        ("PK\3\4" + table(SINE), {}, "is a spreadsheet or an archive: save its table as CSV"),
+        ("%PDF-1.4\n" + table(SINE), {}, "is a picture of an ECG"),
+        ('{"samples": [1, 2]}\n', {}, "is JSON"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_reason(tmp_path, text, given, reason):
     with pytest.raises(readers.InvalidRecording, match=reason):
         readers.read(write(tmp_path, text), **given)
+
+
+def test_a_table_may_have_many_columns_and_more_rows(tmp_path):
+    wide = np.resize(SINE, (80, 100))
+    assert readers.read(write(tmp_path, table(*wide)), 250).values.shape == (80, 100)
+
+
+def test_the_lead_above_a_table_is_the_one_of_its_only_column(tmp_path):
+    for above, names in (
+        ("# Lead: II\n# fs: 250\n", "ECG"),
+        ("Lead;II\nUnit;mV\n", "time;ECG"),
+        ("", "time Lead II"),
+        ("", "   Elapsed time       Lead II"),
+    ):
+        columns = (SINE,) if "fs" in above else (TIMES, SINE)
+        text = f"{above}{names}\n{table(*columns, sep=';' if ';' in names else ' ')}"
+        assert canonical(readers.read(write(tmp_path, text)).channels[0]) == "ii"
+
+
+def test_units_are_found_in_names_of_several_words(tmp_path):
+    found = readers.read(write(tmp_path, "time_s,ecg_lead_i_uV\n" + table(TIMES, micro())))
+    check(replace(found, channels=("I",)), unit="uV")
+
+
+def test_channels_of_programs_have_their_own_units(tmp_path):
+    above = "r.acq\n250 samples/second\n2 channels\nECG\nmV\nRSP\nVolts\nsec\tCH1\tCH2\n\t1000\t1000\n"
+    found = readers.read(write(tmp_path, above + table(TIMES, SINE, OTHER, sep="\t"), name="r.txt"))
+    assert (found.channels, found.units, found.sampling_rate) == (("ECG", "RSP"), ("mV", "Volts"), RATE)
+    above = "Interval=\t4 ms\nChannelTitle=\tI\tII\nRange=\t10.000 V\t2.000 mV\n"
+    found = readers.read(write(tmp_path, above + table(TIMES, SINE / 1000, OTHER, sep="\t", form="{:.6f}")))
+    assert (found.channels, found.units, found.sampling_rate) == (("I", "II"), ("V", "mV"), RATE)
+    with pytest.raises(readers.InvalidRecording, match="names 2 channels above rows of 1 cells"):
+        readers.read(write(tmp_path, above + table(SINE)))
+
+
+def opensignals(**changes):
+    device = {
+        "column": ["nSeq", "DI", "CH1"],
+        "label": ["CH1"],
+        "sensor": ["ECG"],
+        "sampling rate": 250,
+    } | changes
+    above = f"# OpenSignals Text File Format\n# {json.dumps({'00:07': device})}\n# EndOfHeader\n"
+    return above + table(np.arange(SAMPLES) % 16, [0] * SAMPLES, SINE, [""] * SAMPLES, sep="\t")
+
+
+def test_opensignals_is_read_where_its_values_have_units(tmp_path):
+    check(readers.read(write(tmp_path, opensignals(convertedValues=1), name="r.txt")), ("ECG",))
+    for given in ({}, {"sampling_rate": 250, "unit": "mV"}):
+        with pytest.raises(
+            readers.InvalidRecording, match="OpenSignals' text of its converter's counts: export"
+        ):
+            readers.read(write(tmp_path, opensignals(), name="r.txt"), **given)
+    with pytest.raises(readers.InvalidRecording, match="header of OpenSignals is damaged"):
+        readers.read(write(tmp_path, opensignals(convertedValues=1, label=None), name="r.txt"))
+
+
+def test_the_mark_of_a_missing_sample_is_no_sample(tmp_path):
+    marked = micro()
+    marked[500:505] = -32768
+    found = readers.read(write(tmp_path, "time,I (uV)\n" + table(TIMES, marked)))
+    rest = np.delete(np.arange(SAMPLES), range(500, 505))
+    np.testing.assert_allclose(found.values[0], np.interp(range(SAMPLES), rest, marked[rest]), atol=0.01)
 
 
 def test_pairs_of_whole_numbers_are_not_taken_for_numbers_with_decimals(tmp_path):
@@ -310,6 +425,15 @@ def test_withings_health_mate_is_read_row_by_row(tmp_path):
     for record in (None, "3"):
         with pytest.raises(readers.InvalidRecording, match=r"holds 2 recordings: name one.*2 .2023-01-02"):
             readers.read(several, record=record)
+
+
+def test_an_empty_line_among_lines_of_one_number_is_a_missing_sample(tmp_path):
+    lines = table(SINE).splitlines()
+    lines[500] = ""
+    found = readers.read(write(tmp_path, "\n".join(["fs: 250", "I", *lines]) + "\n\n"))
+    expected = SINE.copy()
+    expected[500] = SINE[[499, 501]].mean()
+    check(replace(found, values=found.values + (SINE - expected)))
 
 
 LONG = 100_000  # characters, which a search that takes their square does not get through in minutes

@@ -43,6 +43,7 @@ STATED = {"channels": list(LEADS), "sampling_rate": 100, "unit": "mV"}
         {"channels": None, "lead_names": np.array(LEADS, dtype=np.bytes_)},
         {"sampling_rate": [100.0]},
         {"sampling_rate": "100 Hz"},
+        {"sampling_rate": "0.1 kHz"},
         {"sampling_rate": None, "fs": 100},
     ],
 )
@@ -100,7 +101,9 @@ def test_what_a_file_does_not_state_may_be_given(tmp_path):
         ({}, {"unit": "uV"}, "states its unit as mV, and uV is asked for"),
         ({}, {"sampling_rate": 500}, "sampled at 100 Hz, and 500 Hz is asked for"),
         ({"sampling_rate": [100, 200]}, {}, "one sampling rate"),
-        ({"gain": 1000.0}, {}, "states a scale, which is not applied"),
+        ({"add_offset": -2000.0}, {}, "states a scale or an offset"),
+        ({"gain": "1000 adu/mV"}, {}, "states a scale or an offset"),
+        ({"gain": 1000.0}, {}, "states a scale or an offset, which is not applied"),
     ],
 )
 def test_contradictions_are_refused(tmp_path, changes, given, reason):
@@ -140,3 +143,14 @@ def test_samples_that_are_no_numbers_are_filled_by_lines_where_they_are_few(tmp_
     found = readers.read(write(tmp_path, "ecg", values)).values
     assert np.isfinite(found).all()
     assert found[3, 50] == pytest.approx((found[3, 49] + found[3, 51]) / 2)
+
+
+def test_marks_of_missing_samples_are_no_samples(tmp_path):
+    values = np.rint(1000 * twelve()).astype(np.int16)
+    marked = values.copy()
+    marked[1, 50], marked[2, 70] = -32768, 9999
+    stated = {**STATED, "values": marked, "unit": "uV", "_FillValue": np.int16(9999)}
+    found = readers.read(write(tmp_path, **stated)).values
+    for row, place in ((1, 50), (2, 70)):
+        around = values[row, [place - 1, place + 1]].astype(float)
+        assert found[row, place] == pytest.approx(around.mean())

@@ -6,7 +6,7 @@ import pytest
 
 import tiny_sets
 from biosignals import caching, simulate
-from biosignals.data import bidmc, cinc2017, ptbxl, sources
+from biosignals.data import bidmc, cinc2017, helsinki, ptbxl, sources
 
 
 @pytest.fixture
@@ -56,6 +56,33 @@ def test_a_table_of_all_records_without_their_files_is_no_whole_set(
     path.unlink()
     found = sources.find(dataset, data)
     assert (found.kind, found.there, found.absent) == ("excerpt", there, absent)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names"),
+    [
+        ("sph", ["records/A00001.h5"]),
+        ("chb-mit", ["chb02/chb02_16+.edf"]),
+        ("helsinki", ["eeg1.edf"]),
+        ("ludb", ["data/1.hea", "data/1.dat"]),
+        ("cpsc2021", ["Training_set_I/data_0_1.hea", "Training_set_I/data_0_1.dat"]),
+        ("afdb", ["04015.qrs", "04015.atr", "04015.hea", "04015.dat"]),
+    ],
+)
+def test_copies_and_what_systems_put_beside_files_are_no_recordings(tmp_path, monkeypatch, dataset, names):
+    monkeypatch.setattr(sources, "OFFICIAL", {dataset: 2})
+    for name in map((tmp_path / dataset).joinpath, names):
+        name.parent.mkdir(parents=True, exist_ok=True)
+        for other in (
+            name.name,
+            f"._{name.name}",
+            f"{name.stem} (1){name.suffix}",
+            f"{name.stem} copy{name.suffix}",
+        ):
+            with open(name.with_name(other), "wb") as file:
+                file.truncate(helsinki.SMALLEST + 1)
+    found = sources.find(dataset, tmp_path)
+    assert (found.kind, len(found.there)) == ("excerpt", 1)
 
 
 def test_ptbxl_at_one_sampling_rate_is_an_excerpt_of_the_release(data, monkeypatch):

@@ -190,9 +190,17 @@ def test_modifiers_are_no_statements():
 def test_missing_files_are_named_with_their_remedy(root, load, tmp_path):
     with pytest.raises(FileNotFoundError, match="none does not exist: .*make data"):
         sph.load(tmp_path / "none", cache=tmp_path / "cache")
-    (root / "code.csv").unlink()
-    with pytest.raises(FileNotFoundError, match="code.csv is not in .*make data"):
+    (root / "metadata.csv").rename(root / "METADATA.CSV")
+    with pytest.raises(FileNotFoundError, match="metadata.csv is not in .*, but METADATA.CSV is: name it"):
         load()
+
+
+def test_ids_may_be_names_of_files_and_the_list_of_statements_need_not_be_there(root, load):
+    expected = load().table
+    for record in expected.index:
+        edit(root, record, f"{record}.h5")
+    (root / "code.csv").unlink()
+    pd.testing.assert_frame_equal(load().table, expected)
 
 
 @pytest.mark.parametrize("column", sph.COLUMNS)

@@ -111,6 +111,15 @@ def test_files_may_have_any_name_in_their_folder(tmp_path, name, form):
     np.testing.assert_array_equal(values(header), expected)
 
 
+def test_a_records_name_may_hold_blanks(tmp_path):
+    header = write(tmp_path, counts())
+    expected = values(header)
+    edit(header, ("r 2 250", "lead 1 of 2 2 250"))
+    other = header.rename(tmp_path / "lead 1 of 2.hea")
+    np.testing.assert_array_equal(values(other), expected)
+    assert {channel.sampling_rate for channel in read(other)} == {250}
+
+
 def test_names_of_signals_are_as_written(tmp_path):
     assert [channel.name for channel in read(write(tmp_path, counts()))] == ["I", "lead II"]
     assert [channel.name for channel in read(write(tmp_path, counts(), "212"))] == ["I", "lead II"]
@@ -244,6 +253,7 @@ def test_signals_without_a_name_are_numbered(tmp_path):
         ("r\n", "no record line"),
         ("r 1 nan 10\nr.dat 16\n", "no record line"),
         ("r 2 250 10\nr.dat 16\n", "announces 2 signals and describes 1"),
+        ("r 0 250 9205760\n", "^its header names no signal file"),  # of annotations alone
         ("r/2 1 250 10\na 5\nb 5\n", "several segments"),
         ("r 1 250 10\n../r.dat 16\n", "outside of its folder"),
         ("r 1 250 10\n.. 16\n", "outside of its folder"),

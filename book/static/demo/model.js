@@ -1,5 +1,5 @@
 // A model's answer for a recording, as in biosignals.deployment: predict, plausibility, explain.
-import {canonical, isEcg, isLead, isSomeLead, microvolts} from "./channels.js";
+import {canonical, isEcg, isFurtherLead, isLead, isSomeLead, microvolts, refuseContradiction} from "./channels.js";
 import constants from "./constants.js";
 import {
   argmax, extremes, highPass, mean, meanOverTime, median, range, resample, round, runs, smooth, spread, sum, windowStarts,
@@ -79,7 +79,8 @@ const findPart = (parts, card) => {
   const alone = sum(parts.map(part => part.channels.length)) <= card.channels.length;
   const lacking = [];
   for (const part of parts) {
-    const present = part.channels.map(name => canonical((alone && aliasOf(name, card)) || name));
+    const present = part.channels.map(name =>
+      canonical((alone && !isFurtherLead(name) && aliasOf(name, card)) || name));
     const shares = card.channels.map(name => sharesOf(canonical(name), present));
     const missing = card.channels.filter((_, i) => !shares[i].length);
     if (!missing.length) return [part, shares];
@@ -106,6 +107,8 @@ const chooseChannels = (parts, card) => {
     .map(([row, factor]) => rows.get(row).map(value => factor * value))
     .reduce((total, other) => total.map((value, t) => value + other[t])));
   refuseValues(x, rate, card);
+  refuseScaled([...rows.keys()].map(row => part.values[row]));
+  refuseContradiction(x, card.channels);
   if (rate < 0.999 * card.sampling_rate)
     throw new InvalidRecording(
       `${general(rate)} Hz; ${card.model} needs ${general(card.sampling_rate)} Hz or more`);
@@ -153,6 +156,22 @@ const refuseValues = (x, rate, card) => {
   if (still.length) throw new InvalidRecording(`${still.join(", ")} never moves`);
   if (card.unit.toLowerCase() === "uv") refuseSwing(swings(x, rate), USUAL.eeg, "its liveliest channel");
   else x.forEach((channel, i) => refuseSwing(swings([channel], rate), USUAL.ecg, card.channels[i]));
+};
+
+// Refuses channels without a height of their own: each was scaled by itself, or all to a range.
+const refuseScaled = channels => {
+  const bounds = channels.map(extremes), near = (a, b, within) => Math.abs(a - b) < within;
+  const deviations = channels.map(deviation), {scaled, alike, fewestAlike} = USUAL;
+  if (channels.every((channel, i) => near(mean(channel), 0, scaled) && near(deviations[i], 1, scaled)))
+    throw new InvalidRecording("its values were standardised (mean 0, standard deviation 1): take them in mV");
+  for (const start of [0, -1])
+    if (bounds.every(([low, high]) => near(low, start, scaled ** 2) && near(high, 1, scaled ** 2)))
+      throw new InvalidRecording(`its values were scaled to lie from ${start} to 1: take them in mV`);
+  const unlikeness = sizes => spread(sizes) / Math.max(...sizes);
+  const spans = bounds.map(([low, high]) => high - low);
+  if (channels.length >= fewestAlike && Math.min(unlikeness(spans), unlikeness(deviations)) < alike)
+    throw new InvalidRecording(
+      "its channels are all of the same height: each was scaled by itself, and its own height is lost");
 };
 
 const deviation = values => {

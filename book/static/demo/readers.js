@@ -6,7 +6,7 @@ import {readTable} from "./table.js";
 import {readWfdb} from "./wfdb.js";
 
 const {wfdb: WFDB, edf: EDF, tables: TABLES, hdf5: HDF5, others: OTHERS} = constants.fileTypes;
-const {largestFile, mostMissing} = constants;
+const {largestFile, mostMissing, signatures} = constants;
 
 const kindOf = name => /[^/]+(\.[^./]+)$/.exec(name)?.[1].toLowerCase() ?? "";
 
@@ -19,11 +19,18 @@ const refuseKind = name => {
     throw new InvalidRecording(`a recording is one of ${[...WFDB, ...TABLES].join(", ")}`);
 };
 
+// Refuses what is no text of a table by its first bytes.
+const refuseOthers = bytes => {
+  const start = String.fromCharCode(...bytes.subarray(0, 64)).replace(/^\xef\xbb\xbf/, "").trimStart();
+  const found = Object.keys(signatures).find(signature => start.startsWith(signature));
+  if (found) throw new InvalidRecording(`is ${signatures[found]}`);
+};
+
 // The file that stands for a recording among those dropped together: the header of a WFDB record, else a table.
 const chooseFile = names => {
   const wanted = names.filter(name => !Object.hasOwn(OTHERS, kindOf(name))), files = wanted.length ? wanted : names;
   const headers = files.filter(name => kindOf(name) === ".hea");
-  const tables = files.filter(name => !WFDB.includes(kindOf(name)));
+  const tables = files.filter(name => TABLES.includes(kindOf(name)));
   const found = headers.length ? [...headers, ...tables] : tables.length ? tables : files;
   const stems = new Set(found.map(name => name.slice(0, name.length - kindOf(name).length)));
   if (found.length > 1 && (stems.size > 1 || tables.length))
@@ -48,10 +55,15 @@ const readChannels = async (name, files, given) => {
       throw new InvalidRecording(
         `more than ${largestFile >> 20} MiB, the most that this page takes; biosignals predict takes larger files`);
   const load = async file => new Uint8Array(await file.arrayBuffer());
-  if (TABLES.includes(kindOf(name))) return readTable(await load(files.get(name)), given);
+  if (TABLES.includes(kindOf(name))) {
+    const bytes = await load(files.get(name));
+    refuseOthers(bytes);
+    return readTable(bytes, given);
+  }
   const stem = name.slice(0, name.length - kindOf(name).length);
   const header = [...files.keys()].find(other => other.toLowerCase() === `${stem}.hea`.toLowerCase());
-  if (!header) throw new InvalidRecording(`is read with its WFDB header, and ${stem}.hea is not beside it`);
+  const alone = kindOf(name) === ".mat" ? "; without one, save its samples as CSV or HDF5" : "";
+  if (!header) throw new InvalidRecording(`is read with its WFDB header, and ${stem}.hea is not beside it${alone}`);
   const loaded = new Map();
   for (const [other, file] of files) loaded.set(other, await load(file));
   return readWfdb(header, loaded, mostMissing);

@@ -1,9 +1,10 @@
 // Tables of text, as in biosignals.data.readers.csv, dialect and times: CSV in the dialects that programs write,
 // Apple Health's and Polar's exports among them.
-import {canonical, isLead, microvolts, usualLeads} from "./channels.js";
+import {canonical, isLead, isSomeLead, microvolts, usualLeads} from "./channels.js";
 import constants from "./constants.js";
+import {programHeader} from "./programs.js";
 import {extremes, fillMissing, median, range, round} from "./signals.js";
-import {casefold, general, InvalidRecording, strip, whole} from "./text.js";
+import {casefold, general, InvalidRecording, quoted, strip, whole} from "./text.js";
 
 const {patterns, missing: MISSING, missingCells, mostMissing} = constants;
 const {seconds: SECONDS, unsaid: UNSAID, epochs: EPOCHS, usual: USUAL, few: FEW, mostRead: MOST_READ, agree: AGREE} = constants.times;
@@ -13,10 +14,12 @@ const NUMBER = whole(patterns.number, "iu"), FORM_OF_TIMES = whole(patterns.form
 const STAMP = whole(patterns.stamp, "iu"), TIME_NAME = whole(patterns.timeName), COUNT = whole(patterns.count, "iu");
 const TIME_OF_DAY = new RegExp(patterns.timeOfDay, "u");
 const HERTZ = new RegExp(patterns.hertz, "iu"), RATE = whole(patterns.rate, "iu");
+const INTERVAL = whole(patterns.interval, "iu"), SAMPLING = new RegExp(patterns.sampling, "iu");
+const NO_RATE = new RegExp(patterns.noRate, "iu"), SCALE = whole(patterns.scale, "iu");
 const NAME_AND_UNIT = whole(patterns.nameAndUnit), LIST = new RegExp(patterns.list, "u");
 const THOUSANDS = whole(patterns.thousands);
 const PLAIN_NUMBER = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i;
-const LINES = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const LINES = /\r\n|\r|\n/;
 const LONGEST_LINE = 20000; // characters
 const MOST_ROWS = constants.mostSeconds * USUAL[1];
 const MISSING_CELLS = new Set(missingCells);
@@ -27,10 +30,22 @@ const refuseLongLine = line => {
     throw new InvalidRecording(`has a line of more than ${LONGEST_LINE} characters: write a row for each sample`);
 };
 
+// Refuses a table with a row for each channel, by most of its last lines.
+const refuseWide = (lines, isWhole) => {
+  const written = lines.filter(line => line.trim());
+  const widths = written.slice(-ROWS).map(line =>
+    Math.max(line.trim().split(/\s+/).length, ...["\t", ";", "|", ","].map(one => line.split(one).length)));
+  const width = widths.sort((a, b) => a - b)[widths.length >> 1] ?? 0;
+  if (width > constants.mostColumns || (isWhole && width > Math.max(constants.fewColumns, written.length)))
+    throw new InvalidRecording(
+      `has rows of ${width} cells: a table has a column for each channel and a row for each sample, so turn it`);
+};
+
 const isMissing = cell => MISSING.includes(cell.toLowerCase());
 const isTime = text => STAMP.test(text);
 const isUnitOfTime = text => Object.hasOwn(SECONDS, casefold(strip(text, "[]()")));
 const isCount = name => COUNT.test(name);
+const isTimeName = name => TIME_NAME.test(casefold(name)) || isUnitOfTime(name);
 const isNumber = cell => NUMBER.test(cell);
 const isValue = cell => isNumber(cell) || isMissing(cell) || isTime(cell);
 
@@ -80,6 +95,7 @@ const areCounts = row => {
 // What separates the cells of rows such as 12,345: the comma, or nothing, if it is that of decimals.
 const ofOneComma = lines => {
   const texts = lines.map(line => strip(line, "\"' ")), rows = texts.filter(isNumber);
+  if (!rows.length) return ",";
   if (rows.some(row => !row.includes(",") || row.startsWith("-0,") || /,0\d/.test(row))) return ONE_COLUMN;
   const pairs = texts.filter(text => !isNumber(text)).map(text => cellsOf(text, ","));
   if (pairs.some(pair => pair.length === 2 && pair.every(isValue))) return ",";
@@ -104,6 +120,15 @@ const findSeparator = lines => {
   return best ?? ONE_COLUMN;
 };
 
+// The cells of a line above rows of `width` cells. Between blanks, a name may hold some of its own.
+const headsOf = (line, separator, width) => {
+  const row = cellsOf(line, separator);
+  if (separator !== " " || row.length <= width) return row;
+  const apart = line.length <= constants.longestLine ? line.trim().split(/\s{2,}|\t/) : [];
+  if (apart.length === width) return apart;
+  return width === 2 && isTimeName(row[0]) ? [row[0], row.slice(1).join(" ")] : row;
+};
+
 // Whether the first of two lines is a row: values in all numeric columns, and not names 0, 1, 2 ...
 const starts = (lines, separator, numeric) => {
   const [row, after] = lines.map(line => cellsOf(line, separator));
@@ -121,61 +146,101 @@ const areUnits = named => row => {
     known[i] || isMissing(cell) || FORM_OF_TIMES.test(cell) || isCount(cell));
 };
 
-// The limb lead in information such as "Lead" and "Lead I", in any language; or empty text.
-const leadOf = (key, value) => {
-  if (!key || isLead(canonical(key)) || !casefold(value).startsWith(casefold(key))) return "";
+// The lead in information such as "Lead" and "II", in any language "Lead" and "Lead I"; or empty text.
+const leadOf = (text, value) => {
+  const key = strip(text, " \"'");
+  if (!key || isLead(canonical(key))) return "";
+  if (!casefold(value).startsWith(casefold(key))) return isLead(canonical(`${key} ${value}`)) ? value : "";
   const lead = value.slice(key.length).trim();
   return ["i", "ii", "iii"].includes(canonical(lead)) ? lead : "";
 };
 
-const areNames = (row, line) => {
+const areNames = endsEmpty => (row, line) => {
   if (row.length === 1) return !/[,;:=\t]|^[^\p{L}\p{N}_]/u.test(line);
-  if (row.length === 2 && (isVoltage(row[1]) || leadOf(...row))) return false;
+  if (row.length === 2 && (isVoltage(row[1]) || (endsEmpty && leadOf(...row)))) return false;
   return areCounts(row) || !row.some(isNumber);
 };
 
 // The cells of the last line above where they fit the columns, else empty ones; and the lines left.
 const take = (above, separator, width, endsEmpty, fit) => {
   const empty = Array(width).fill("");
-  let row = above.length ? cellsOf(above.at(-1), separator) : [];
+  let row = above.length ? headsOf(above.at(-1), separator, width) : [];
   if (row.length === width - 1) row = endsEmpty ? [...row, ""] : ["", ...row];
   if (row.length === width && row.some(Boolean) && fit(row, above.at(-1)))
     return [areCounts(row) ? empty : row, above.slice(0, -1)];
   return [empty, above];
 };
 
-// Sampling rate, unit and lead that lines above a table give.
+const short = lines =>
+  lines.filter(line => line.length <= constants.longestLine).map(line => strip(line, "#%/ "));
+
+const toFloat = text => Number(text.replace(",", "."));
+
+// A rate in hertz: of "0.5" kHz, 500; of "1,000", 1000, for no recorder has 1 Hz.
+const hertzOf = (text, kilo) => {
+  const rate = toFloat(text) * (kilo ? 1000 : 1);
+  return rate < USUAL[0] && /^\d{1,3}[.,]\d{3}$/.test(text) ? 1000 * rate : rate;
+};
+
+// The sampling rates that lines above a table give: those of which a line says that they are, or else whatever has
+// hertz and is no filter's.
+const ratesOf = lines => {
+  const stated = [], others = [];
+  for (const line of short(lines)) {
+    const sampling = SAMPLING.exec(line), found = HERTZ.exec(line.slice(sampling?.index ?? 0));
+    const named = RATE.exec(line), step = INTERVAL.exec(line);
+    if (named) stated.push(hertzOf(named[2], named[1]));
+    else if (step && isUnitOfTime(step[2])) stated.push(1 / (toFloat(step[1]) * SECONDS[casefold(step[2])]));
+    else if (found && sampling) stated.push(hertzOf(found[1], found[2]));
+    else if (found && !NO_RATE.test(line)) others.push(hertzOf(found[1], found[2]));
+  }
+  const sure = stated.filter(rate => rate > 0 && rate < Infinity);
+  return [...new Set(sure.length ? sure : others.filter(rate => USUAL[0] <= rate && rate <= USUAL[1]))];
+};
+
+// Unit, lead and line with a gain that lines above a table give.
 const information = lines => {
-  let [rate, unit, lead] = [null, "", ""];
-  for (const text of lines.filter(text => text.length <= constants.longestLine)) {
-    const line = strip(text, "#%/ "), [key, ...rest] = line.replace(/\s*[,;:=\t]\s*/, "\n").split("\n");
-    const value = strip(rest.join("\n"), " \"',;"), hertz = HERTZ.exec(line) ?? RATE.exec(line);
-    if (hertz) rate ||= Number(hertz[1].replace(",", "."));
-    else if (microvolts(value) !== null) unit ||= value;
+  let [unit, lead, scale] = ["", "", ""];
+  for (const line of short(lines)) {
+    const [key, ...rest] = line.replace(/\s*[,;:=\t]\s*/, "\n").split("\n");
+    const value = strip(rest.join("\n"), " \"',;");
+    if (microvolts(value) !== null) unit ||= value;
+    else if (SCALE.test(line)) scale ||= line;
     else lead ||= leadOf(key, value);
   }
-  return {rate, unit, lead};
+  return {unit, lead, scale};
+};
+
+// What stands before decimals in the numbers of rows.
+const decimalOf = (lines, separator) => {
+  const numbers = lines.flatMap(line => cellsOf(line, separator)).filter(isNumber);
+  return numbers.some(text => text.includes(",")) && !numbers.some(text => text.includes(".")) ? "," : ".";
 };
 
 const detect = lines => {
-  const written = lines.filter(line => line.trim()), separator = findSeparator(written);
+  const known = programHeader(lines), body = lines.slice(known?.first ?? 0);
+  const written = body.filter(line => line.trim()), separator = findSeparator(written);
   const last = written.slice(-ROWS).map(line => cellsOf(line, separator));
   const [width] = mostCommon(last.map(row => row.length)), rows = last.filter(row => row.length === width);
   const numeric = range(0, width).map(column => areValues(rows.map(row => row[column])));
   if (!numeric.some(Boolean))
     throw new InvalidRecording(
       "holds no columns of numbers: a table has a column per channel, named in its first row");
+  const endsEmpty = width > 1 && !rows.some(row => row.at(-1));
+  if (known) {
+    const decimal = decimalOf(body, separator), {first, rate} = known;
+    const [names, units] = [known.names, known.units].map(texts => known.fit(texts, width, endsEmpty));
+    return {separator, decimal, first, names, units, rates: [rate], unit: "", lead: "", scale: ""};
+  }
   const first = range(0, lines.length).find(number => starts(lines.slice(number, number + 2), separator, numeric));
   if (first === undefined) throw new InvalidRecording("cannot be read: its rows do not begin anywhere");
   let above = lines.slice(0, first).filter(line => line.trim()), units, names;
-  const endsEmpty = width > 1 && !rows.some(row => row.at(-1));
-  const before = above.length > 1 ? cellsOf(above.at(-2), separator) : [];
+  const before = above.length > 1 ? headsOf(above.at(-2), separator, width) : [];
   const named = above.length > 1 && before.length === width && !before.some(cell => isNumber(cell) || isVoltage(cell));
   [units, above] = take(above, separator, width, endsEmpty, areUnits(named));
-  [names, above] = take(above, separator, width, endsEmpty, areNames);
-  const numbers = rows.flat().filter(isNumber).join("");
-  const decimal = numbers.includes(",") && !numbers.includes(".") ? "," : ".";
-  return {separator, decimal, first, names, units, ...information(above)};
+  [names, above] = take(above, separator, width, endsEmpty, areNames(endsEmpty));
+  const decimal = decimalOf(lines.slice(first), separator);
+  return {separator, decimal, first, names, units, rates: ratesOf(above), ...information(above)};
 };
 
 // The columns: numbers (NaN where missing), and the texts of cells that are none.
@@ -186,12 +251,12 @@ const toNumber = (text, decimal) => {
   return PLAIN_NUMBER.test(plain) ? Number(plain) : /^[-+]?inf(?:inity)?$/i.test(plain) ? Infinity : NaN;
 };
 
-const fillColumns = (lines, written) => {
+const fillColumns = (lines, written, skipEmpty) => {
   const {separator, decimal, names, first} = written, width = names.length;
   const columns = names.map(() => ({numbers: new Float64Array(Math.min(lines.length, MOST_ROWS)).fill(NaN), texts: new Map()}));
   let row = 0;
   lines.forEach((line, place) => {
-    if (place < first || !line.trim()) return;
+    if (place < first || (!line.trim() && (skipEmpty || place === lines.length - 1))) return;
     refuseLongLine(line);
     if (row === MOST_ROWS)
       throw new InvalidRecording(`has more than ${MOST_ROWS} rows; biosignals predict takes longer recordings`);
@@ -224,6 +289,18 @@ const withoutEnd = columns => {
   }));
 };
 
+// Refuses text among rows, as of a pause.
+const refuseText = columns => {
+  const numeric = columns.filter(column => column.numeric && column.count);
+  for (let row = 0; row < (numeric[0]?.numbers.length ?? 0); row++) {
+    const own = numeric.filter(column => column.texts.has(row)).map(column => column.texts.get(row));
+    if (own.length && numeric.every(column => Number.isNaN(column.numbers[row])))
+      throw new InvalidRecording(
+        `its row ${row + 1} is text, ${quoted(own.join(" ").slice(0, constants.longestShown))}: delete it, or cut the` +
+        " file there if samples are missing");
+  }
+};
+
 // Refuses digits that are no number, as 1,234.5 in English, and both 512 and 1.372, more than a thousand elsewhere.
 const refuseThousands = ({numbers, texts, numeric}) => {
   const remedy = "write numbers without separators of thousands";
@@ -245,16 +322,20 @@ const refuseThousands = ({numbers, texts, numeric}) => {
 // A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms".
 const nameAndUnit = (label, unit) => {
   const found = label.length <= constants.longestName ? NAME_AND_UNIT.exec(label) : null;
-  const inside = found?.[2] ?? found?.[3] ?? "";
-  if (inside && (microvolts(inside) !== null || isUnitOfTime(inside))) return [found[1].trim(), inside];
-  const bare = strip(unit, "[]()");
+  const inside = found?.slice(1).find((text, i) => i && text) ?? "";
+  const bare = strip(unit, "[]()"), name = found?.[1].trim();
+  if (inside && (microvolts(inside) !== null || isUnitOfTime(inside))) {
+    if (![null, microvolts(inside)].includes(microvolts(bare)))
+      throw new InvalidRecording(`gives ${name} in ${inside} and in ${bare}: one of them is wrong`);
+    return [name, inside];
+  }
   return [label, isMissing(bare) || FORM_OF_TIMES.test(bare) ? "" : bare];
 };
 
 const kindOf = (column, alone) => {
-  const name = casefold(column.name), {numbers} = column;
+  const {name, numbers} = column;
   if (!column.numeric) return isTime(strip(String(column.texts.get(0)), "'\" ")) ? "times" : "text";
-  if (name && (TIME_NAME.test(name) || isUnitOfTime(name))) return "times";
+  if (name && isTimeName(name)) return "times";
   const steps = numbers.subarray(1).map((value, i) => value - numbers[i]);
   if (alone || !steps.length) return "samples";
   const [least, most] = extremes(steps), goesOn = least >= 0 && most > 0;
@@ -308,7 +389,7 @@ const ofDay = column => {
   const times = column.numbers.map((_, row) => {
     const found = TIME_OF_DAY.exec(column.texts.get(row) ?? "");
     if (!found) return NaN;
-    return 3600 * Number(found[1] ?? 0) + 60 * Number(found[2]) + Number(found[3].replace(",", "."));
+    return 3600 * Number(found[1] ?? 0) + 60 * Number(found[2]) + Number(found[3].replace(/[,:]/, "."));
   });
   let back = 0;
   return times.map((time, row) => {
@@ -319,7 +400,7 @@ const ofDay = column => {
   });
 };
 
-const rateOf = (column, said, given) => {
+const rateOf = (column, said, given, how) => {
   const times = column.numeric ? column.numbers : ofDay(column);
   const rounding = roundingOf(times), step = stepOf(times, rounding), unsure = rounding / (times.at(-1) - times[0]);
   let unit = column.numeric ? said : "s";
@@ -328,7 +409,7 @@ const rateOf = (column, said, given) => {
   if (given) {
     if (rates.some(([, one]) => Math.abs(one / given - 1) <= AGREE + unsure) || (!unit && step === 1)) return given;
     throw new InvalidRecording(
-      `its times give ${general(rate)} Hz, and ${general(given)} Hz is asked for: one of them is wrong`);
+      `its times give ${general(rate)} Hz, and ${general(given)} Hz is ${how}: one of them is wrong`);
   }
   if (unsure > AGREE)
     throw new InvalidRecording("its times are rounded too coarsely to tell the sampling rate: give it");
@@ -347,25 +428,29 @@ const rateOf = (column, said, given) => {
 
 // The rate of times that go on in equal steps; else stated or given.
 const chooseRate = (clocks, stated, given) => {
-  const faults = [];
+  const faults = [], known = given || (stated.length === 1 ? stated[0] : null);
   for (const clock of [...clocks].sort((a, b) => !a.unit - !b.unit)) {
     const unit = [clock.unit, clock.name].find(isUnitOfTime) ?? "";
     try {
-      return rateOf(clock, casefold(unit), given || stated);
+      return rateOf(clock, casefold(unit), known, given ? "asked for" : "stated");
     } catch (fault) {
       if (!(fault instanceof InvalidRecording) || (clock.unit && fault instanceof UnevenTimes)) throw fault;
       faults.push(fault);
     }
   }
   if (faults.length) throw faults[0];
-  if (!(stated || given)) throw new InvalidRecording("give its sampling rate, or a column `time` in seconds");
-  return stated || given;
+  if (stated.length > 1 && !given)
+    throw new InvalidRecording(`states ${stated.map(rate => general(rate)).join(" and ")} Hz: give its sampling rate`);
+  const rate = stated.length > 1 ? given : stated[0] ?? given;
+  if (!rate) throw new InvalidRecording("give its sampling rate, or a column `time` in seconds");
+  return rate;
 };
 
 const namesOf = (columns, values, lead) => {
+  if (lead && columns.length === 1 && (!columns[0].name || isSomeLead(columns[0].name))) return [lead];
   if (!columns.some(column => column.name)) {
     try {
-      return lead && columns.length === 1 ? [lead] : usualLeads(values);
+      return usualLeads(values);
     } catch (error) {
       if (!(error instanceof InvalidRecording)) throw error;
     }
@@ -393,16 +478,19 @@ export const readTable = (bytes, given) => {
   const head = text.length > HEAD ? start.slice(0, -1) : start;
   if (head.slice(0, ROWS).some(line => LIST.test(line)))
     throw new InvalidRecording("holds lists of samples, which this page does not read; biosignals predict does");
+  refuseWide(head, text.length <= HEAD);
   start.forEach(refuseLongLine);
-  const written = detect(head), filled = fillColumns(text.split(LINES), written);
-  const cut = withoutEnd(filled);
+  const written = detect(head), body = head.slice(written.first, -1), empty = body.filter(line => !line.trim()).length;
+  const sparse = written.separator === ONE_COLUMN && empty < (1 - MOSTLY) * head.length;
+  const cut = withoutEnd(fillColumns(text.split(LINES), written, !sparse));
+  refuseText(cut);
   cut.forEach(refuseThousands);
   const columns = cut
     .map((column, i) => {
-      const [name, unit] = nameAndUnit(written.names[i], written.units[i]);
+      const [name, unit] = nameAndUnit(written.names[i] ?? "", written.units[i]);
       return {...column, name, unit};
     })
-    .filter(column => column.count);
+    .filter((column, i) => column.count && written.names[i] !== null);
   const kinds = columns.map(column => kindOf(column, columns.length === 1));
   const found = columns.filter((_, i) => kinds[i] === "samples");
   if (!found.length) throw new InvalidRecording("it has no column of samples");
@@ -410,9 +498,14 @@ export const readTable = (bytes, given) => {
   const stated = [...new Set(units.filter(unit => microvolts(unit) !== null))].sort();
   if (given.unit && stated.some(unit => microvolts(unit) !== microvolts(given.unit)))
     throw new InvalidRecording(`it gives its values in ${stated.join(", ")}, and ${given.unit} is asked for`);
-  const values = found.map(column => Float32Array.from(column.numbers, x => (Number.isFinite(x) ? x : NaN)));
+  if (written.scale && !given.unit && units.some(unit => !unit))
+    throw new InvalidRecording(
+      `states a scale, ${quoted(written.scale)}, and no unit: write its values in mV, and their unit in the name of` +
+      " the column, as in `I (mV)`");
+  const values = found.map(column =>
+    Float32Array.from(column.numbers, x => (Number.isFinite(x) && x !== constants.invalid ? x : NaN)));
   values.forEach(channel => fillMissing(channel, mostMissing));
-  const rate = chooseRate(columns.filter((_, i) => kinds[i] === "times"), written.rate, given.rate);
+  const rate = chooseRate(columns.filter((_, i) => kinds[i] === "times"), written.rates, given.rate);
   return namesOf(found, values, written.lead).map((name, i) => ({
     name, unit: units[i] || given.unit || "mV", rate, values: values[i],
   }));

@@ -30,6 +30,9 @@ export const printable = text =>
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 
+// A text as Python's repr has it, but for what cannot be seen.
+export const quoted = text => (text.includes("'") && !text.includes('"') ? `"${text}"` : `'${text.replaceAll("'", "\\'")}'`);
+
 // A number as Python's format g has it.
 export const general = (x, digits = 6) => {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";

@@ -2,7 +2,7 @@
 import {microvolts} from "./channels.js";
 import constants from "./constants.js";
 import {fillMissing, sum} from "./signals.js";
-import {general, InvalidRecording, refuseLong} from "./text.js";
+import {general, InvalidRecording, quoted, refuseLong} from "./text.js";
 
 const {
   finest, coarsest, longFormats, highestBaseline, largestHeader, largestFile, longestLine, mostSignals,
@@ -22,8 +22,6 @@ const SIGNAL_LINES = [
 const damaged = why => new InvalidRecording(`header is damaged: ${why}`);
 
 const modulo16 = x => ((x % 65536) + 65536) % 65536;
-
-const quoted = text => `'${text}'`;
 
 const decodeText = bytes => {
   const wide = {"255,254": "utf-16le", "254,255": "utf-16be"}[`${bytes[0]},${bytes[1]}`];
@@ -66,15 +64,17 @@ const parseLine = line => {
 };
 
 // Frames per second, frames (0: not said) and the line of each signal that has a file.
-const parseHeader = bytes => {
+const parseHeader = (bytes, stem) => {
   if (bytes.length > largestHeader) throw new InvalidRecording("header is too large to be a WFDB header");
   const lines = decodeText(bytes).split(/[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]/).map(line => line.trim());
   const [record = "", ...signals] = lines.filter(line => line && !line.startsWith("#"));
-  const fields = record.split(/\s+/), rate = fields.length > 2 ? parseRate(fields[2]) : 250;
+  const blanks = record.startsWith(`${stem} `) ? stem.split(" ").length - 1 : 0; // in the name of the record
+  const fields = record.split(" ").slice(blanks).join(" ").split(/\s+/), rate = fields.length > 2 ? parseRate(fields[2]) : 250;
   if (!/^[-+]?\d+$/.test(fields[1] ?? "") || rate === null)
     throw damaged(`${quoted(record.slice(0, 80))} is no record line`);
   if (fields[0].includes("/")) throw new InvalidRecording("a record of several segments; ask about one of them");
   const count = Number(fields[1]);
+  if (!count) throw new InvalidRecording("its header names no signal file");
   if (!(count >= 1 && count <= Math.min(signals.length, mostSignals)))
     throw damaged(`it announces ${count} signals and describes ${signals.length}`);
   const there = signals.slice(0, count).map(parseLine).filter(line => line.file !== "~" && line.format !== "0");
@@ -172,7 +172,7 @@ const readFile = (name, bytes, own, header, frames) => {
 
 // The record with header `name`; files: Map of name > Uint8Array.
 export const readWfdb = (name, files, mostMissing) => {
-  const header = parseHeader(files.get(name)), frames = countFrames(header, files);
+  const header = parseHeader(files.get(name), name.replace(/\.[^.]*$/, "")), frames = countFrames(header, files);
   refuseLong(frames / header.rate);
   const channels = header.lines.map((line, number) => ({
     name: line.name || `signal ${number + 1}`, unit: line.unit, rate: header.rate * line.perFrame,

@@ -49,7 +49,8 @@ def find(root: Path | str) -> tuple[list[RhythmRecording], pd.DataFrame]:
 def complete(root: Path | str) -> list[str]:
     """The records below `root` with all files of the release: the signals of all but two."""
     names = {
-        end: {path.stem for path in Path(root).glob(f"[0-9]*.{end}")} for end in ("atr", "qrs", "dat", "hea")
+        end: {path.stem for path in Path(root).glob(f"{5 * '[0-9]'}.{end}")}
+        for end in ("atr", "qrs", "dat", "hea")
     }
     signals = names["dat"] & names["hea"] | WITHOUT_SIGNALS
     return sorted(names["atr"] & names["qrs"] & signals)

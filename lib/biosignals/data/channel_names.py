@@ -18,10 +18,12 @@ LEAD = (
     r"lead|einthoven|abl\.|ableitung|d[eé]rivation|derivaci[oó]n|derivazione|deriva[cç][aã]o"
     r"|afleiding|avledning"
 )
-BEFORE_A_LEAD = re.compile(rf"(?:(?:{ECG})[\s_:.(\[-]*)?(?:(?:{LEAD})[\s_:.-]*)?")
+# A dash behind a blank and before the lead is a sign: "ECG -aVR" is aVR upside down.
+BEFORE_A_LEAD = re.compile(rf"(?:(?:{ECG})[\s_:.(\[-]*)?(?:(?:{LEAD})[\s_:.-]*)?(?<!\s-)")
 SOME_LEAD = re.compile(
     rf"(?:{ECG}|{LEAD})(?:[\s_:.-]*(?:lead|channel|chan|ch|signal|raw|value|data|voltage))?[\s_:.#-]*\d*"
 )
+FURTHER = re.compile(r"(?:[2-9]|[1-9]\d+)$")
 
 
 def canonical(name: str) -> str:
@@ -39,6 +41,11 @@ def canonical(name: str) -> str:
 def is_some_lead(name: str) -> bool:
     """Whether a channel is a lead of an ECG of which its name does not say which ("ECG", "EKG", "ECG1")."""
     return SOME_LEAD.fullmatch(_cleaned(name)) is not None
+
+
+def is_further_lead(name: str) -> bool:
+    """Whether the number of such a channel says that it is not the first ("ECG2", "Lead 2")."""
+    return is_some_lead(name) and FURTHER.search(_cleaned(name)) is not None
 
 
 def _cleaned(name: str) -> str:

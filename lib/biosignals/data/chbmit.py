@@ -170,7 +170,7 @@ def _find_case(
 ) -> tuple[list[eeg.EegRecording], list[tuple]]:
     """The recordings of one case, and (record, file, reason) of those left out."""
     recordings, excluded = [], []
-    files = {path.name: path for path in (root / case).glob("*.edf")}
+    files = {path.name: path for path in (root / case).glob("[!.]*.edf")}
     if records is not None:
         files = {name: path for name, path in files.items() if path.stem in records}
     try:

@@ -6,6 +6,7 @@ The set names no subjects: several recordings may be of one person, so intervals
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from biosignals.data.recordings import Recordings
 LABELS = {"N": "normal", "A": "atrial fibrillation", "O": "other rhythm", "~": "noisy"}
 SAMPLING_RATE = 300
 LONGEST = 300 * 120  # samples; the longest of the set has 61 s
-FOLDER = "training2017"
+FOLDER, NESTED = "training2017", "training"  # of the release's archive, and of its files one by one
 REFERENCES = ("REFERENCE-v3.csv", f"{FOLDER}/REFERENCE.csv")  # the final labels, and the older ones
 SET_ASIDE = "never-read.txt"  # records that a reader keeps for one final test
 GET_IT = 'get the set with make data SETS="cinc2017"'
@@ -29,10 +30,10 @@ def load(
 ) -> Recordings:
     """The recordings of a CinC 2017 folder: int16 (N, 1, longest) at 1000 counts per mV, padded with zeros.
 
-    root: holds training2017/ and REFERENCE-v3.csv, the final labels; without these, the older ones of
-    training2017/REFERENCE.csv are taken. records: the names wanted ("A00001"; None: all that have a label but
-    those that a file never-read.txt in `root` sets aside). cache: folder of the memory maps (None: the user's
-    own).
+    root: holds training2017/, or training/A00/ and so on, and REFERENCE-v3.csv, the final labels; without
+    these, the older ones of training2017/REFERENCE.csv are taken. records: the names wanted ("A00001"; None:
+    all that have a label but those that a file never-read.txt in `root` sets aside). cache: folder of the
+    memory maps (None: the user's own).
 
     The table, indexed by record, has `label` (a key of LABELS), `label_file` (where it is from), bool `AFIB`,
     `subject` (all NA: unknown), `samples`, `invalid_samples` (filled by straight lines), `flat_leads` (no
@@ -56,7 +57,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     if request.records is None:
         labels = labels.drop(read_set_aside(root), errors="ignore")
     labels = signal_store.requested_rows(labels, request.records, root / file)
-    headers = [f"{FOLDER}/{record}.hea" for record in labels.index if waveforms.is_inside(record)]
+    headers = [f"{place(root, record)}.hea" for record in labels.index if waveforms.is_inside(record)]
     before |= signal_store.states(request.root, headers)
     reasons, lengths = _find_faults(root, labels, Path(file).name)
     labels = labels[reasons == ""]
@@ -67,15 +68,21 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
                 "label": labels,
                 "label_file": Path(file).name,
                 "AFIB": labels == "A",
-                "file": [f"{FOLDER}/{record}" for record in labels.index],
+                "file": [place(root, record) for record in labels.index],
             }
         ),
         samples=int(lengths[reasons == ""].max()) if len(labels) else 0,
         read=partial(waveforms.read, channels=("ECG",), sampling_rate=SAMPLING_RATE),
         extensions=(".hea", ".mat"),
         read_before=before,
-        excluded=[(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()],
+        excluded=[(record, place(root, record), why) for record, why in reasons[reasons != ""].items()],
     )
+
+
+def place(root: Path | str, record: str) -> str:
+    """Where a record is, or should be: path below the root, without extension."""
+    nested = not os.path.isdir(f"{root}/{FOLDER}") and os.path.isdir(f"{root}/{NESTED}")
+    return f"{NESTED}/{record[:3]}/{record}" if nested else f"{FOLDER}/{record}"
 
 
 def _reference(root: Path | str) -> str:
@@ -102,7 +109,7 @@ def read_reference(root: Path | str) -> pd.Series:
 def complete(root: Path | str) -> list[str]:
     """The recordings with a label whose files are there; raises as `read_reference`."""
     records = read_reference(root).index.to_series()
-    return signal_store.complete(root, f"{FOLDER}/" + records, (".hea", ".mat"))
+    return signal_store.complete(root, records.map(partial(place, root)), (".hea", ".mat"))
 
 
 def read_set_aside(root: Path | str) -> list[str]:
@@ -120,7 +127,7 @@ def _find_faults(root: Path, labels: pd.Series, file: str) -> tuple[pd.Series, p
                 raise waveforms.Unreadable(f"unknown label {label!r} in {file}: expected {' '.join(LABELS)}")
             if not waveforms.is_inside(record) or "/" in record:
                 raise waveforms.Unreadable(f"record name is no file name ({file}): refused")
-            lengths[record] = waveforms.read_header(f"{root}/{FOLDER}/{record}.hea").samples
+            lengths[record] = waveforms.read_header(f"{root}/{place(root, record)}.hea").samples
             if not 1 <= lengths[record] <= LONGEST:
                 raise waveforms.Unreadable(f"{lengths[record]} samples long, expected 1 to {LONGEST}")
         except waveforms.Unreadable as error:

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 AGAIN = "download the set again"
@@ -66,8 +67,25 @@ def fault(error: Exception, path: Path | str, remedy: str = AGAIN) -> Damaged | 
     if isinstance(error, OSError):
         if error.errno is not None and error.errno not in FILE_FAULTS:
             return storage_error(error, path)
+        if other := spelt_otherwise(error.filename or path):
+            return Damaged(f"{os.path.basename(path)} is not there, but {other} is", "name it as published")
         why = error.strerror or error
     return Damaged(f"{os.path.basename(path)} cannot be read ({why})", remedy)
+
+
+def spelt_otherwise(path: Path | str) -> str | None:
+    """The name of a file or folder that lies in place of one that is missing, in other letters' case."""
+    folder, name = os.path.split(path)
+    try:
+        changed = os.stat(folder).st_mtime_ns
+        return None if os.path.lexists(path) else _names(folder, changed).get(name.casefold())
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=16)  # of a set, many files may be missing
+def _names(folder: str, _: int) -> dict[str, str]:
+    return {name.casefold(): name for name in os.listdir(folder)}
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:

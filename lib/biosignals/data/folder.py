@@ -123,6 +123,11 @@ def _read_table(path: Path, labels: Sequence[str] | None = None) -> pd.DataFrame
     _refuse(
         rows[FILE].duplicated(), path, rows, "a file that is listed above already: delete one of the rows"
     )
+    first = rows[SUBJECT].groupby(rows[SUBJECT].str.casefold()).transform("first")
+    spelt = (
+        "a subject that is written otherwise above: write alike what is one person, as parts are made by it"
+    )
+    _refuse(rows[SUBJECT] != first, path, rows, spelt)
     if labels is None:
         labels = [name for name in rows if name not in (FILE, SUBJECT, FOLD)]
     if not labels:
@@ -140,7 +145,14 @@ def _read_text(path: Path) -> pd.DataFrame:
         with open(path, encoding="utf-8-sig") as file:
             head = file.readline()
         separator = max(",;\t", key=head.count)
-        rows = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        rows = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+        ).fillna("")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path} does not exist: it is the table of files, subjects and labels"
@@ -148,6 +160,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # no table, no text, a folder
         raise ValueError(f"{path} is no table ({error}): save it as CSV in UTF-8") from error
     rows = rows.rename(columns=str.strip).apply(lambda column: column.str.strip())
+    rows = rows[(rows != "").any(axis=1)]  # its index counts lines still
     if rows.empty:
         raise ValueError(f"{path.name} lists no recordings")
     return rows
@@ -158,7 +171,8 @@ def _refuse(wrong: pd.Series, path: Path, rows: pd.DataFrame, why: str) -> None:
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
-        raise ValueError(f"{path.name}, line {place + 2}{more}, {rows[FILE].iloc[place] or 'file'}: {why}")
+        line = rows.index[place] + 2
+        raise ValueError(f"{path.name}, line {line}{more}, {rows[FILE].iloc[place] or 'file'}: {why}")
 
 
 def _as_label(text: pd.Series, path: Path, rows: pd.DataFrame) -> pd.Series:
@@ -196,7 +210,8 @@ def _as_it_is(text: pd.Series) -> pd.Series:
 def _find_files(folder: Path, names: Iterable[str], table: Path) -> dict[str, Path]:
     """The file of each name in a table, which may lack the extension.
 
-    Raises FileNotFoundError for a missing folder or files, ValueError for names that lead out of the folder.
+    Raises FileNotFoundError for a missing folder or files, ValueError for names that lead out of the folder
+    or may be several files, and for two names of one recording.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder: name the one that the files of {table.name} lie in")
@@ -208,8 +223,7 @@ def _find_files(folder: Path, names: Iterable[str], table: Path) -> dict[str, Pa
                 f"{table.name}: {name} lies outside of {folder}; move it there, or name another folder"
             )
         if not path.is_file():
-            path = next((path.with_name(path.name + kind) for kind in readers.FILE_TYPES
-                         if path.with_name(path.name + kind).is_file()), None)  # fmt: skip
+            path = _with_extension(path, name, table)
         if path is None:
             missing.append(name)
         found[name] = path
@@ -220,7 +234,28 @@ def _find_files(folder: Path, names: Iterable[str], table: Path) -> dict[str, Pa
         raise FileNotFoundError(
             f"{len(missing)} of the {len(found)} files of {table.name} are not there: {_some(missing)}{hint}"
         )
+    names: dict[Path, str] = {}
+    for name, path in found.items():
+        other = names.setdefault(_recording_of(path), name)
+        if other != name:
+            raise ValueError(f"{table.name}: {other} and {name} are one recording: delete one of the rows")
     return found
+
+
+def _with_extension(path: Path, name: str, table: Path) -> Path | None:
+    """The file of a name without extension, None where there is none. ValueError for several recordings."""
+    there = [path.with_name(path.name + kind) for kind in readers.FILE_TYPES]
+    there = [one for one in there if one.is_file()]
+    if len({_recording_of(one) for one in there}) > 1:
+        some = " or ".join(one.name for one in there)
+        raise ValueError(f"{table.name}: {name} may be {some}: write its extension")
+    return there[0] if there else None
+
+
+def _recording_of(path: Path) -> Path:
+    """What all files of one recording have in common."""
+    path = path.resolve()
+    return path.with_suffix("") if path.suffix.lower() in readers.WFDB else path
 
 
 def _unlisted(folder: Path, table: Path, used: Iterable[Path]) -> list[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from biosignals.data import eeg
+from biosignals.data import edf, eeg
+from biosignals.data.channel_names import channel_names
 from biosignals.data.recordings import Recordings
 from biosignals.data.waveforms import Unreadable, reading
 from biosignals.signals.beats import r_peaks
@@ -34,10 +35,11 @@ def annotations(root: Path | str) -> dict[str, pd.DataFrame]:
     """What each expert says: expert > float (seconds, neonates), 1 for a second of seizure, else 0.
 
     Columns are the neonates' numbers; NaN after a neonate's last second. Read from annotations_2017_A.csv, _B
-    and _C. Raises FileNotFoundError when one is missing, ValueError when one is no such table or they name
+    and _C, and from annotations_2017_A_fixed.csv, as the release calls a list that was mended, where it is.
+    Raises FileNotFoundError when one is missing, ValueError when one is no such table or they name
     other neonates.
     """
-    tables = {expert: _read_annotations(Path(root) / f"annotations_2017_{expert}.csv") for expert in EXPERTS}
+    tables = {expert: _read_annotations(_annotated_by(expert, Path(root))) for expert in EXPERTS}
     first = tables["A"]
     for expert, table in tables.items():
         if set(table.columns) != set(first.columns):
@@ -46,6 +48,11 @@ def annotations(root: Path | str) -> dict[str, pd.DataFrame]:
                 f"{GET_IT} again"
             )
     return tables
+
+
+def _annotated_by(expert: str, root: Path) -> Path:
+    fixed = root / f"annotations_2017_{expert}_fixed.csv"
+    return fixed if fixed.is_file() else root / f"annotations_2017_{expert}.csv"
 
 
 def _read_annotations(path: Path) -> pd.DataFrame:
@@ -98,7 +105,7 @@ def find(
 def complete(root: Path | str) -> list[str]:
     """The recordings below `root` that are as large as released ones, as "eeg5"; no excerpts of them."""
     files = [path for path in Path(root).glob("eeg*.edf") if path.stat().st_size > SMALLEST]
-    return sorted(path.stem for path in files)
+    return sorted(path.stem for path in files if path.stem[3:].isdecimal())
 
 
 def _open_annotated(path: Path | None, name: str, votes: pd.Series) -> eeg.EegRecording:
@@ -191,11 +198,18 @@ def heart_rates(root: Path | str, windows: Recordings, around: float = 12) -> np
 def _beats(path: Path) -> np.ndarray:
     """When the R peaks of a recording's ECG are, (n,) seconds; none without a usable ECG."""
     try:
-        recording = eeg.open_recording(path, path.stem, path.stem, ("ECG",), SAMPLING_RATE)
+        recording = eeg.open_recording(path, path.stem, path.stem, _ecg_channels(path), SAMPLING_RATE)
         x = eeg.read(recording, 0, recording.samples)[0]
     except Unreadable:
         return np.empty(0)
     return r_peaks(prepare(x, SAMPLING_RATE), RATE, "neurokit") / RATE
+
+
+def _ecg_channels(path: Path) -> list[str]:
+    """The channel with the ECG, whose name varies ("ECG", "ECG EKG-Ref"); none where there is none."""
+    with reading(path):
+        names = channel_names(signal.label for signal in edf.open_file(path).signals)
+    return [name for name in names if name.startswith(("ecg", "ekg"))][:1]
 
 
 def average_reference(x: np.ndarray) -> np.ndarray:

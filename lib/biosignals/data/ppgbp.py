@@ -148,7 +148,7 @@ def read_table(folder: Path | str) -> pd.DataFrame:
 def _list_segments(root: Path, subjects: pd.DataFrame) -> pd.Series:
     """The segments that there are or should be: path below the root without extension, indexed by segment."""
     names = {f"{subject}_{segment}" for subject in subjects.index for segment in range(1, SEGMENTS + 1)}
-    names |= {path.stem for path in (root / FOLDER).glob("*_*.txt")}
+    names |= {path.stem for path in (root / FOLDER).glob("[!.]*_*.txt")}
     names = sorted(names, key=lambda name: [(len(part), part) for part in name.split("_")])
     return pd.Series(
         [f"{FOLDER}/{name}" for name in names], index=pd.Index(names, name="record"), dtype=object

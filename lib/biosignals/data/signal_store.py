@@ -32,6 +32,7 @@ import pooch
 
 from biosignals import caching
 from biosignals.data import waveforms
+from biosignals.data.errors import spelt_otherwise
 from biosignals.data.recordings import Recordings, as_slice
 from biosignals.progress import tqdm
 
@@ -137,9 +138,9 @@ def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.D
     remedy.
     """
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"folder {path.parent} does not exist: {remedy}")
+        raise FileNotFoundError(f"folder {path.parent} does not exist{_or_other(path.parent, remedy)}")
     if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not in {path.parent}: {remedy}")
+        raise FileNotFoundError(f"{path.name} is not in {path.parent}{_or_other(path, remedy)}")
     with waveforms.reading(path, f"{remedy} again"):
         table = pd.read_csv(path, **options)
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first column for names of rows
@@ -148,6 +149,11 @@ def read_csv(path: Path, columns: Iterable[str], remedy: str, **options) -> pd.D
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}: {remedy} again")
     return table
+
+
+def _or_other(path: Path, remedy: str) -> str:
+    other = spelt_otherwise(path)
+    return f", but {other} is: name it, and all files, as published" if other else f": {remedy}"
 
 
 def requested_rows(

@@ -23,10 +23,14 @@ OFFICIAL = {  # recordings released; of WF-PPG six windows of each of 27 subject
 
 
 def with_files(*patterns: str) -> Callable[[Path], list[str]]:
-    """What lists the recordings of a folder that have a file for each of the patterns, as `data/*.hea`."""
+    """What lists the recordings of a folder that have a file for each of the patterns, as `data/*.hea`.
+
+    Not copies and what systems put beside files ("eeg1 (1).edf", "._eeg1.edf").
+    """
 
     def listing(root: Path) -> list[str]:
-        return sorted(set.intersection(*({path.stem for path in root.glob(one)} for one in patterns)))
+        names = set.intersection(*({path.stem for path in root.glob(one)} for one in patterns))
+        return sorted(name for name in names if re.fullmatch(r"\w[\w+-]*", name))
 
     return listing
 

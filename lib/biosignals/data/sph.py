@@ -37,9 +37,9 @@ def load(
 ) -> Recordings:
     """The recordings of an SPH folder: int16 (N, leads, longest) at 1000 counts per mV, padded with zeros.
 
-    root: holds metadata.csv, code.csv and records/. records: the names wanted ("A00001"; None: all in
-    metadata.csv). leads: some of LEADS, in the order wanted. cache: folder of the memory maps (None: the
-    user's own cache folder).
+    root: holds metadata.csv, code.csv and records/; without code.csv, any statement is taken as known.
+    records: the names wanted ("A00001"; None: all in metadata.csv). leads: some of LEADS, in the order
+    wanted. cache: folder of the memory maps (None: the user's own cache folder).
 
     The table, indexed by record, has `subject` (the patient), `age` in years (NaN where unknown), `sex`
     ("male", "female" or NA), `codes` (AHA/ACC/HRS statements as released: "22;23", "50+346"), bool `AFIB`
@@ -60,7 +60,7 @@ def _plan(request: signal_store.Request) -> signal_store.Plan:
     root = Path(request.root)
     before = signal_store.states(request.root, (METADATA, CODES))
     metadata = signal_store.requested_rows(_read_metadata(root), request.records, root / METADATA)
-    reasons = _find_faults(metadata, set(_read_csv(root / CODES, ("Code", "Description"))["Code"]))
+    reasons = _find_faults(metadata, _read_codes(root / CODES))
     excluded = [(record, f"{FOLDER}/{record}", why) for record, why in reasons[reasons != ""].items()]
     metadata = metadata[reasons == ""]
     lengths = metadata["N"].astype(int).to_dict()
@@ -82,6 +82,7 @@ def _read_metadata(root: Path | str) -> pd.DataFrame:
     """
     path = Path(root) / METADATA
     table = _read_csv(path, COLUMNS)
+    table["ECG_ID"] = table["ECG_ID"].str.removesuffix(".h5")
     if table["ECG_ID"].duplicated().any():
         twice = table.loc[table["ECG_ID"].duplicated(), "ECG_ID"].iloc[0]
         raise ValueError(f"{path} lists record {twice} twice: {GET_IT} again")
@@ -96,11 +97,16 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table.apply(lambda column: column.str.strip())
 
 
-def _find_faults(metadata: pd.DataFrame, known: set[str]) -> pd.Series:
-    """Why each record cannot be used, judged by its row alone: str, empty where it can."""
+def _read_codes(path: Path) -> set[str] | None:
+    """The statements that there are, None where no list of them is there."""
+    return set(_read_csv(path, ("Code", "Description"))["Code"]) if path.is_file() else None
+
+
+def _find_faults(metadata: pd.DataFrame, known: set[str] | None) -> pd.Series:
+    """Why each record cannot be used, judged by its row alone: str, empty where it can; known: statements."""
     reasons = pd.Series("", index=metadata.index, dtype=object)
     for record, text in metadata["AHA_Code"].items():
-        unknown = [code for code in _statements(text) if code not in known]
+        unknown = [code for code in _statements(text) if known is not None and code not in known]
         if unknown:
             reasons[record] = (
                 f"unknown AHA code {unknown[0]!r} in {METADATA}: correct it or add it to {CODES}"

@@ -107,13 +107,16 @@ def read_header(path: Path) -> Header:
     if len(content) > LARGEST_HEADER:
         raise Damaged("header is too large to be a WFDB header")
     record, *signals = [line for line in lines(content) if line[0] != "#"] or [""]
-    fields = record.split()
+    blanks = path.stem.count(" ") if record.startswith(f"{path.stem} ") else 0  # in the name of the record
+    fields = record.split(" ", blanks)[-1].split()
     try:
         name, count, rate = fields[0], int(fields[1]), _rate(fields[2]) if len(fields) > 2 else 250.0
     except (IndexError, ValueError) as error:
         raise Damaged(f"header is damaged: {record!r} is no record line") from error
     if "/" in name:
         raise Unreadable("a record of several segments; ask about one of them")
+    if not count:
+        raise Unreadable("its header names no signal file")
     if not 1 <= count <= min(len(signals), MOST_SIGNALS):
         raise Damaged(f"header is damaged: it announces {count} signals and describes {len(signals)}")
     frames = int(fields[3]) if len(fields) > 3 and fields[3].isdecimal() else 0

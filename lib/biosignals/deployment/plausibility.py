@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from biosignals.data.channel_names import DERIVED, canonical
 from biosignals.data.readers import InvalidRecording
+from biosignals.data.readers.signal import NOT_DERIVED, derived_error
 
 HIGHEST = 50_000.0  # microvolts; more than skin ever shows: the unit is another
 STRETCH = 10  # seconds
@@ -15,6 +17,8 @@ MOST_UNSTEADY = 0.1  # share of its stretches in which a recording's baseline ma
 # lead's median is further from zero, and no lead's medians of its seconds have a larger standard deviation.
 USUAL = "95 % of what the model learnt from: up to"
 OFFSET = 0.15
+ALIKE, FEWEST_ALIKE = 0.01, 3  # relative difference between spans, of so many channels, that no body gives
+SCALED = 1e-4  # within which a mean is 0 or a standard deviation 1 only where values were made so
 WANDER = {"limb": 0.15, "chest": 0.5}
 
 
@@ -46,6 +50,43 @@ def refuse_swing(found: np.ndarray, usual: Swing, name: str = "its liveliest cha
     if not usual.least <= typical <= usual.most:
         amount = f"{typical:.2g} uV" if typical < usual.least else f"{typical / 1e3:,.0f} mV"
         raise InvalidRecording(f"{name} moves by {amount}; are its unit and format right?")
+
+
+def refuse_scaled(values: np.ndarray) -> None:
+    """Raises InvalidRecording for channels (channels, samples), in the unit of their file, without a height
+    of their own: each was scaled by itself, or all to a range.
+    """
+    low, high = values.min(axis=1), values.max(axis=1)
+    spans, means, deviations = high - low, values.mean(axis=1, dtype=float), values.std(axis=1, dtype=float)
+    if (np.abs(means) < SCALED).all() and (np.abs(deviations - 1) < SCALED).all():
+        raise InvalidRecording("its values were standardised (mean 0, standard deviation 1): take them in mV")
+    for start in (0, -1):
+        if (np.abs(low - start) < SCALED**2).all() and (np.abs(high - 1) < SCALED**2).all():
+            raise InvalidRecording(f"its values were scaled to lie from {start} to 1: take them in mV")
+    if len(values) >= FEWEST_ALIKE and min(map(_unlikeness, (spans, deviations))) < ALIKE:
+        raise InvalidRecording(
+            "its channels are all of the same height: each was scaled by itself, and its own height is lost"
+        )
+
+
+def _unlikeness(sizes: np.ndarray) -> float:
+    return float(np.ptp(sizes) / sizes.max())
+
+
+def refuse_contradiction(x: np.ndarray, names: tuple[str, ...]) -> None:
+    """Raises InvalidRecording where leads III, aVR, aVL and aVF are not what I and II make of them.
+
+    x: (channels, samples) of leads called `names`.
+    """
+    rows = {canonical(name): row for name, row in zip(names, x, strict=True)}
+    derived = [name for name in DERIVED if name in rows]
+    if derived and {"i", "ii"} <= rows.keys():
+        limb = np.stack([rows[name] for name in ("i", "ii", *derived)])
+        if not derived_error(limb, derived) <= NOT_DERIVED:
+            raise InvalidRecording(
+                f"its limb leads contradict each other ({derived[0].upper()} does not follow from I and II):"
+                " their names, order or gains are wrong"
+            )
 
 
 def unlike_training(x: np.ndarray, channels: tuple[str, ...], sampling_rate: float) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import onnxruntime
 
 from biosignals import onnx_files
 from biosignals.data import waveforms
-from biosignals.data.channel_names import DERIVED, LEADS, canonical, is_some_lead
+from biosignals.data.channel_names import DERIVED, LEADS, canonical, is_further_lead, is_some_lead
 from biosignals.data.readers import (
     LARGEST_FILE,
     UNITS,
@@ -196,7 +196,8 @@ def predict(
     made of I and II where they are missing. An ECG of 5 s or longer that is shorter than the window is
     repeated until it fills one. Raises InvalidRecording for a recording without the model's channels, shorter
     than that, sampled more slowly than it learnt, in no unit of voltage, with NaN, with a channel that stands
-    still while others move, with values that no body gives, or an ECG whose baseline decides the answer; and
+    still while others move, with values that no body gives, or that were scaled, with limb leads that
+    contradict each other, or an ECG whose baseline decides the answer; and
     for a model that cannot be run or does not fit its card.
     """
     card = read_card(model)
@@ -244,6 +245,8 @@ def choose_channels(signal: Signal, card: Card) -> tuple[np.ndarray, float]:
     for channel, share in zip(x, shares, strict=True):
         channel[:] = sum(factor * rows[row] for row, factor in share.items())
     _refuse_values(x, rate, card)
+    plausibility.refuse_scaled(part.values[list(rows)])
+    plausibility.refuse_contradiction(x, card.channels)
     if rate < 0.999 * card.sampling_rate:
         raise InvalidRecording(f"{rate:g} Hz; {card.model} needs {card.sampling_rate:g} Hz or more")
     seconds, needed = x.shape[1] / rate, card.samples / card.sampling_rate
@@ -313,8 +316,9 @@ def _found(signal: Signal, card: Card) -> tuple[Signal, list[dict[int, float]]]:
     alone = sum(len(part.channels) for part in parts) <= len(card.channels)
     lacking = []
     for part in parts:
-        # Among others, a channel called ECG may be any lead.
-        present = [canonical(alone and _alias(name, card) or name) for name in part.channels]
+        # Among others, a channel called ECG may be any lead, and so may one called ECG2.
+        stands = [alone and not is_further_lead(name) and _alias(name, card) for name in part.channels]
+        present = [canonical(one or name) for one, name in zip(stands, part.channels, strict=True)]
         shares = {name: _shares_of(canonical(name), present) for name in card.channels}
         missing = [name for name, share in shares.items() if not share]
         if not missing:

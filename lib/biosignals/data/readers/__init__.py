@@ -28,6 +28,12 @@ OTHERS = {  # formats that are not read, and what to do
     ".dcm": f"DICOM: {EXPORT}",
     ".scp": f"SCP-ECG: {EXPORT}",
     ".ecg": f"an ECG in a format of its maker: {EXPORT}",
+    ".atc": f"an ECG in AliveCor's format: {EXPORT}",
+    ".mwf": f"MFER: {EXPORT}",
+    ".fit": f"FIT: {EXPORT}",
+    ".acq": f"AcqKnowledge's format: {EXPORT}",
+    ".adicht": f"LabChart's format: {EXPORT}",
+    ".smr": f"Spike2's format: {EXPORT}",
     ".pdf": "a picture of an ECG: export its samples, as EDF or CSV",
     ".png": "a picture of an ECG: export its samples, as EDF or CSV",
     ".jpg": "a picture of an ECG: export its samples, as EDF or CSV",
@@ -46,6 +52,17 @@ OTHERS = {  # formats that are not read, and what to do
     ".zip": "compressed: unpack it",
     ".atr": "annotations: ask about the record's header, .hea",
     ".qrs": "annotations: ask about the record's header, .hea",
+}
+
+SIGNATURES = {  # what files begin with whose name says otherwise
+    b"PK\3\4": "a spreadsheet or an archive: save its table as CSV",
+    b"\x1f\x8b": OTHERS[".gz"],
+    b"%PDF": OTHERS[".pdf"],
+    b"\x89PNG": OTHERS[".png"],
+    b"\xff\xd8\xff": OTHERS[".jpg"],
+    b"\x89HDF": "HDF5: name it .h5",
+    b"{": OTHERS[".json"],
+    b"<": "a web page, or XML: it is no recording, or to be exported as EDF or CSV",
 }
 
 
@@ -116,6 +133,7 @@ def _read(path: Path, sampling_rate: float | None, unit: str | None, record: str
         raise InvalidRecording(f"more than {LARGEST_FILE >> 20} MiB; cut it first")
     # Each when it is needed: a WFDB record need not wait for pandas.
     if kind in TABLES:
+        _refuse_others(path)
         from biosignals.data.readers import csv
 
         return csv.read(path, sampling_rate, unit, record)
@@ -130,6 +148,15 @@ def _read(path: Path, sampling_rate: float | None, unit: str | None, record: str
     from biosignals.data.readers import wfdb
 
     return wfdb.read(path)
+
+
+def _refuse_others(path: Path) -> None:
+    """InvalidRecording for what is no text of a table by its first bytes."""
+    with open(path, "rb") as file:
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    for signature, what in SIGNATURES.items():
+        if start.startswith(signature):
+            raise InvalidRecording(f"is {what}")
 
 
 def _refuse_other_rate(signal: Signal, given: float | None) -> None:

@@ -16,13 +16,23 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from biosignals.data.channel_names import is_some_lead
 from biosignals.data.readers import dialect, times
-from biosignals.data.readers.signal import InvalidRecording, Signal, filled, usual_leads
+from biosignals.data.readers.signal import INVALID, InvalidRecording, Signal, filled, usual_leads
 from biosignals.data.units import microvolts
 
 LONGEST_NAME = 200  # characters; a longer one is not searched for a unit
 HEAD = 1 << 18  # bytes from which the dialect is told
-NAME_AND_UNIT = re.compile(r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|[\s_](\w\w+))")  # I (mV), time_ms
+MOST_COLUMNS, FEW_COLUMNS = (
+    1000,
+    64,
+)  # more than the one are rows; up to the other may be more than there are rows
+# I (mV), time_ms, I in mV, and I..mV. as R writes the first.
+LONGEST_SHOWN = 40  # characters of a row that is no row
+NEW_LINE = re.compile(r"\r\n|\r|\n")
+NAME_AND_UNIT = re.compile(
+    r"(.*?)\s*(?:[\[(/,]\s*(\w+)\s*[\])]?|(?:\s+in\s+|[\s_-])([^\W_]{2,})|\.\.([^\W_]+)\.)"
+)
 THOUSANDS = r"[-+\u2212]?\d{1,3}(?:[.,'\s]\d{3})+(?:[.,]\d+)?"
 LIST = re.compile(r"(?:^|[\"',;\t])[^\S\t]*\[\s*[-+.\d]+\s*,")  # a cell that holds many samples
 
@@ -45,13 +55,37 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
     with open(path, "rb") as file:
         content = file.read(HEAD)
     encoding = _encoding(content)
-    lines = content.decode(encoding, "replace").splitlines()
-    if len(content) == HEAD:
+    lines = NEW_LINE.split(content.decode(encoding, "replace"))
+    is_whole = len(content) < HEAD
+    if not is_whole:
         lines = lines[:-1]  # which may be cut
     if any(LIST.search(line) for line in lines[: dialect.ROWS]):
         return _read_listed(path, encoding, unit, record)
+    _refuse_wide(lines, is_whole)
     written = dialect.detect(lines)
-    return _signal(_columns(path, encoding, written), written, sampling_rate, unit)
+    # In one column, an empty line is a missing sample, unless all are written with one between them.
+    empty = sum(not line.strip() for line in lines[written.first : -1])
+    sparse = written.separator == dialect.ONE_COLUMN and empty < (1 - dialect.MOSTLY) * len(lines)
+    columns = _columns(path, encoding, written, skip_blank_lines=not sparse)
+    return _signal(columns, written, sampling_rate, unit)
+
+
+def _refuse_wide(lines: list[str], is_whole: bool) -> None:
+    """Raises InvalidRecording for a table with a row for each channel, by most of its last lines.
+
+    is_whole: they are all of it.
+    """
+    written = [line for line in lines if line.strip()]
+    widths = sorted(
+        max(len(line.split()), *(line.count(separator) + 1 for separator in ("\t", ";", "|", ",")))
+        for line in written[-dialect.ROWS :]
+    )
+    width = widths[len(widths) // 2] if widths else 0
+    if width > MOST_COLUMNS or (is_whole and width > max(FEW_COLUMNS, len(written))):
+        raise InvalidRecording(
+            f"has rows of {width} cells: a table has a column for each channel and a row for each sample, so"
+            " turn it"
+        )
 
 
 def _encoding(content: bytes) -> str:
@@ -67,29 +101,35 @@ def _encoding(content: bytes) -> str:
     return "utf-8-sig"
 
 
-def _columns(path: Path, encoding: str, written: dialect.Dialect) -> list[Column]:
+def _columns(path: Path, encoding: str, written: dialect.Dialect, skip_blank_lines: bool) -> list[Column]:
     """The columns of a table that hold anything."""
     separator = {" ": r"\s+", dialect.ONE_COLUMN: "\t"}.get(written.separator, written.separator)
-    try:
-        table = pd.read_csv(
-            path, sep=separator, header=None, names=range(len(written.names)), index_col=False,
-            skiprows=written.first, encoding=encoding, encoding_errors="replace", decimal=written.decimal,
-            na_values=dialect.MISSING, skipinitialspace=True, low_memory=False,
-        )  # fmt: skip
-    except pd.errors.ParserError as error:
-        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if found is None:
-            raise
-        raise InvalidRecording(f"line {found[2]} has {found[3]} cells, those before it {found[1]}") from error
+    with open(path, encoding=encoding, errors="replace") as file:
+        for _ in range(written.first):  # pandas takes a quotation mark in them for the begin of a cell
+            file.readline()
+        try:
+            table = pd.read_csv(
+                file, sep=separator, header=None, names=range(len(written.names)), index_col=False,
+                decimal=written.decimal, na_values=dialect.MISSING, skipinitialspace=True, low_memory=False,
+                skip_blank_lines=skip_blank_lines,
+            )  # fmt: skip
+        except pd.errors.ParserError as error:
+            found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+            if found is None:
+                raise
+            line = written.first + int(found[2])
+            raise InvalidRecording(f"line {line} has {found[3]} cells, those before it {found[1]}") from error
     texts, table = table, table.apply(_as_numbers, decimal=written.decimal)
-    numbers = table.select_dtypes("number").notna().any(axis=1).to_numpy()
+    numeric = table.select_dtypes("number").columns
+    numbers = table[numeric].notna().any(axis=1).to_numpy()
     table = table[: len(table) - numbers[::-1].argmax()]  # without lines of text at the end
+    _refuse_text(texts[numeric][: len(table)], numbers[: len(table)])
     for column in table:
         _refuse_thousands(texts[column][: len(table)], table[column])
     return [
         Column(table[number], *_name_and_unit(name, unit))
         for number, (name, unit) in enumerate(zip(written.names, written.units, strict=True))
-        if table[number].notna().any()
+        if name is not None and table[number].notna().any()
     ]
 
 
@@ -101,6 +141,21 @@ def _as_numbers(column: pd.Series, decimal: str) -> pd.Series:
     texts = texts.str.replace("\u2212", "-", regex=False)
     numbers = pd.to_numeric(texts, errors="coerce")
     return numbers if numbers.notna().sum() >= dialect.MOSTLY * column.notna().sum() else column
+
+
+def _refuse_text(texts: pd.DataFrame, numbers: np.ndarray) -> None:
+    """Raises InvalidRecording for text among rows, as of a pause.
+
+    texts: of columns of numbers, (rows, columns). numbers: whether a row holds one, (rows,).
+    """
+    wrong = ~numbers & texts.notna().any(axis=1).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        text = " ".join(str(cell) for cell in texts.iloc[row] if pd.notna(cell))
+        raise InvalidRecording(
+            f"its row {row + 1} is text, {text[:LONGEST_SHOWN]!r}: delete it, or cut the file there if"
+            " samples are missing"
+        )
 
 
 def _refuse_thousands(texts: pd.Series, numbers: pd.Series) -> None:
@@ -133,12 +188,19 @@ def _are_digits(texts: pd.Series) -> pd.Series:
 
 
 def _name_and_unit(label: str, unit: str) -> tuple[str, str]:
-    """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms"."""
+    """A column's name, and its unit, which may stand beside it: "I (mV)", "time_ms".
+
+    Raises InvalidRecording where `unit`, from another row, is another voltage.
+    """
     found = NAME_AND_UNIT.fullmatch(label) if len(label) <= LONGEST_NAME else None
-    inside = (found[2] or found[3]) if found else ""
-    if inside and (microvolts(inside) is not None or times.is_unit(inside)):
-        return found[1].strip(), inside
+    inside = next(filter(None, found.groups()[1:]), "") if found else ""
     unit = unit.strip("[]()")
+    if inside and (microvolts(inside) is not None or times.is_unit(inside)):
+        if microvolts(unit) not in (None, microvolts(inside)):
+            raise InvalidRecording(
+                f"gives {found[1].strip()} in {inside} and in {unit}: one of them is wrong"
+            )
+        return found[1].strip(), inside
     return label, "" if unit.lower() in dialect.MISSING or dialect.FORM_OF_TIMES.fullmatch(unit) else unit
 
 
@@ -155,11 +217,16 @@ def _signal(
     stated = sorted({unit for unit in units if microvolts(unit) is not None})
     if given_unit and any(microvolts(unit) != microvolts(given_unit) for unit in stated):
         raise InvalidRecording(f"it gives its values in {', '.join(stated)}, and {given_unit} is asked for")
+    if written.scale and not (given_unit or all(units)):
+        raise InvalidRecording(
+            f"states a scale, {written.scale!r}, and no unit: write its values in mV, and their unit in the"
+            " name of the column, as in `I (mV)`"
+        )
     values = np.stack([column.values.to_numpy(dtype=np.float32) for column in found])
-    values[~np.isfinite(values)] = np.nan
+    values[~np.isfinite(values) | (values == INVALID)] = np.nan
     return Signal(
         filled(values), tuple(_names(found, values, written.lead)),
-        tuple(unit or given_unit or "mV" for unit in units), _rate(clocks, written.rate, given_rate),
+        tuple(unit or given_unit or "mV" for unit in units), _rate(clocks, written.rates, given_rate),
     )  # fmt: skip
 
 
@@ -168,7 +235,7 @@ def _kind(column: Column, alone: bool) -> str:
     name, values = column.name.casefold(), column.values
     if values.dtype.kind not in "iuf":
         return "times" if times.is_time(str(values.iloc[0]).strip("'\" ")) else "text"
-    if name and (times.NAME.fullmatch(name) or times.is_unit(name)):
+    if name and times.is_name(name):
         return "times"
     steps = np.diff(values)
     if alone or not len(steps):
@@ -182,33 +249,42 @@ def _kind(column: Column, alone: bool) -> str:
 
 
 def _names(columns: list[Column], values: np.ndarray, lead: str) -> list[str]:
-    """Names of channels, those in the usual order where none has one."""
+    """Names of channels, those in the usual order where none has one.
+
+    lead: the one that a line above the table names.
+    """
+    if lead and len(columns) == 1 and (not columns[0].name or is_some_lead(columns[0].name)):
+        return [lead]
     if not any(column.name for column in columns):
         try:
-            return [lead] if lead and len(columns) == 1 else list(usual_leads(values))
+            return list(usual_leads(values))
         except InvalidRecording:
             pass
     return [column.name or f"column {number}" for number, column in enumerate(columns, 1)]
 
 
-def _rate(clocks: list[Column], stated: float | None, given: float | None) -> float:
+def _rate(clocks: list[Column], stated: tuple[float, ...], given: float | None) -> float:
     """The rate of times that go on in equal steps; else stated or given.
 
     Times with a unit must do so. Others, as those at which a phone got some samples together, need not where
     there are better ones.
     """
+    known, how = (given, "asked for") if given else (stated[0] if len(stated) == 1 else None, "stated")
     faults = []
     for clock in sorted(clocks, key=lambda clock: not clock.unit):
         unit = next((text for text in (clock.unit, clock.name) if times.is_unit(text)), "")
         try:
-            return times.sampling_rate(clock.values, unit.casefold(), given or stated)
+            return times.sampling_rate(clock.values, unit.casefold(), known, how)
         except InvalidRecording as fault:
             if clock.unit and isinstance(fault, times.UnevenTimes):
                 raise
             faults.append(fault)
     if faults:
         raise faults[0]
-    rate = stated or given
+    if len(stated) > 1 and not given:
+        some = " and ".join(f"{rate:g}" for rate in stated)
+        raise InvalidRecording(f"states {some} Hz: give its sampling rate")
+    rate = given if len(stated) > 1 else next(iter(stated), given)
     if not rate:
         raise InvalidRecording("give its sampling rate, or a column `time` in seconds")
     return float(rate)

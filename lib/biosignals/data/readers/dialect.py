@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from biosignals.data.channel_names import LEADS, canonical
-from biosignals.data.readers import times
+from biosignals.data.readers import programs, times
 from biosignals.data.readers.signal import InvalidRecording
 from biosignals.data.units import microvolts
 
@@ -23,11 +23,22 @@ LONGEST_LINE = 1000  # characters of information; some searches take the square 
 MISSING = ("", "-", "nan", "na", "n/a", "null", "none")
 # As devices spell hertz in the languages of those who use them: Hz, Hertz, hercios, герц, 赫兹, ヘルツ ...
 HERTZ = re.compile(
-    r"(?<!\d)(\d+(?:[.,]\d+)?)\s*(?:hz|hert|herc|г(?:ерц|ц)|赫|ヘルツ|헤르츠|χερτζ|هرتز|הרץ|เฮิร)",
+    r"(?<!\d)(?<!\d[.,])(\d+(?:[.,]\d+)?)\s*([kк]?)"
+    r"(?:hz|hert|herc|г(?:ерц|ц)|赫|ヘルツ|헤르츠|χερτζ|هرتز|הרץ|เฮิร|sps\b|samples?\s*(?:/|per)\s*s)",
     re.IGNORECASE,
 )
 RATE = re.compile(
-    r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)\W*(?:hz)?\W+(\d+(?:\.\d+)?)\W*", re.IGNORECASE
+    r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)\W*(k?)(?:hz)?\W+(\d+(?:[.,]\d+)?)\W*", re.IGNORECASE
+)
+INTERVAL = re.compile(r"sampl\w*\W*(?:interval|period)\W*(\d+(?:[.,]\d+)?)\s*(\w+)\W*", re.IGNORECASE)
+SAMPLING = re.compile(r"sampl|sfreq|abtast|messrate|muestre|échantillon|campiona|amostra", re.IGNORECASE)
+NO_RATE = re.compile(  # what else has hertz: bounds of filters, mains, hearts
+    r"filt|notch|mains|power\W?line|line\W?freq|(?:high|low|band)\W?pass|\b[hl]pf?\b|cut\W?off|band\W?width|heart|pulse|"
+    r"\d\s*(?:-|–|to|~|\.\.+)\s*\d[\d.,]*\s*k?hz",
+    re.IGNORECASE,
+)
+SCALE = re.compile(
+    r"(?:adc\W*|analog\w*\W*)?(?:gain|lsb|resolution|sensitivity|scal\w*)\b\D*\d.*", re.IGNORECASE
 )
 FORM_OF_TIMES = re.compile(r"[hmsdy:./\s]*mm?:ss[hmsdy:./\s]*", re.IGNORECASE)  # hh:mm:ss.mmm
 
@@ -37,23 +48,26 @@ class Dialect:
     """How a table is written.
 
     separator, decimal: between cells, and in numbers. first: the line with the first row, from 0. names,
-    units: of the columns, empty text where not given. rate (Hz), unit, lead: of all, as lines above the table
-    say; None and empty text where they do not.
+    units: of the columns, empty text where not given, name None where a column holds no signal. rates (Hz),
+    unit, lead: of all, as lines above the table say; rates are several where it is not clear which is meant.
+    scale: the line that gives a gain, or empty text.
     """
 
     separator: str
     decimal: str
     first: int
-    names: tuple[str, ...]
+    names: tuple[str | None, ...]
     units: tuple[str, ...]
-    rate: float | None = None
+    rates: tuple[float, ...] = ()
     unit: str = ""
     lead: str = ""
+    scale: str = ""
 
 
 def detect(lines: list[str]) -> Dialect:
     """The dialect of a table that begins with `lines`. Raises InvalidRecording where no rows hold numbers."""
-    written = [line for line in lines if line.strip()]
+    known = programs.header(lines)
+    written = [line for line in lines[known.first if known else 0 :] if line.strip()]
     separator = _separator(written)
     rows = [cells(line, separator) for line in written[-ROWS:]]
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
@@ -63,17 +77,33 @@ def detect(lines: list[str]) -> Dialect:
         raise InvalidRecording(
             "holds no columns of numbers: a table has a column per channel, named in its first row"
         )
+    ends_empty = width > 1 and not any(row[-1] for row in rows)  # by a separator at the end of each row
+    if known:
+        names, units = (known.fit(texts, width, ends_empty) for texts in (known.names, known.units))
+        decimal = _decimal(lines[known.first :], separator)
+        return Dialect(separator, decimal, known.first, names, units, (known.rate,))
     first = next(
         number for number in range(len(lines)) if _starts(lines[number : number + 2], separator, numeric)
     )
     above = [line for line in lines[:first] if line.strip()]
-    ends_empty = width > 1 and not any(row[-1] for row in rows)  # by a separator at the end of each row
-    named = len(above) > 1 and _fit_columns(cells(above[-2], separator), width)
+    named = len(above) > 1 and _fit_columns(_heads(above[-2], separator, width), width)
     units, above = _taken(above, separator, width, ends_empty, partial(_are_units, named=named))
-    names, above = _taken(above, separator, width, ends_empty, _are_names)
-    numbers = "".join(cell for row in rows for cell in row if NUMBER.fullmatch(cell))
-    decimal = "," if "," in numbers and "." not in numbers else "."
-    return Dialect(separator, decimal, first, names, units, *_information(above))
+    names, above = _taken(above, separator, width, ends_empty, partial(_are_names, ends_empty=ends_empty))
+    return Dialect(
+        separator,
+        _decimal(lines[first:], separator),
+        first,
+        names,
+        units,
+        _rates(above),
+        *_information(above),
+    )
+
+
+def _decimal(rows: list[str], separator: str) -> str:
+    """What stands before decimals in the numbers of rows."""
+    numbers = "".join(cell for row in rows for cell in cells(row, separator) if NUMBER.fullmatch(cell))
+    return "," if "," in numbers and "." not in numbers else "."
 
 
 def cells(line: str, separator: str) -> list[str]:
@@ -85,6 +115,18 @@ def cells(line: str, separator: str) -> list[str]:
     else:
         parts = next(csv.reader([line], delimiter=separator), [])
     return [part.strip().strip("\"'").strip() for part in parts]
+
+
+def _heads(line: str, separator: str, width: int) -> list[str]:
+    """The cells of a line above rows of `width` cells. Between blanks, a name may hold some of its own."""
+    row = cells(line, separator)
+    if separator == " " and len(row) > width:
+        apart = re.split(r"\s{2,}|\t", line.strip()) if len(line) <= LONGEST_LINE else []
+        if len(apart) == width:
+            return apart
+        if width == 2 and times.is_name(row[0]):
+            return [row[0], " ".join(row[1:])]
+    return row
 
 
 def _is_value(cell: str) -> bool:
@@ -116,6 +158,8 @@ def _of_one_comma(lines: list[str]) -> str:
     """What separates the cells of rows such as 12,345: the comma, or nothing, if it is that of decimals."""
     texts = [line.strip("\"' ") for line in lines]
     rows = [text for text in texts if NUMBER.fullmatch(text)]
+    if not rows:
+        return ","
     if any("," not in row or row.startswith("-0,") or re.search(r",0\d", row) for row in rows):
         return ONE_COLUMN
     pairs = [cells(text, ",") for text in texts if not NUMBER.fullmatch(text)]
@@ -147,7 +191,7 @@ def _taken(
     above: list[str], separator: str, width: int, ends_empty: bool, fits: Callable[[list[str], str], bool]
 ) -> tuple[tuple[str, ...], list[str]]:
     """The cells of the last line above where they fit the columns, else empty ones; and the lines left."""
-    row = cells(above[-1], separator) if above else []
+    row = _heads(above[-1], separator, width) if above else []
     if len(row) == width - 1:  # of a program that gives its row numbers no name, or ends only rows so
         row = [*row, ""] if ends_empty else ["", *row]
     if len(row) == width and any(row) and fits(row, above[-1]):
@@ -176,36 +220,70 @@ def _are_units(row: list[str], _: str, named: bool) -> bool:
     )
 
 
-def _are_names(row: list[str], line: str) -> bool:
+def _are_names(row: list[str], line: str, ends_empty: bool) -> bool:
     if len(row) == 1:  # not information, such as Unit,mV
         return re.search(r"[,;:=\t]|^\W", line) is None
-    if len(row) == 2 and (_is_voltage(row[1]) or _lead_in(*row)):  # as where rows end with a separator
+    if len(row) == 2 and (_is_voltage(row[1]) or (ends_empty and _lead_in(*row))):
         return False
     return _are_counts(row) or not any(NUMBER.fullmatch(cell) for cell in row)
 
 
-def _information(lines: list[str]) -> tuple[float | None, str, str]:
-    """Sampling rate, unit and lead that lines above a table give, as "Sample Rate,512 hertz", "# fs: 250"."""
-    rate, unit, lead = None, "", ""
-    for line in lines:
-        if len(line) > LONGEST_LINE:
-            continue
-        line = line.strip("#%/ ")
+def _rates(lines: list[str]) -> tuple[float, ...]:
+    """The sampling rates (Hz) that lines above a table give, as "Sample Rate,512 hertz", "# fs: 250".
+
+    Those of which a line says that they are; or else whatever has hertz and is no filter's.
+    """
+    stated, others = [], []
+    for line in _short(lines):
+        sampling = SAMPLING.search(line)
+        found = HERTZ.search(line, sampling.start() if sampling else 0)
+        if named := RATE.fullmatch(line):
+            stated.append(_hertz(named[2], named[1]))
+        elif (step := INTERVAL.fullmatch(line)) and times.is_unit(step[2]):
+            seconds = float(step[1].replace(",", ".")) * times.SECONDS[step[2].casefold()]
+            stated.append(seconds and 1 / seconds)
+        elif found and sampling:
+            stated.append(_hertz(found[1], found[2]))
+        elif found and not NO_RATE.search(line):
+            others.append(_hertz(found[1], found[2]))
+    low, high = times.USUAL
+    rates = [rate for rate in stated if rate] or [rate for rate in others if low <= rate <= high]
+    return tuple(dict.fromkeys(rates))
+
+
+def _hertz(number: str, kilo: str) -> float:
+    """A rate in hertz: of "0.5" kHz, 500; of "1,000", 1000, for no recorder has 1 Hz."""
+    rate = float(number.replace(",", ".")) * (1000 if kilo else 1)
+    is_grouped = rate < times.USUAL[0] and re.fullmatch(r"\d{1,3}[.,]\d{3}", number) is not None
+    return 1000 * rate if is_grouped else rate
+
+
+def _short(lines: list[str]) -> list[str]:
+    """Lines of information without the marks of comments around them; searches in long ones take too long."""
+    return [line.strip("#%/ ") for line in lines if len(line) <= LONGEST_LINE]
+
+
+def _information(lines: list[str]) -> tuple[str, str, str]:
+    """Unit, lead and line with a gain above a table, as "Unit,mV", "Lead: II", "# gain: 200"."""
+    unit, lead, scale = "", "", ""
+    for line in _short(lines):
         key, _, value = re.sub(r"\s*[,;:=\t]\s*", "\n", line, count=1).partition("\n")
         value = value.strip(" \"',;")
-        hertz = HERTZ.search(line) or RATE.fullmatch(line)
-        if hertz:
-            rate = rate or float(hertz[1].replace(",", "."))
-        elif microvolts(value) is not None:
+        if microvolts(value) is not None:
             unit = unit or value
+        elif SCALE.fullmatch(line):
+            scale = scale or line
         else:
             lead = lead or _lead_in(key, value)
-    return rate, unit, lead
+    return unit, lead, scale
 
 
 def _lead_in(key: str, value: str) -> str:
-    """The limb lead in information such as "Lead" and "Lead I", in any language; or empty text."""
-    if not key or canonical(key).upper() in LEADS or not value.casefold().startswith(key.casefold()):
+    """The lead in information such as "Lead" and "II", in any language "Lead" and "Lead I"; or empty text."""
+    key = key.strip(" \"'")
+    if not key or canonical(key).upper() in LEADS:
         return ""
-    lead = value[len(key) :].strip()
-    return lead if canonical(lead) in ("i", "ii", "iii") else ""
+    if value.casefold().startswith(key.casefold()):
+        lead = value[len(key) :].strip()
+        return lead if canonical(lead) in ("i", "ii", "iii") else ""
+    return value if canonical(f"{key} {value}").upper() in LEADS else ""

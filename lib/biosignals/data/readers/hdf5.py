@@ -9,7 +9,14 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from biosignals.data.readers.signal import LARGEST_FILE, InvalidRecording, Signal, filled, usual_leads
+from biosignals.data.readers.signal import (
+    INVALID,
+    LARGEST_FILE,
+    InvalidRecording,
+    Signal,
+    filled,
+    usual_leads,
+)
 from biosignals.data.sph import own_dataset
 from biosignals.data.units import microvolts
 
@@ -21,6 +28,8 @@ NAMES = (
     "labels", "label",
 )  # fmt: skip
 SCALE = ("gain", "adc_gain", "scale", "scale_factor", "scaling")
+OFFSET = ("offset", "add_offset", "baseline", "adc_zero")
+MISSING = ("_fillvalue", "missing_value")
 MOST_STATED = 10_000  # values of such a data set
 
 
@@ -53,22 +62,26 @@ def read(path: Path, sampling_rate: float | None, unit: str | None, record: str 
     """
     with h5py.File(path, "r") as file:
         kind, data = _kind(file)
-        rates, units, names, scale = (_stated(file, data, keys) for keys in (RATE, UNIT, NAMES, SCALE))
+        rates, units, names, scale, offset, missing = (
+            _stated(file, data, keys) for keys in (RATE, UNIT, NAMES, SCALE, OFFSET, MISSING)
+        )
         values = _values(file, data, record)
-    if {_number(factor) for factor in scale} - {1.0}:
-        raise InvalidRecording("states a scale, which is not applied here: store its signals in their unit")
+    if not (_are(scale, 1) and _are(offset, 0)):
+        raise InvalidRecording(
+            "states a scale or an offset, which is not applied here: store its signals in their unit"
+        )
     names = _split(names, values.shape)
     values = _upright(values, len(names))
     if kind.data == "tracings":  # zeros make all of one length
         recorded = np.flatnonzero(values.any(axis=0))
         values = values[:, recorded[0] : recorded[-1] + 1] if recorded.size else values
-    values[~np.isfinite(values)] = np.nan
+    values[~np.isfinite(values) | np.isin(values, [INVALID, *map(float, missing)])] = np.nan
     units = _split(units, values.shape) or [unit or kind.unit or ""]
     if unit and any(microvolts(each) != microvolts(unit) for each in units):
         raise InvalidRecording(f"it states its unit as {', '.join(units)}, and {unit} is asked for")
     if not any(units):
         raise InvalidRecording("holds whole numbers of no stated unit: add an attribute `unit`")
-    stated = {_number(rate) for rate in rates}
+    stated = {_hertz(rate) for rate in rates}
     rate = next(iter(stated), sampling_rate or kind.rate)
     if rate is None or len(stated) > 1:
         raise InvalidRecording("does not state one sampling rate: add an attribute `sampling_rate`, in Hz")
@@ -113,9 +126,18 @@ def _split(texts: list, shape: tuple[int, ...]) -> list[str]:
     return words if len(words) in shape or re.search("[,;|]", texts[0]) else texts
 
 
-def _number(stated: object) -> float:
-    """The number in "500", 500 or "500 Hz"."""
-    return float(str(stated).casefold().removesuffix("hz"))
+def _are(stated: list, number: float) -> bool:
+    """Whether all that is stated is one number."""
+    try:
+        return {float(value) for value in stated} <= {number}
+    except ValueError:
+        return False
+
+
+def _hertz(stated: object) -> float:
+    """The number in "500", 500, "500 Hz" or "0.5 kHz"."""
+    number = str(stated).casefold().removesuffix("hz").strip()
+    return 1000 * float(number.removesuffix("k")) if number.endswith("k") else float(number)
 
 
 def _values(file: h5py.File, data: h5py.Dataset, record: str | None) -> np.ndarray:

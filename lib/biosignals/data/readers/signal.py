@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -11,6 +12,7 @@ from biosignals.data.channel_names import DERIVED, LEADS
 
 LARGEST_FILE = 1 << 28  # bytes, of a recording and of a model
 MOST_INVALID = 0.1  # share of a channel that may be missing and is then filled by straight lines
+INVALID = -32768  # by which recorders of 16 bits mark a sample as missing, in whatever unit
 NOT_DERIVED = (
     0.5  # mean error of the other limb leads as made of I and II; PTB-XL's are below, other orders above
 )
@@ -108,10 +110,18 @@ def usual_leads(values: np.ndarray) -> tuple[str, ...]:
         return (*LEADS[:2], *LEADS[6:])
     if len(values) != 12:
         raise InvalidRecording(f"its {len(values)} channels have no names")
-    limb = values[:6] - np.nanmedian(values[:6], axis=1, keepdims=True)
-    expected = np.array(list(DERIVED.values())) @ limb[:2]
-    if not np.nanmean(np.abs(limb[2:] - expected)) <= NOT_DERIVED * np.nanmean(np.abs(limb)):
+    if not derived_error(values[:6], list(DERIVED)) <= NOT_DERIVED:
         raise InvalidRecording(
             f"its 12 channels have no names, and are not {', '.join(LEADS)} in this order: III is not II - I"
         )
     return LEADS
+
+
+def derived_error(values: np.ndarray, derived: Sequence[str]) -> float:
+    """How far limb leads are from what I and II make of them: mean error, as a share of all mean sizes.
+
+    values: (leads, samples), I and II, then `derived`, some of DERIVED.
+    """
+    limb = values - np.nanmedian(values, axis=1, keepdims=True)
+    expected = np.array([DERIVED[name] for name in derived]) @ limb[:2]
+    return float(np.nanmean(np.abs(limb[2:] - expected)) / np.nanmean(np.abs(limb)))

@@ -12,21 +12,23 @@ from biosignals.data.readers.signal import InvalidRecording
 SECONDS = {  # in one unit of time
     "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0,
     "ms": 1e-3, "msec": 1e-3, "millis": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3,
-    "us": 1e-6, "\u03bcs": 1e-6, "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9,
-    "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0,
+    "us": 1e-6, "\u03bcs": 1e-6, "usec": 1e-6, "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9,
+    "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0, "days": 86400.0,
+    "с": 1.0, "сек": 1.0, "мс": 1e-3, "秒": 1.0, "毫秒": 1e-3, "ミリ秒": 1e-3, "초": 1.0,
 }  # fmt: skip
-TIME_OF_DAY = re.compile(r"(?<!\d)(?:(\d+):)?(\d+):(\d{2}(?:[.,]\d+)?)(?!:)")
+TIME_OF_DAY = re.compile(r"(?<!\d)(?:(\d+):)?(\d+):(\d{2}(?:[.,]\d+|:\d{3})?)(?![:\d])")
 STAMP = re.compile(
-    r"[\[(]?(?:[\d./-]+[T\s])?\d+:\d{2}(?::\d{2})?(?:[.,]\d+)?\s*(?:[ap]m|z|utc|[+-]\d{2}:?\d{2})?(?:\s[\d./-]+)?[\])]?",
+    r"[\[(]?(?:[\d./-]+[T\s])?\d+:\d{2}(?::\d{2})?(?:[.,]\d+|:\d{3})?\s*(?:[ap]m|z|utc|[+-]\d{2}:?\d{2})?(?:\s[\d./-]+)?[\])]?",
     re.IGNORECASE,
 )
 NAME = re.compile(
-    r"(?:.*[\s_])?(?:date|time|datetime|timestamps?|ts|t|uhrzeit|zeit|zeitstempel|temps|tiempo|tempo|hora)(?:[\s_].*)?"
+    r"(?:.*[\s_])?(?:date|time|datetime|timestamps?|ts|t|elapsed|uhrzeit|zeit|zeitstempel|temps|tiempo|tempo|hora|tijd|tid"
+    r"|czas|čas|idő|aika|zaman|χρόνος|время|时间|時間|時刻|시간)(?:[\s_\[(].*)?"
 )
 COUNT = re.compile(
     r"unnamed.*|index|idx|samples?(?:[\s_]*(?:#|no\.?|number|index))?|#|no\.?|nr\.?|n|row", re.IGNORECASE
 )
-UNSAID = ("s", "ms", "us", "ns", "min")  # units that names of columns leave out, the commonest first
+UNSAID = ("s", "ms", "us", "ns", "min", "days")  # units that names of columns leave out, the commonest first
 # Since 1970 (or 2000), which tells the unit of times that do not say theirs.
 EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
 USUAL = (20.0, 2500.0)  # Hz, of ECG and EEG; times in seconds that say otherwise are in another unit
@@ -44,6 +46,11 @@ def is_time(text: str) -> bool:
     return STAMP.fullmatch(text) is not None
 
 
+def is_name(text: str) -> bool:
+    """Whether a column of this name holds times ("Elapsed time", "ms")."""
+    return NAME.fullmatch(text.casefold()) is not None or is_unit(text)
+
+
 def is_unit(text: str) -> bool:
     """Whether a text is a unit of time ("ms", "[s]")."""
     return text.strip("[]()").casefold() in SECONDS
@@ -54,12 +61,12 @@ def is_count(name: str) -> bool:
     return COUNT.fullmatch(name) is not None
 
 
-def sampling_rate(times: pd.Series, unit: str, given: float | None) -> float:
+def sampling_rate(times: pd.Series, unit: str, given: float | None, how: str = "asked for") -> float:
     """The rate (Hz) at which `times`, numbers or texts, go on.
 
     unit: of numbers, a key of SECONDS; empty where it is not said: then seconds, or what fits the rate
-    `given` or a date since 1970. Times may be rounded. Raises InvalidRecording for times that do not go on in
-    equal steps, contradict the rate given or give none that a recorder has.
+    `given` or a date since 1970. how: the rate is given. Times may be rounded. Raises InvalidRecording for
+    times that do not go on in equal steps, contradict the rate given or give none that a recorder has.
     """
     if times.dtype.kind not in "iuf":
         numbers, unit = _of_day(times), "s"
@@ -75,9 +82,7 @@ def sampling_rate(times: pd.Series, unit: str, given: float | None) -> float:
     if given is not None:
         if any(abs(one / given - 1) <= AGREE + unsure for one in rates.values()) or (not unit and step == 1):
             return given
-        raise InvalidRecording(
-            f"its times give {rate:g} Hz, and {given:g} Hz is asked for: one of them is wrong"
-        )
+        raise InvalidRecording(f"its times give {rate:g} Hz, and {given:g} Hz is {how}: one of them is wrong")
     if unsure > AGREE:
         raise InvalidRecording("its times are rounded too coarsely to tell the sampling rate: give it")
     if not unit and not USUAL[0] <= rate <= USUAL[1]:
@@ -128,7 +133,7 @@ def _of_day(texts: pd.Series) -> np.ndarray:
     for row, text in enumerate(texts):
         if found := TIME_OF_DAY.search(str(text)):
             hours, minutes, rest = found.groups()
-            seconds[row] = 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
+            seconds[row] = 3600 * int(hours or 0) + 60 * int(minutes) + float(re.sub("[,:]", ".", rest))
     steps = np.diff(seconds)
     back = np.where(steps < -80_000, 86_400, np.where((steps < -43_000) & (steps > -43_201), 43_200, 0))
     return seconds + np.concatenate([[0], np.cumsum(back)])

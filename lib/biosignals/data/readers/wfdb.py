@@ -28,4 +28,5 @@ def _header(path: Path) -> Path:
     for other in path.parent.iterdir():
         if other.name.casefold() == header.name.casefold():
             return other
-    raise InvalidRecording(f"is read with its WFDB header, and {header.name} is not beside it")
+    alone = "; without one, save its samples as CSV or HDF5" if path.suffix.lower() == ".mat" else ""
+    raise InvalidRecording(f"is read with its WFDB header, and {header.name} is not beside it{alone}")

@@ -234,9 +234,9 @@ def _find_files(folder: Path, names: Iterable[str], table: Path) -> dict[str, Pa
         raise FileNotFoundError(
             f"{len(missing)} of the {len(found)} files of {table.name} are not there: {_some(missing)}{hint}"
         )
-    names: dict[Path, str] = {}
+    first: dict[Path, str] = {}
     for name, path in found.items():
-        other = names.setdefault(_recording_of(path), name)
+        other = first.setdefault(_recording_of(path), name)
         if other != name:
             raise ValueError(f"{table.name}: {other} and {name} are one recording: delete one of the rows")
     return found

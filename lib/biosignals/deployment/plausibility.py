@@ -53,8 +53,10 @@ def refuse_swing(found: np.ndarray, usual: Swing, name: str = "its liveliest cha
 
 
 def refuse_scaled(values: np.ndarray) -> None:
-    """Raises InvalidRecording for channels (channels, samples), in the unit of their file, without a height
-    of their own: each was scaled by itself, or all to a range.
+    """Raises InvalidRecording for channels without a height of their own: each was scaled by itself, or all to
+    a range.
+
+    values: (channels, samples), in the unit of their file.
     """
     low, high = values.min(axis=1), values.max(axis=1)
     spans, means, deviations = high - low, values.mean(axis=1, dtype=float), values.std(axis=1, dtype=float)

@@ -79,9 +79,9 @@ def detect(lines: list[str]) -> Dialect:
         )
     ends_empty = width > 1 and not any(row[-1] for row in rows)  # by a separator at the end of each row
     if known:
-        names, units = (known.fit(texts, width, ends_empty) for texts in (known.names, known.units))
         decimal = _decimal(lines[known.first :], separator)
-        return Dialect(separator, decimal, known.first, names, units, (known.rate,))
+        columns = known.fit(known.names, width, ends_empty), known.fit(known.units, width, ends_empty)
+        return Dialect(separator, decimal, known.first, *columns, (known.rate,))
     first = next(
         number for number in range(len(lines)) if _starts(lines[number : number + 2], separator, numeric)
     )

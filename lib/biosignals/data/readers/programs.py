@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from biosignals.data.readers import times
 from biosignals.data.readers.signal import InvalidRecording
@@ -19,6 +19,9 @@ CHANNELS = re.compile(r"(\d{1,3}) channels?")
 CONVERTED = {"ECG": "mV", "EMG": "mV", "EEG": "uV"}  # OpenSignals' units of its sensors
 
 
+Text = TypeVar("Text", str, str | None)
+
+
 class Header(NamedTuple):
     """What stands above rows: the first of their lines, names and units of the last columns (name None: holds
     no signal), and the sampling rate in Hz.
@@ -29,7 +32,7 @@ class Header(NamedTuple):
     units: tuple[str, ...]
     rate: float
 
-    def fit(self, texts: Sequence[str | None], width: int, ends_empty: bool) -> tuple[str | None, ...]:
+    def fit(self, texts: Sequence[Text], width: int, ends_empty: bool) -> tuple[Text | str, ...]:
         """Names or units for rows of `width` cells, of which the last is empty where `ends_empty`.
 
         Raises InvalidRecording for rows of fewer.
@@ -107,7 +110,7 @@ def _opensignals(lines: list[str]) -> Header | None:
     for device in devices:  # beside its sensors, a column counts samples and others are digital
         sensors = dict(zip(device["label"], device["sensor"], strict=True))
         names += [sensors.get(column) for column in device["column"]]
-    units = tuple(CONVERTED.get(name, "not stated") for name in names)
+    units = tuple(CONVERTED.get(name or "", "not stated") for name in names)
     return Header(3, tuple(names), units, float(devices[0]["sampling rate"]))
 
 

@@ -80,8 +80,8 @@ def detect(lines: list[str]) -> Dialect:
     ends_empty = width > 1 and not any(row[-1] for row in rows)  # by a separator at the end of each row
     if known:
         decimal = _decimal(lines[known.first :], separator)
-        columns = known.fit(known.names, width, ends_empty), known.fit(known.units, width, ends_empty)
-        return Dialect(separator, decimal, known.first, *columns, (known.rate,))
+        of_rows = known.fit(width, ends_empty)
+        return Dialect(separator, decimal, known.first, of_rows.names, of_rows.units, (known.rate,))
     first = next(
         number for number in range(len(lines)) if _starts(lines[number : number + 2], separator, numeric)
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from biosignals.data.readers import times
 from biosignals.data.readers.signal import InvalidRecording
@@ -19,9 +18,6 @@ CHANNELS = re.compile(r"(\d{1,3}) channels?")
 CONVERTED = {"ECG": "mV", "EMG": "mV", "EEG": "uV"}  # OpenSignals' units of its sensors
 
 
-Text = TypeVar("Text", str, str | None)
-
-
 class Header(NamedTuple):
     """What stands above rows: the first of their lines, names and units of the last columns (name None: holds
     no signal), and the sampling rate in Hz.
@@ -32,15 +28,16 @@ class Header(NamedTuple):
     units: tuple[str, ...]
     rate: float
 
-    def fit(self, texts: Sequence[Text], width: int, ends_empty: bool) -> tuple[Text | str, ...]:
-        """Names or units for rows of `width` cells, of which the last is empty where `ends_empty`.
+    def fit(self, width: int, ends_empty: bool) -> Header:
+        """The same for rows of `width` cells, of which the last is empty where `ends_empty`.
 
         Raises InvalidRecording for rows of fewer.
         """
-        before = width - len(texts) - ends_empty
+        before = width - len(self.names) - ends_empty
         if before < 0:
-            raise InvalidRecording(f"names {len(texts)} channels above rows of {width} cells")
-        return ("",) * before + tuple(texts) + ("",) * ends_empty
+            raise InvalidRecording(f"names {len(self.names)} channels above rows of {width} cells")
+        first, last = ("",) * before, ("",) * ends_empty
+        return self._replace(names=(*first, *self.names, *last), units=(*first, *self.units, *last))
 
 
 def header(lines: list[str]) -> Header | None:
@@ -77,8 +74,9 @@ def _labchart(lines: list[str]) -> Header | None:
     if not {"Interval", "ChannelTitle", "Range"} <= said.keys():
         return None
     step, unit = said["Interval"][0].split()
-    units = tuple((text.split() or [""])[-1] for text in said["Range"])
-    return Header(last + 1, tuple(said["ChannelTitle"]), units, 1 / (float(step) * times.SECONDS[unit]))
+    names, ranges = zip(*zip(said["ChannelTitle"], said["Range"], strict=True), strict=True)
+    units = tuple((text.split() or [""])[-1] for text in ranges)
+    return Header(last + 1, names, units, 1 / (float(step) * times.SECONDS[unit]))
 
 
 def _acqknowledge(lines: list[str]) -> Header | None:

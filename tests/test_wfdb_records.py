@@ -265,6 +265,7 @@ def test_segments_that_do_not_belong_together_are_refused(tmp_path):
         (("r 1000", "r 900"), "one of its segments has 1000 samples, its header says 900"),
         (("r 1000", "other 1000"), "segments hold different signals; ask about one of them"),
         (("r 1000", "many 1000"), "several segments"),  # of itself
+        (("r 1000", "none 1000"), "none.hea, which its header names, is not beside it"),
     ):
         text = (tmp_path / "r.hea").read_text().replace("r 2 250", "other 2 250").replace("lead II", "V5")
         (tmp_path / "other.hea").write_text(text)

@@ -208,9 +208,10 @@ def _read_segments(path: Path, fields: list[str], listed: list[str], largest: in
         if segment is None:
             raise Damaged(f"header is damaged: {line[:80]!r} is no segment's line")
         name, frames = segment[1], int(segment[2])
-        channels = _read_segment(path.parent / f"{name}.hea", largest) if frames and name != "~" else None
-        if frames:  # a segment without samples says how others are laid out
-            parts.append((frames, channels))
+        if not frames:  # it says how others are laid out
+            continue
+        channels = None if name == "~" else _read_segment(_find(path.parent, f"{name}.hea"), largest)
+        parts.append((frames, channels))
         held += sum(len(one.values) for one in channels or ())
         if held > largest:
             raise too_long

@@ -160,6 +160,17 @@ def test_a_forest_does_not_see_what_it_scores():
     assert ((found.mean > 0.5) == found.truth).mean() < 0.75
 
 
+def test_each_group_of_folds_may_have_a_classifier_of_its_own():
+    data, features = examples(), np.random.default_rng(0).normal(size=(60, 3))
+    forests = [RandomForestClassifier(5, random_state=seed) for seed in range(3)]
+    found = data.classify(forests, features)
+    for group, forest in enumerate(forests):
+        own = found.groups == group
+        np.testing.assert_array_equal(found.mean[own], data.classify(forest, features).mean[own])
+    with pytest.raises(ValueError, match="2 estimators for 3 groups"):
+        data.classify(forests[:2], features)
+
+
 def test_a_classifier_needs_features():
     with pytest.raises(ValueError, match="needs features"):
         examples().classify(RandomForestClassifier())

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from biosignals import models
+from biosignals.training import augmentation
 from biosignals.training.recipe import Recipe, read_recipes
 
 SHARED = Path(__file__).parents[1] / "notebooks/recipes.yml"
@@ -43,12 +44,25 @@ def test_a_profile_has_its_epochs_and_all_profiles_the_other_settings(file):
             "optimizer is one of adamw, adam, sgd, rmsprop, adadelta, not 'lion'",
         ),
         ("net:", "NoneType"),
+        ("net: {epochs: {quick: 2}, augment: {Blur: [1]}}", "no augmentation called Blur"),
+        ("net: {epochs: {quick: 2}, augment: {Noise: [-1]}}", "level"),
+        ("net: {epochs: {quick: 2}, augment: 0.1}", "float"),
     ],
 )
 def test_what_is_no_recipe_is_named_with_its_file(file, line, why):
     file.write_text(TEXT + line)
     with pytest.raises(ValueError, match=f"recipes.yml: net is no recipe .*{why}"):
         read_recipes(file, "quick")
+
+
+def test_augmentations_are_written_by_their_names(file):
+    line = "net: {epochs: {quick: 2}, augment: {ChannelDrop: [0.1]}}\n"
+    line += "other: {epochs: {quick: 2}, augment: {Scale: [0.5, 2], Noise: [0.1]}}"
+    file.write_text(TEXT + line)
+    recipes = read_recipes(file, "quick")
+    assert recipes["net"] == Recipe(epochs=2, augment=augmentation.ChannelDrop(0.1))
+    both = augmentation.Compose((augmentation.Scale(0.5, 2), augmentation.Noise(0.1)))
+    assert recipes["other"] == Recipe(epochs=2, augment=both)
 
 
 def test_a_file_that_is_no_yaml_is_named(file):
@@ -71,7 +85,7 @@ def test_settings_that_no_training_could_use_are_refused(settings):
 def test_the_shared_recipes_are_of_nets_that_exist_in_every_profile(profile):
     recipes = read_recipes(SHARED, profile)
     assert set(recipes) == set(yaml.safe_load(SHARED.read_text()))
-    unknown = set(recipes) - set(models.names()) - {"default"}
+    unknown = set(recipes) - set(models.names()) - {"default", "ladder"}
     assert not unknown, f"{SHARED} has recipes for nets that lib/biosignals/models/__init__.py does not name"
 
 

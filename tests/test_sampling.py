@@ -148,3 +148,19 @@ def test_smote_of_groups_invents_from_training_rows_alone():
     assert len(invented) == 14 and (invented > 90).all()
     assert not np.isin(invented, x[29]).any()  # held out: nothing is made of it
     assert more.table["subject"].isna().sum() == len(more) - 30
+
+
+def test_smote_of_groups_makes_nothing_of_the_fold_that_one_chooses_by():
+    x = np.random.default_rng(0).normal(size=(30, 1, 20)).astype(np.float32)
+    labels = np.repeat([0, 1], [20, 10])
+    folds = np.tile([1, 2, 3, 4, 5], 6)
+    x[folds == 5] += 100
+    x[:, :, 15:] = 0
+    table = pd.DataFrame({"subject": range(30), "samples": 17, "fold": folds})
+    recordings = Recordings("own", x, 1.0, "SD", 100.0, ("PPG",), table)
+    groups = [(np.flatnonzero(folds > 1), np.flatnonzero(folds == 1))]
+    more, classes, ((train, _),) = sampling.smote_groups(recordings, labels, groups)
+    assert np.bincount(classes[train]).tolist() == [16, 16]
+    assert (more.signals[30:] < 50).all()
+    assert more.table["samples"].tolist() == [17] * 30 + [15] * 8
+    assert (more.table["fold"].iloc[30:] == 0).all()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
@@ -122,6 +123,15 @@ def test_an_average_takes_predictions_of_the_same_recordings(task):
         task.average([net, other.take(np.arange(54)[::-1])])
 
 
+def test_an_average_seed_by_seed_is_no_ensemble_of_seeds(task):
+    net = task.predictions(np.stack([np.full((54, 2), 0.1), np.full((54, 2), 0.5)]))
+    other = task.predictions(np.stack([np.full((54, 2), 0.3), np.full((54, 2), 0.9)]))
+    both = task.average([net, other], by_seed=True).probabilities
+    np.testing.assert_allclose(both, np.stack([np.full((54, 2), 0.2), np.full((54, 2), 0.7)]))
+    with pytest.raises(ValueError, match="as many seeds"):
+        task.average([net, task.predictions(np.full((1, 54, 2), 0.5))], by_seed=True)
+
+
 def test_a_search_that_has_nothing_to_choose_trains_nothing(task):
     recipe = task.searched("student-4k", SHORT, [1e-3], longest=SHORT.epochs)
     assert (recipe.learning_rate, recipe.epochs) == (1e-3, SHORT.epochs)
@@ -134,3 +144,6 @@ def test_optuna_chooses_among_settings_on_an_inner_fold(task, tmp_path):
     best = exclusive.tune("student-4k", recipe, space, 2, tmp_path / "studies.db")
     assert best.keys() == space.keys() and 1e-4 <= best["learning_rate"] <= 1e-2
     assert best == exclusive.tune("student-4k", recipe, space, 2, tmp_path / "studies.db")
+    exclusive.tune("student-4k", replace(recipe, weight_decay=0.1), space, 1, tmp_path / "studies.db")
+    names = optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")
+    assert len(names) == 2  # settings that were found for one recipe are not taken for another

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from biosignals import caching
 from biosignals.evaluation import scores
 from biosignals.evaluation.predictions import Predictions
 from biosignals.reporting import records
@@ -114,8 +115,8 @@ class Task(Examples):
         """The settings of a recipe that Optuna finds best for classes that exclude each other: those of
         `space`, see `training.tuning`, by the macro F1 on the last training fold of the first group.
 
-        storage: the file of the study, which goes on where an earlier call stopped. Raises ValueError as
-        `tuning.tune` and `fit`.
+        storage: the file of the study, which goes on where an earlier call with the same recordings and
+        recipe stopped. Raises ValueError as `tuning.tune` and `fit`.
         """
         from biosignals.training import tuning  # Optuna, which is slow to import
 
@@ -127,7 +128,9 @@ class Task(Examples):
             found = fitted.predict(self.recordings, inner)
             return float(scores.macro_f1(self.targets[inner], found, even)[0])
 
-        name = f"{model}, {len(train)} recordings, {recipe.epochs} passes"
+        rows = np.concatenate([train, inner])
+        key = caching.Key.of(recipe, caching.Rows(self.recordings.signals, rows), self.targets[rows])
+        name = f"{model}, {len(train)} recordings, {recipe.epochs} passes, {key.exact[:12]}"
         return tuning.tune(objective, space, trials, storage, name).best_params
 
     def score(

@@ -163,26 +163,34 @@ class Examples:
 
     def classify(
         self,
-        estimator: ClassifierMixin,
+        estimator: ClassifierMixin | Sequence[ClassifierMixin],
         features: np.ndarray | None = None,
         classes: int | None = None,
         export: bool = True,
     ) -> OutOfFold:
         """The same for a scikit-learn model of features (recordings, features), by default its own.
 
+        estimator: one, or a list of one for each group of folds, as with settings that the others chose.
         classes: how many classes exclude each other, their numbers then being the targets' largest; None:
         labels by themselves. export: let the predictions travel with the project, not worth their bytes where
-        many models are fitted in seconds. Raises ValueError without features.
+        many models are fitted in seconds. Raises ValueError without features, and for another number of
+        estimators than groups.
         """
         features = self.features if features is None else features
         if features is None:
             raise ValueError("a classifier needs features: pass them, or give the task some")
+        estimators = estimator if isinstance(estimator, list) else [estimator] * len(self.groups)
+        if len(estimators) != len(self.groups):
+            raise ValueError(
+                f"{len(estimators)} estimators for {len(self.groups)} groups of folds: one for each"
+            )
         targets = _column(self.targets.argmax(1) if classes else self.targets.astype(int))
         groups = [(features[train], targets[train], features[held_out]) for train, held_out in self.groups]
 
         def make() -> Entry:
-            parts = [_fit_and_predict(estimator, *group, classes) for group in groups]
-            return _identified(self, np.concatenate(parts), self.rows, estimator), caching.provenance()
+            pairs = zip(estimators, groups, strict=True)
+            parts = [_fit_and_predict(one, *group, classes) for one, group in pairs]
+            return _identified(self, np.concatenate(parts), self.rows, estimators[0]), caching.provenance()
 
         key = (estimator, classes, groups, Local((class_probabilities, _fit_and_predict)))
         arrays, made = caching.fetch_entry(self.cache, key, make, export=export)
@@ -275,16 +283,20 @@ class Examples:
         probabilities = np.stack([array for array, _ in found])
         return self.predictions(probabilities, rows, **_mean_about([about for _, about in found]))
 
-    def average(self, models: Sequence[Predictions]) -> Predictions:
+    def average(self, models: Sequence[Predictions], by_seed: bool = False) -> Predictions:
         """The mean probabilities (n, classes) of several models' predictions of the same recordings, all
         seeds of a model together: an ensemble.
 
-        Raises ValueError for predictions of different recordings.
+        by_seed: of the first seed of each, of the second, and so on, (seeds, n, classes): an ensemble of one
+        net of each, as it is compared with a single net. Raises ValueError for predictions of different
+        recordings, and with `by_seed` of different numbers of seeds.
         """
         first = models[0]
         if any(not np.array_equal(one.ids, first.ids) for one in models):
             raise ValueError("an average takes predictions of the same recordings in the same order")
-        means = [one.mean for one in models]
+        means = [one.probabilities if by_seed else one.mean for one in models]
+        if len({np.shape(mean) for mean in means}) > 1:
+            raise ValueError("an average seed by seed takes predictions of as many seeds from each model")
         rows = self.recordings.table.index.get_indexer(first.ids)
 
         def make() -> Entry:

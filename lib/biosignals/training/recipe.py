@@ -12,6 +12,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from biosignals.training import augmentation
+
 DEFAULT = "default"  # the recipe of nets that have none of their own
 OPTIMIZERS = {
     "adamw": partial(torch.optim.AdamW, fused=True),
@@ -106,7 +108,8 @@ class Recipes(dict[str, Recipe]):
 def read_recipes(path: Path | str, profile: str) -> Recipes:
     """The recipes of a YAML file: name of a net > settings of `Recipe`, with epochs by profile.
 
-    A net without a number for `profile` is left out. Raises ValueError, naming the file, for other settings.
+    Augmentations are written as {name: its arguments}, several of them follow each other. A net without a
+    number for `profile` is left out. Raises ValueError, naming the file, for other settings.
     """
     try:
         settings = yaml.safe_load(Path(path).read_text())
@@ -115,8 +118,18 @@ def read_recipes(path: Path | str, profile: str) -> Recipes:
     recipes = Recipes(Path(path), profile)
     for name, values in settings.items():
         try:
+            augment = {"augment": _augmentation(values["augment"])} if "augment" in values else {}
             if profile in values["epochs"]:
-                recipes[name] = Recipe(**values | {"epochs": values["epochs"][profile]})
+                recipes[name] = Recipe(**values | augment | {"epochs": values["epochs"][profile]})
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: {name} is no recipe ({error})") from error
     return recipes
+
+
+def _augmentation(named: dict[str, list]) -> Callable[[Tensor], Tensor]:
+    """The augmentation of {"ChannelDrop": [0.1]}, of several names their composition."""
+    unknown = [name for name in named if not isinstance(getattr(augmentation, name, None), type)]
+    if unknown:
+        raise ValueError(f"there is no augmentation called {unknown[0]}")
+    steps = tuple(getattr(augmentation, name)(*arguments) for name, arguments in named.items())
+    return steps[0] if len(steps) == 1 else augmentation.Compose(steps)

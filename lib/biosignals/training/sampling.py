@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from imblearn import FunctionSampler
 from imblearn.combine import SMOTEENN, SMOTETomek
 from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
@@ -117,29 +118,47 @@ def smote_groups(
     """Recordings with invented ones behind them, their labels, and groups that also train on those: as many
     of each class in each group's training rows, between neighbours of that group's own (SMOTE).
 
-    recordings: of one length; labels: the class of each, (n,). Those held out stay as they are. A class is
-    left as it is where it has fewer than two recordings to train on. The invented have no subject, and fold 0
-    where there are folds, so that none is kept to validate on.
+    recordings: of one length; labels: the class of each, (n,). All of them stay as they are. Where there are
+    folds, nothing is made of a group's last one, by which one may choose. A class is left as it is where it
+    has fewer than two recordings to make others of. The invented have no subject, `samples` up to the last
+    that is not zero, and fold 0 where there are folds, so that none is kept to validate on.
     """
     flat = recordings.physical().reshape(len(recordings), -1)
     signals, classes, enlarged = [flat], [labels], []
     count = len(recordings)
     for train, held_out in groups:
-        counts = np.bincount(labels[train])
-        wanted = {k: counts.max() for k in np.flatnonzero(counts > 1)}
+        parents, missing = _parents(train, recordings.table), np.bincount(labels[train])
+        missing = missing.max() - missing
+        counts = np.bincount(labels[parents], minlength=len(missing))
+        wanted = {k: counts[k] + missing[k] for k in np.flatnonzero(counts > 1)}
         smote = SMOTE(sampling_strategy=wanted, k_neighbors=_neighbours(counts), random_state=seed)
-        x, y = smote.fit_resample(flat[train], labels[train])
-        signals.append(x[len(train) :])
-        classes.append(y[len(train) :])
-        enlarged.append((np.concatenate([train, count + np.arange(len(x) - len(train))]), held_out))
-        count += len(x) - len(train)
+        x, y = smote.fit_resample(flat[parents], labels[parents])
+        signals.append(x[len(parents) :])
+        classes.append(y[len(parents) :])
+        enlarged.append((np.concatenate([train, count + np.arange(len(x) - len(parents))]), held_out))
+        count += len(x) - len(parents)
+    joined = np.concatenate(signals).astype(np.float32).reshape(count, *recordings.signals.shape[1:])
     new = [f"invented {i}" for i in range(count - len(flat))]
     table = recordings.table.reindex([*recordings.table.index, *new])
-    table["samples"] = recordings.signals.shape[-1]
+    lengths = _lengths(joined[len(flat) :])
+    table["samples"] = np.concatenate([recordings.table["samples"], lengths]).astype(int)
     if "fold" in table:
         table["fold"] = table["fold"].fillna(0).astype(int)
-    joined = np.concatenate(signals).astype(np.float32).reshape(count, *recordings.signals.shape[1:])
     return replace(recordings, signals=joined, scale=1.0, table=table), np.concatenate(classes), enlarged
+
+
+def _parents(train: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    """Rows (n,) of all folds but the last, by which one may choose; all, where there are no folds."""
+    if "fold" not in table:
+        return train
+    folds = table["fold"].to_numpy()[train]
+    return train[folds < folds.max()]
+
+
+def _lengths(signals: np.ndarray) -> np.ndarray:
+    """Samples (n,) of signals (n, channels, samples) up to the last that is not zero in some channel."""
+    ends = (signals != 0).any(axis=1)[:, ::-1].argmax(axis=1)
+    return signals.shape[-1] - ends
 
 
 def _neighbours(counts: np.ndarray) -> int:

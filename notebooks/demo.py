@@ -187,7 +187,9 @@ def taken(module: ModuleType, *names: str) -> dict[str, object]:
 def of_predict() -> dict[str, object]:
     from biosignals.deployment import predict
 
-    names = ("SHORTEST", "STILL", "HIGH_PASS", "DIFFERENT", "EPISODES", "MOST_LINES")
+    names = (
+        "SHORTEST", "STILL", "HIGH_PASS", "DIFFERENT", "EPISODES", "FEW", "MOST_LINES",
+    )  # fmt: skip
     return taken(predict, *names)
 
 

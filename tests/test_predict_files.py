@@ -265,6 +265,8 @@ def test_an_unnamed_lead_among_others_is_asked_about(tmp_path):
     holter = readers.from_array(ecg(), ("ECG1", "ECG2"), 100)
     with pytest.raises(predict.MissingChannels, match="which of ECG1, ECG2 is lead I.*rename"):
         biosignals.predict(holter, one)
+    with pytest.raises(predict.MissingChannels, match="which of CH1, CH2, CH3 is lead I.*rename"):
+        biosignals.predict(readers.from_array(ecg(channels=3), ("CH1", "CH2", "CH3"), 100), one)
     for name, is_asked in {"Channel 1": True, "II": False}.items():
         with pytest.raises(predict.MissingChannels) as refusal:
             biosignals.predict(readers.from_array(ecg(channels=1), (name,), 100), one)

@@ -243,12 +243,6 @@ def test_edf_signals_without_a_scale_are_in_no_unit(tmp_path):
     assert readers.read(place).units == ("counts, for its header gives no usable limits", "uV")
 
 
-def test_records_of_several_segments_are_refused(tmp_path):
-    (tmp_path / "many.hea").write_text("many/2 1 100 800\nfirst 400\nsecond 400\n")
-    with pytest.raises(readers.InvalidRecording, match="segments"):
-        readers.read(tmp_path / "many.hea")
-
-
 def test_other_formats_of_wfdb_are_read_and_gaps_filled(tmp_path):
     x = ecg()
     x[0, 100:110] = np.nan

@@ -240,6 +240,42 @@ def test_a_mat_file_has_a_beginning_that_is_no_samples(tmp_path):
         read(tmp_path / "r.hea")
 
 
+def segments(folder, *listed, rate=250):
+    (folder / "many.hea").write_text(
+        f"many/{len(listed)} 2 {rate} 0\n" + "".join(f"{one}\n" for one in listed)
+    )
+    return folder / "many.hea"
+
+
+def test_segments_follow_each_other_with_nothing_where_one_is_missing(tmp_path):
+    expected = values(write(tmp_path, counts()))
+    layout = "layout 2 250 0\n" + "".join(f"~ 0 200/mV 12 0 0 0 0 {name}\n" for name in ("I", "lead II"))
+    (tmp_path / "layout.hea").write_text(layout)
+    header = segments(tmp_path, "layout 0", "r 1000", "~ 50", "r 1000")
+    found = values(header)
+    np.testing.assert_array_equal(
+        found, np.concatenate([expected, np.full((2, 50), np.nan), expected], axis=1)
+    )
+    assert [(one.name, one.sampling_rate) for one in read(header)] == [("I", 250), ("lead II", 250)]
+
+
+def test_segments_that_do_not_belong_together_are_refused(tmp_path):
+    write(tmp_path, counts())
+    for listed, reason in (
+        (("r 1000", "r 900"), "one of its segments has 1000 samples, its header says 900"),
+        (("r 1000", "other 1000"), "segments hold different signals; ask about one of them"),
+        (("r 1000", "many 1000"), "several segments"),  # of itself
+        (("r 1000", "none 1000"), "none.hea, which its header names, is not beside it"),
+    ):
+        text = (tmp_path / "r.hea").read_text().replace("r 2 250", "other 2 250").replace("lead II", "V5")
+        (tmp_path / "other.hea").write_text(text)
+        with pytest.raises(Unreadable, match=reason):
+            read(segments(tmp_path, *listed))
+    for listed in (("r 1000", "r 1000"), ("r 1000", "~ 999999999999")):
+        with pytest.raises(Unreadable, match="more than 3,000 samples"):
+            wfdb_records.read(segments(tmp_path, *listed), 3000)
+
+
 def test_signals_without_a_name_are_numbered(tmp_path):
     header = write(tmp_path, counts())
     edit(header, (" I\n", "\n"), (" lead II\n", "\n"))
@@ -254,7 +290,10 @@ def test_signals_without_a_name_are_numbered(tmp_path):
         ("r 1 nan 10\nr.dat 16\n", "no record line"),
         ("r 2 250 10\nr.dat 16\n", "announces 2 signals and describes 1"),
         ("r 0 250 9205760\n", "^its header names no signal file"),  # of annotations alone
-        ("r/2 1 250 10\na 5\nb 5\n", "several segments"),
+        ("r/3 1 250 10\na 5\nb 5\n", "announces 3 segments and lists 2"),
+        ("r/2 1 0 10\na 5\nb 5\n", "header is damaged .a sampling rate of 0.0 Hz"),
+        ("r/2 1 250 10\n../a 5\nb 5\n", "'../a 5' is no segment's line"),
+        ("r/1 1 250 10\n~ 5\n", "segments hold different signals"),
         ("r 1 250 10\n../r.dat 16\n", "outside of its folder"),
         ("r 1 250 10\n.. 16\n", "outside of its folder"),
         ("r 1 250 10\na\\b.dat 16\n", "outside of its folder"),

@@ -66,7 +66,8 @@ const sharesOf = (wanted, present) => {
 const lacks = (parts, missing, card) => {
   const present = parts.flatMap(part => part.channels);
   let unnamed = present.filter(name => aliasOf(name, card));
-  if (present.length === 1 && card.channels.length === 1 && !isLead(canonical(present[0]))) unnamed = present;
+  const hasLeads = present.some(name => isLead(canonical(name)));
+  if (!unnamed.length && card.channels.length === 1 && present.length <= PREDICT.few && !hasLeads) unnamed = present;
   let text = `${card.model} needs ${missing.join(", ")}; the recording has ${present.join(", ")}`;
   if (unnamed.length && missing.length === 1) {
     const which = unnamed.length === 1 ? `is ${unnamed[0]}` : `which of ${unnamed.join(", ")} is`;

@@ -72,7 +72,8 @@ const parseHeader = (bytes, stem) => {
   const fields = record.split(" ").slice(blanks).join(" ").split(/\s+/), rate = fields.length > 2 ? parseRate(fields[2]) : 250;
   if (!/^[-+]?\d+$/.test(fields[1] ?? "") || rate === null)
     throw damaged(`${quoted(record.slice(0, 80))} is no record line`);
-  if (fields[0].includes("/")) throw new InvalidRecording("a record of several segments; ask about one of them");
+  if (fields[0].includes("/"))
+    throw new InvalidRecording("a record of several segments, which this page does not read; biosignals predict does");
   const count = Number(fields[1]);
   if (!count) throw new InvalidRecording("its header names no signal file");
   if (!(count >= 1 && count <= Math.min(signals.length, mostSignals)))

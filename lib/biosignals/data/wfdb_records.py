@@ -11,7 +11,7 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ FORMATS = {
 }  # fmt: skip
 INTEGERS = {"16": "<i2", "32": "<i4", "61": ">i2"}
 MATLAB_TYPES = {"16": 30, "32": 20, "61": 1030, "80": 50}  # of a matrix, by the format of its numbers
+SEGMENT_LINE = re.compile(r"([\w-]+|~)\s+(\d{1,12})")
 SIGNAL_LINE = re.compile(
     r"""(?P<file>\S+|[^/\\]+?)\s+(?P<format>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?
     (?:\s+(?P<gain>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\((?P<baseline>-?\d+)\))?(?:/(?P<unit>\S+))?
@@ -102,17 +103,11 @@ def read_header(path: Path) -> Header:
     Raises Damaged, an Unreadable, when it is damaged; Unreadable for a record of several segments or without
     signal files.
     """
-    with open(path, "rb") as file:
-        content = file.read(LARGEST_HEADER + 1)
-    if len(content) > LARGEST_HEADER:
-        raise Damaged("header is too large to be a WFDB header")
-    record, *signals = [line for line in lines(content) if line[0] != "#"] or [""]
-    blanks = path.stem.count(" ") if record.startswith(f"{path.stem} ") else 0  # in the name of the record
-    fields = record.split(" ", blanks)[-1].split()
+    fields, signals = _record_line(path)
     try:
         name, count, rate = fields[0], int(fields[1]), _rate(fields[2]) if len(fields) > 2 else 250.0
     except (IndexError, ValueError) as error:
-        raise Damaged(f"header is damaged: {record!r} is no record line") from error
+        raise Damaged(f"header is damaged: {' '.join(fields)!r} is no record line") from error
     if "/" in name:
         raise Unreadable("a record of several segments; ask about one of them")
     if not count:
@@ -125,6 +120,17 @@ def read_header(path: Path) -> Header:
     if not there:
         raise Unreadable("its header names no signal file")
     return Header(rate, frames, there)
+
+
+def _record_line(path: Path) -> tuple[list[str], list[str]]:
+    """The fields of a header's first line, and its other lines, without comments."""
+    with open(path, "rb") as file:
+        content = file.read(LARGEST_HEADER + 1)
+    if len(content) > LARGEST_HEADER:
+        raise Damaged("header is too large to be a WFDB header")
+    record, *others = [line for line in lines(content) if line[0] != "#"] or [""]
+    blanks = path.stem.count(" ") if record.startswith(f"{path.stem} ") else 0  # in the name of the record
+    return record.split(" ", blanks)[-1].split(), others
 
 
 def _rate(field: str) -> float:
@@ -175,9 +181,62 @@ def read(path: Path, largest: int) -> list[Channel]:
     """The signals of the record whose header is `path`, decoded in blocks.
 
     A file that lacks no more than its last frame is read without it. largest: samples of all signals
-    together that are read at most. Raises Unreadable for a record that is longer, damaged, cut short by more
-    or does not fit its checksums.
+    together that are read at most. Of several segments, one follows the other, with NaN where one is missing.
+    Raises Unreadable for a record that is longer, damaged, cut short by more, does not fit its checksums or
+    has segments of different signals.
     """
+    fields, listed = _record_line(path)
+    if fields and "/" in fields[0]:
+        return _read_segments(path, fields, listed, largest)
+    return _read_segment(path, largest)
+
+
+def _read_segments(path: Path, fields: list[str], listed: list[str], largest: int) -> list[Channel]:
+    """The signals of a record of several segments; fields, listed: of its header."""
+    count = fields[0].partition("/")[2]
+    if not count.isdecimal() or not 0 < int(count) <= len(listed):
+        raise Damaged(f"header is damaged: it announces {count} segments and lists {len(listed)}")
+    try:
+        rate = _rate(fields[2]) if len(fields) > 2 else 250.0
+    except ValueError as error:
+        raise Damaged(f"header is damaged ({error})") from error
+    parts: list[tuple[int, list[Channel] | None]] = []
+    too_long = Unreadable(f"it holds more than {largest:,} samples; cut it first")
+    held = 0
+    for line in listed[: int(count)]:
+        segment = SEGMENT_LINE.fullmatch(line)
+        if segment is None:
+            raise Damaged(f"header is damaged: {line[:80]!r} is no segment's line")
+        name, frames = segment[1], int(segment[2])
+        if not frames:  # it says how others are laid out
+            continue
+        channels = None if name == "~" else _read_segment(_find(path.parent, f"{name}.hea"), largest)
+        parts.append((frames, channels))
+        held += sum(len(one.values) for one in channels or ())
+        if held > largest:
+            raise too_long
+    there = [channels for _, channels in parts if channels]
+    kinds = {tuple((one.name, one.unit, one.sampling_rate) for one in channels) for channels in there}
+    if len(kinds) != 1:
+        raise Unreadable("its segments hold different signals; ask about one of them")
+    if sum(frames for frames, _ in parts) / rate * sum(one.sampling_rate for one in there[0]) > largest:
+        raise too_long
+    return [_join(number, parts, one, rate) for number, one in enumerate(there[0])]
+
+
+def _join(number: int, parts: list[tuple[int, list[Channel] | None]], like: Channel, rate: float) -> Channel:
+    """Signal `number` of all segments, (frames, signals) each, which is as `like`."""
+    values = []
+    for frames, channels in parts:
+        length = round(frames * like.sampling_rate / rate)
+        found = np.full(length, np.nan, np.float32) if channels is None else channels[number].values
+        if len(found) != length:
+            raise Damaged(f"one of its segments has {len(found)} samples, its header says {length}")
+        values.append(found)
+    return replace(like, values=np.concatenate(values))
+
+
+def _read_segment(path: Path, largest: int) -> list[Channel]:
     header = read_header(path)
     files = {line.file: _find(path.parent, line.file) for line in header.lines}
     frames = _frames(header, files)

@@ -53,8 +53,8 @@ def refuse_swing(found: np.ndarray, usual: Swing, name: str = "its liveliest cha
 
 
 def refuse_scaled(values: np.ndarray) -> None:
-    """Raises InvalidRecording for channels without a height of their own: each was scaled by itself, or all to
-    a range.
+    """Raises InvalidRecording for channels without a height of their own: scaled each by itself, or to a
+    range.
 
     values: (channels, samples), in the unit of their file.
     """

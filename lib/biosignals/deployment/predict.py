@@ -33,6 +33,7 @@ STILL = 1.0  # seconds of one value, after which a channel stands still, as in `
 HIGH_PASS = 0.5  # Hz, below which an ECG has its baseline
 SHORTEST = 5.0  # seconds: an ECG of so much is repeated until it fills a longer window
 EPISODES = {"af": 30.0}  # seconds that an episode lasts at least, of tasks whose classes come and go
+FEW = 3  # channels, one of which may be the one lead that a model needs, whatever they are called
 MOST_LINES = 20  # of episodes in a text
 DIFFERENT = 0.2  # between two probabilities that are not the same answer
 NO_DIAGNOSIS = (
@@ -353,8 +354,9 @@ def _lacks(parts: Sequence[Signal], missing: list[str], card: Card) -> str:
     present = [name for part in parts for name in part.channels]
     text = f"{card.model} needs {', '.join(missing)}; the recording has {', '.join(present)}"
     unnamed = [name for name in present if _alias(name, card)]
-    if len(present) == len(card.channels) == 1 and canonical(present[0]).upper() not in LEADS:
-        unnamed = present
+    has_leads = any(canonical(name).upper() in LEADS for name in present)
+    if len(card.channels) == 1 and len(present) <= FEW and not has_leads:
+        unnamed = unnamed or present  # of a Holter: CH1, CH2, CH3
     if unnamed and len(missing) == 1:
         which = f"is {unnamed[0]}" if len(unnamed) == 1 else f"which of {', '.join(unnamed)} is"
         text += f': {which} lead {missing[0]}? Then rename it, as in --rename "{unnamed[0]}={missing[0]}"'

@@ -28,7 +28,7 @@ HERTZ = re.compile(
     re.IGNORECASE,
 )
 RATE = re.compile(
-    r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)\W*(k?)(?:hz)?\W+(\d+(?:[.,]\d+)?)\W*", re.IGNORECASE
+    r"(?:sampl\w*\W*(?:rate|freq\w*)|fs|sfreq|frequency)(?:\W*(k?)hz)?\W+(\d+(?:[.,]\d+)?)\W*", re.IGNORECASE
 )
 INTERVAL = re.compile(r"sampl\w*\W*(?:interval|period)\W*(\d+(?:[.,]\d+)?)\s*(\w+)\W*", re.IGNORECASE)
 SAMPLING = re.compile(r"sampl|sfreq|abtast|messrate|muestre|échantillon|campiona|amostra", re.IGNORECASE)

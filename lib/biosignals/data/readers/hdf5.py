@@ -27,7 +27,9 @@ NAMES = (
     "channels", "channel", "channel_names", "ch_names", "leads", "lead", "lead_names", "sig_name", "names",
     "labels", "label",
 )  # fmt: skip
-SCALE = ("gain", "adc_gain", "scale", "scale_factor", "scaling")
+SCALE = (
+    "gain", "adc_gain", "scale", "scale_factor", "scaling", "conversion", "conversion_factor", "lsb",
+)  # fmt: skip
 OFFSET = ("offset", "add_offset", "baseline", "adc_zero")
 MISSING = ("_fillvalue", "missing_value")
 MOST_STATED = 10_000  # values of such a data set

@@ -76,7 +76,9 @@ def test_what_does_not_fit_together_is_refused(parts, message):
 def test_lists_and_tables_are_taken_in_their_order_whatever_their_index():
     """The subjects of a table that was shuffled once were looked up by its labels: others', without a word."""
     whole, order = predictions(seeds=0), [2, 0, 3, 1]
-    listed = predictions(probabilities=whole.probabilities.tolist(), truth=whole.truth.tolist(), ids=list(IDS))
+    listed = predictions(
+        probabilities=whole.probabilities.tolist(), truth=whole.truth.tolist(), ids=list(IDS)
+    )
     table = predictions(
         probabilities=pd.DataFrame(whole.probabilities, index=order),
         truth=pd.DataFrame(whole.truth, index=order),

@@ -68,7 +68,9 @@ class Predictions:
         if len(codes) != len(self.truth):
             raise ValueError(f"{len(codes)} recordings named for {len(self.truth)} windows")
         if (codes < 0).any():
-            raise ValueError(f"the recording of {(codes < 0).sum()} windows is unknown: name it, or leave them out")
+            raise ValueError(
+                f"the recording of {(codes < 0).sum()} windows is unknown: name it, or leave them out"
+            )
         order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
         starts = np.cumsum(counts) - counts
         sums = np.add.reduceat(self.probabilities[..., order, :], starts, axis=-2)

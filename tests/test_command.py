@@ -1,6 +1,7 @@
 """The command: predictions and scores of exported models, in every form, and what it ends with."""
 
 import csv as tables
+import io
 import json
 import os
 import subprocess
@@ -201,6 +202,9 @@ def test_wrong_use_is_told_from_refusals(two, model, tmp_path, capsys):
         ("--json", "-", "--csv", "-"): "both go to standard output",
         ("--json", tmp_path / "x", "--csv", tmp_path / "x"): "named twice",
         ("--csv", tmp_path / "empty"): "is a folder",
+        ("--json", model.with_suffix(".json")): "would replace what is read",  # the model's card
+        ("--csv", model): "would replace what is read",
+        ("--model", tmp_path / "empty"): "is a folder: --models asks every model in it",
         ("--plot", tmp_path / "x.png"): "one picture for 2 recordings",
         ("--plot", tmp_path / "x.docx"): "pictures are .png",
     }.items():
@@ -280,6 +284,8 @@ def test_predictions_that_the_command_wrote_are_compared_with(own, model, tmp_pa
 
 def test_wrong_use_of_evaluate(own, model, tmp_path, capsys):
     folder, labels = own
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("file,a\n")
     for arguments, message in (
         ((tmp_path / "none", labels), "is no folder"),
         ((folder, tmp_path / "none.csv"), "does not exist"),
@@ -287,7 +293,32 @@ def test_wrong_use_of_evaluate(own, model, tmp_path, capsys):
         ((folder, labels, "--versus", tmp_path / "none.csv"), "none.csv"),
         ((folder, labels, "--versus", tmp_path / "none.onnx"), "there is no card"),
         ((folder, labels, "--csv", labels), "would replace what is read"),
+        ((folder, labels, "--json", model.with_suffix(".json")), "would replace what is read"),
+        ((folder, labels, "--versus", theirs, "--csv", theirs), "would replace what is read"),
+        ((folder, labels, "--csv", folder / "r1.csv"), "among the recordings, and would be replaced"),
     ):
         assert run("evaluate", *arguments, "--model", model) == 2
         assert message in capsys.readouterr().err
-    assert labels.read_text().startswith("file,subject")
+    assert labels.read_text().startswith("file,subject") and theirs.read_text() == "file,a\n"
+    assert (folder / "r1.csv").read_text().startswith("time")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"), [(KeyboardInterrupt, 130, "interrupted"), (BrokenPipeError, 141, "")]
+)
+def test_what_does_not_come_to_an_end_is_told_in_a_word(two, model, monkeypatch, error, status, said):
+    def write(*_):
+        raise error
+
+    monkeypatch.setattr(command, "_print_reply", write)
+    with open(os.devnull, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        monkeypatch.setattr(sys, "stderr", heard := io.StringIO())
+        assert run("predict", two[0], "--model", model) == status
+    assert heard.getvalue().strip().removeprefix("biosignals: ") == said
+
+
+def test_a_reader_who_wants_no_more_ends_the_command_quietly(two, model):
+    command = f"{sys.executable} -m biosignals predict {two[0]} --model {model} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "made" in done.stdout and not done.stderr

@@ -81,6 +81,11 @@ def test_what_cannot_be_compared_is_named(reference, task):
         compare.compare({"mine": replace(own, ids=own.ids + 10**6)}, theirs, "student-4k")
     with pytest.raises(ValueError, match="different records or classes"):
         compare.compare({"mine": replace(own, truth=1 - own.truth)}, theirs, "student-4k")
+    with pytest.raises(ValueError, match="one of your models is called 'student-4k' as theirs is"):
+        compare.compare({"student-4k": own}, theirs, "student-4k")
+    twice = own.take(np.arange(54) // 2)
+    with pytest.raises(ValueError, match="mine predicts .* more than once: average the windows"):
+        compare.compare({"mine": twice}, theirs, "student-4k")
     for path in (reference / "predictions").glob("*.npz"):
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="get the project's files again"):

@@ -73,6 +73,20 @@ def test_another_model_is_compared_pair_by_pair(folder, model, other):
     assert rows.loc[("b", "specificity"), "delta"] == pytest.approx(gap)
 
 
+def test_models_whose_files_are_called_alike_are_told_apart(folder, model, other, tmp_path, monkeypatch):
+    """Such a one took the place of the model that was to be scored, under its name."""
+    (tmp_path / "theirs").mkdir()
+    made_model.copy(other, tmp_path / "theirs" / model.name, thresholds=(0.5, 0.5, 0.5))
+    monkeypatch.chdir(tmp_path / "theirs")
+    found = run(folder, model, versus=model.name).scores
+    assert set(found.model) == {str(model), model.name} and set(found.versus) == {model.name}
+    alone = run(folder, model).scores
+    ours = found[found.model == str(model)].reset_index()
+    np.testing.assert_array_equal(ours.value, alone.value)
+    with pytest.raises(ValueError, match="is the model itself"):
+        run(folder, model, versus=model)
+
+
 def test_predictions_in_files_are_compared_pair_by_pair(folder, model, tmp_path):
     own = run(folder, model).predictions
     rng = np.random.default_rng(0)
@@ -102,6 +116,7 @@ def test_predictions_in_files_are_compared_pair_by_pair(folder, model, tmp_path)
         ("file,a,b\nr1.csv,1,1\nr1.csv,0,0\n", "r1.csv stands twice"),
         ("file,model,class,probability\nr1.csv,m,a,.5\nr1.csv,n,a,.5\n", "predictions of m, n: keep"),
         ("file,a,b\nr1.csv,1,\n", "NaN or infinity"),
+        ("file,a,b\nr1.csv,87,3\n", "must lie between 0 and 1: percentages and logits do not"),
     ],
 )
 def test_predictions_that_cannot_be_compared_are_refused(folder, model, tmp_path, text, message):

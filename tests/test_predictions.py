@@ -1,6 +1,7 @@
 """Predictions with their truth: taken apart, averaged over seeds, refused where they do not fit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from biosignals.evaluation.predictions import Predictions, own_and_others
@@ -59,14 +60,35 @@ def test_other_probabilities_of_the_same_records_keep_what_is_known():
         ({"probabilities": np.zeros((2, 3, 2))}, r"\(2, 3, 2\) do not fit"),
         ({"probabilities": np.zeros((1, 1, 4, 2))}, r"expected \(n, classes\) or \(seeds, n, classes\)"),
         ({"probabilities": np.full((4, 2), np.nan)}, "NaN or infinity"),
-        ({"subjects": SUBJECTS[:3]}, "3 subjects for 4 records"),
-        ({"ids": IDS[:2]}, "2 ids for 4 records"),
+        ({"truth": np.full((4, 2), np.nan)}, "truth with NaN or infinity"),
+        ({"truth": np.full((4, 2), "1")}, "truth must be numbers, not <U1"),
+        ({"subjects": SUBJECTS[:3]}, r"subjects \(3,\) for 4 records: one for each"),
+        ({"subjects": SUBJECTS[:, None]}, r"subjects \(4, 1\) for 4 records"),
+        ({"ids": IDS[:2]}, r"ids \(2,\) for 4 records"),
     ],
-    ids=["classes", "records", "axes", "NaN", "subjects", "ids"],
+    ids=["classes", "records", "axes", "NaN", "truth", "words", "subjects", "columns", "ids"],
 )
 def test_what_does_not_fit_together_is_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         predictions(**parts)
+
+
+def test_lists_and_tables_are_taken_in_their_order_whatever_their_index():
+    """The subjects of a table that was shuffled once were looked up by its labels: others', without a word."""
+    whole, order = predictions(seeds=0), [2, 0, 3, 1]
+    listed = predictions(
+        probabilities=whole.probabilities.tolist(), truth=whole.truth.tolist(), ids=list(IDS)
+    )
+    table = predictions(
+        probabilities=pd.DataFrame(whole.probabilities, index=order),
+        truth=pd.DataFrame(whole.truth, index=order),
+        subjects=pd.Series(SUBJECTS, index=order),
+        ids=pd.Index(IDS),
+    )
+    for other in (listed, table):
+        some, expected = other.take(np.array([0, 2])), whole.take(np.array([0, 2]))
+        for name in ("truth", "subjects", "ids", "mean"):
+            np.testing.assert_array_equal(getattr(some, name), getattr(expected, name))
 
 
 def test_each_group_stands_beside_all_others():
@@ -88,3 +110,5 @@ def test_windows_are_averaged_into_their_recordings(seeds):
     assert found.truth.tolist() == [[1, 0], [0, 1], [0, 1]] and found.about == {"seconds": 3}
     with pytest.raises(ValueError, match="4 recordings named for 5 windows"):
         windows.averaged(np.array(["b", "a", "b", "c"]))
+    with pytest.raises(ValueError, match="the recording of 2 windows is unknown"):
+        windows.averaged(np.array(["b", None, "b", "c", None]))

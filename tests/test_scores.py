@@ -236,6 +236,17 @@ def test_groups_are_put_into_the_order_of_the_predictions():
         evaluation.by_group(people.iloc[:90], predictions())
 
 
+def test_numbered_groups_are_refused_where_the_recordings_are_numbered_in_another_order():
+    people = pd.DataFrame({"sex": np.where(np.arange(200) < 90, "male", "female")})
+    assert list(evaluation.by_group(people, predictions()).records) == [110, 90]
+    out_of_fold = predictions().take(RNG.permutation(200))
+    with pytest.raises(ValueError, match="index the table by predictions.ids"):
+        evaluation.by_group(people, out_of_fold)
+    assert list(evaluation.by_group(people, out_of_fold.take(np.arange(150))).records) != [110, 90]
+    with pytest.raises(ValueError, match="groups are the columns of a table, not Series"):
+        evaluation.by_group(people.sex, predictions())
+
+
 def test_the_worst_mistake_comes_first():
     targets, probabilities = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.9, 0.2], [0.1, 0.99]])
     assert evaluation.worst_errors(targets, probabilities, 2).tolist() == [[1, 1], [0, 1]]
@@ -273,6 +284,42 @@ def test_probabilities_are_no_decisions():
         evaluation.sensitivity(TARGETS, PROBABILITIES, ONES)
     with pytest.raises(ValueError, match="decisions must be 0 or 1"):
         evaluation.confusion(TARGETS, PROBABILITIES, list("abc"))
+
+
+@pytest.mark.parametrize("metric", [evaluation.brier, evaluation.ece], ids=lambda m: m.__name__)
+def test_logits_and_percentages_are_no_probabilities(metric):
+    for other in (100 * PROBABILITIES, PROBABILITIES - 1):
+        with pytest.raises(
+            ValueError, match="between 0 and 1: take the sigmoid or softmax of logits, a hundr"
+        ):
+            evaluation.compare({"net": predictions(other)}, metrics={"x": metric})
+    rounded = np.where(PROBABILITIES == PROBABILITIES.max(), 1.004, PROBABILITIES)
+    assert np.isfinite(metric(TARGETS, rounded, ONES)).all()
+
+
+def test_a_class_that_is_no_column_is_refused_not_spread_over_the_records():
+    """(200, 1) beside (200,) once gave a score of every record against every other."""
+    one, decided = TARGETS[:, :1], (PROBABILITIES[:, 0] > 0.5).astype(float)
+    metrics = (
+        evaluation.brier,
+        evaluation.accuracy,
+        evaluation.mean_absolute_error,
+        evaluation.subset_accuracy,
+    )
+    for metric in (*metrics, evaluation.macro_auroc, evaluation.average_precision, evaluation.top_accuracy):
+        for targets, found in ((one, decided), (one[:, 0], decided), (one, TARGETS[:, :2])):
+            with pytest.raises(ValueError, match=r"must be \(n, classes\) both: of one class, x\[:, None\]"):
+                metric(targets, found, ONES)
+    with pytest.raises(ValueError, match=r"must be \(n, classes\) both"):
+        evaluation.worst_errors(one, decided, 3)
+
+
+def test_names_of_other_classes_are_refused():
+    found = (PROBABILITIES > 0.5).tolist()
+    assert list(evaluation.confusion(TARGETS.tolist(), found, list("abc")).index) == list("abc")
+    for count in (evaluation.confusion, evaluation.decisions_by_label):
+        with pytest.raises(ValueError, match="2 names for 3 classes"):
+            count(TARGETS, found, ["a", "b"])
 
 
 def test_models_and_metrics_are_given_by_name():

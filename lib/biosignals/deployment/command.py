@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from biosignals.deployment.card import read_card
 MODELS = Path("book/reference/models")  # below the project's root
 PICTURES = (".png", ".svg", ".pdf")
 ANSWERED, SOME_REFUSED, WRONG_USE = 0, 1, 2  # what the command ends with
+INTERRUPTED, NOT_READ = 130, 141  # the same, as programs that a signal ends: Ctrl-C, and a closed pipe
 
 
 class WrongUse(ValueError):
@@ -25,10 +27,21 @@ class WrongUse(ValueError):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says, None: that of the process; ANSWERED, SOME_REFUSED or WRONG_USE."""
+    """Do what the command line says, None: that of the process; ANSWERED, SOME_REFUSED or WRONG_USE.
+
+    INTERRUPTED and NOT_READ where it did not come to an end.
+    """
     chosen = parse_arguments(arguments)
     try:
-        return chosen.verb(chosen)
+        status = chosen.verb(chosen)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print(f"\n{chosen.program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # of `| head`, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
+        return NOT_READ
     except (WrongUse, OSError) as error:
         print(f"{chosen.program}: {readers.printable(str(error))}", file=sys.stderr)
         return WRONG_USE
@@ -42,8 +55,11 @@ def run_predict(arguments: argparse.Namespace) -> int:
 
     Raises WrongUse for models, outputs or pictures that cannot be.
     """
-    _check_outputs(arguments, arguments.files)
-    models, pictures = _models(arguments), _pictures(arguments)
+    models = _models(arguments)
+    records = [file for file in arguments.files if file.suffix.lower() in readers.WFDB]
+    parts = [file.with_suffix(kind) for file in records for kind in readers.WFDB]
+    _check_outputs(arguments, [*arguments.files, *parts, *_with_cards(models.values())])
+    pictures = _pictures(arguments)
     replies = [
         _answer(file, models, arguments, pictures.get(file)) for file in _with_progress(arguments.files)
     ]
@@ -54,6 +70,10 @@ def run_predict(arguments: argparse.Namespace) -> int:
 
 def _models(arguments: argparse.Namespace) -> dict[str, Path]:
     """The models to ask, by name. Raises WrongUse for one without a card, and for none."""
+    if arguments.model and arguments.model.is_dir():
+        raise WrongUse(
+            f"{arguments.model} is a folder: --models asks every model in it, --model takes a file"
+        )
     if arguments.model:
         try:
             read_card(arguments.model)
@@ -64,6 +84,10 @@ def _models(arguments: argparse.Namespace) -> dict[str, Path]:
     if not models:
         raise WrongUse(f"{arguments.models} holds no model: name one with --model")
     return models
+
+
+def _with_cards(models: Iterable[Path]) -> list[Path]:
+    return [file for model in models for file in (model, model.with_suffix(".json"))]
 
 
 def _answer(
@@ -170,7 +194,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     Raises WrongUse for a table, labels or predictions that cannot be used.
     """
-    _check_outputs(arguments, [arguments.labels])
+    versus = [arguments.versus] if arguments.versus else []
+    _check_outputs(arguments, [arguments.labels, *_with_cards([arguments.model, *versus])], arguments.folder)
     from biosignals.deployment.evaluate import evaluate
 
     try:
@@ -192,8 +217,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 # Files that are written
 
 
-def _check_outputs(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
-    """WrongUse where two outputs, or an output and an input, are one file, or a folder stands in the way."""
+def _check_outputs(arguments: argparse.Namespace, inputs: Iterable[Path], folder: Path | None = None) -> None:
+    """WrongUse where two outputs, or an output and an input, are one file, or a folder stands in the way.
+
+    folder: holds recordings, none of which may be replaced either.
+    """
     named = [Path(name) for name in (arguments.json, arguments.csv) if name not in (None, "-")]
     if arguments.json == arguments.csv == "-":
         raise WrongUse("--json - and --csv - would both go to standard output: give one a file")
@@ -204,6 +232,11 @@ def _check_outputs(arguments: argparse.Namespace, inputs: Sequence[Path]) -> Non
         if place.resolve() in taken:
             raise WrongUse(f"{place} is named twice, or would replace what is read: give it another name")
         taken.add(place.resolve())
+        is_recording = place.suffix.lower() in readers.FILE_TYPES and place.is_file()
+        if folder and is_recording and place.resolve().is_relative_to(folder.resolve()):
+            raise WrongUse(
+                f"{place} is there, among the recordings, and would be replaced: name another place"
+            )
     for place in named:
         if place.is_dir():
             raise WrongUse(f"{place} is a folder: name a file")

@@ -78,11 +78,11 @@ def evaluate(
     if not found:
         return Evaluation(pd.DataFrame(columns=list(COLUMNS)), None, refused)
     ours = Scored(_as_predictions(found, card.classes, rows, chosen), _thresholds(card, chosen))
-    models, name = {model.name: ours}, None
-    if versus is not None:
-        name = Path(versus).name if Path(versus).name != model.name else str(versus)
-        models[name] = _read_other(Path(versus), card, rows, chosen, files)
-    return Evaluation(_score(models, name, list(chosen)), ours.predictions, refused)
+    if versus is None:
+        return Evaluation(_score({model.name: ours}, None, list(chosen)), ours.predictions, refused)
+    name, other = _names(model, Path(versus))
+    models = {name: ours, other: _read_other(Path(versus), card, rows, chosen, files)}
+    return Evaluation(_score(models, other, list(chosen)), ours.predictions, refused)
 
 
 def choose_columns(card: Card, labels: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
@@ -120,6 +120,16 @@ def predict_files(files: Files, model: Path) -> tuple[dict[str, np.ndarray], dic
         except InvalidRecording as error:
             refused[name] = str(error).removeprefix(f"{readers.printable(path.name)}: ")
     return found, refused
+
+
+def _names(model: Path, versus: Path) -> tuple[str, str]:
+    """What two models are called: as their files, or by the whole paths where the files are called alike.
+
+    Raises ValueError for one and the same.
+    """
+    if model.resolve() == versus.resolve():
+        raise ValueError(f"{versus} is the model itself: name another to compare it with")
+    return (model.name, versus.name) if model.name != versus.name else (str(model), str(versus))
 
 
 def _as_predictions(
@@ -160,6 +170,8 @@ def _read_other(
         if not found:
             raise ValueError("it has a prediction for no recording of the table")
         predictions = _as_predictions(found, classes, rows, chosen)
+        if predictions.probabilities.min() < 0 or predictions.probabilities.max() > 1:
+            raise ValueError("its probabilities must lie between 0 and 1: percentages and logits do not")
         return Scored(predictions, [thresholds[name] for name in chosen] if thresholds else None)
     except InvalidRecording:
         raise

@@ -14,8 +14,9 @@ class Predictions:
     """Predictions of a model.
 
     probabilities: float (n, classes), or (seeds, n, classes) of the same recordings. truth: 0 to 1, (n,
-    classes). subjects, ids: of the recordings, (n,). about: keys of a record, as n_train, seconds, versions,
-    commit. Raises ValueError where these do not fit together, and for probabilities that are not finite.
+    classes). subjects, ids: of the recordings, (n,). Lists and tables are taken as arrays, in their order.
+    about: keys of a record, as n_train, seconds, versions, commit. Raises ValueError where these do not fit
+    together, and for probabilities or truth that are no numbers or not finite.
     """
 
     probabilities: np.ndarray
@@ -25,20 +26,22 @@ class Predictions:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if np.shape(self.probabilities)[-2:] != np.shape(self.truth) or np.ndim(self.probabilities) not in (
-            2,
-            3,
-        ):
+        for name in ("probabilities", "truth", "subjects", "ids"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))  # a column of a table has labels
+        if self.probabilities.shape[-2:] != self.truth.shape or self.probabilities.ndim not in (2, 3):
             raise ValueError(
-                f"probabilities {np.shape(self.probabilities)} do not fit truth {np.shape(self.truth)}: "
-                "expected (n, classes) or (seeds, n, classes) of the same records in the same order; for one "
-                "class, probabilities[:, None]"
+                f"probabilities {self.probabilities.shape} do not fit truth {self.truth.shape}: expected "
+                "(n, classes) or (seeds, n, classes) of the same records in the same order; for one class, "
+                "probabilities[:, None]"
             )
-        if not np.isfinite(self.probabilities).all():
-            raise ValueError("probabilities hold NaN or infinity")
+        for name, values in {"probabilities": self.probabilities, "truth": self.truth}.items():
+            if values.dtype.kind not in "biuf":
+                raise ValueError(f"{name} must be numbers, not {values.dtype}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} with NaN or infinity")
         for name, values in {"subjects": self.subjects, "ids": self.ids}.items():
-            if len(values) != len(self.truth):
-                raise ValueError(f"{len(values)} {name} for {len(self.truth)} records")
+            if values.shape != self.truth.shape[:1]:
+                raise ValueError(f"{name} {values.shape} for {len(self.truth)} records: one for each")
 
     @property
     def mean(self) -> np.ndarray:
@@ -58,11 +61,16 @@ class Predictions:
         """The mean of each recording's windows, in the order in which recordings first come; recordings: the
         one that each window is of, (n,).
 
-        Truth and subject are those of a recording's first window.
+        Truth and subject are those of a recording's first window. Raises ValueError where a window's
+        recording is unknown.
         """
         codes, names = pd.factorize(np.asarray(recordings))
         if len(codes) != len(self.truth):
             raise ValueError(f"{len(codes)} recordings named for {len(self.truth)} windows")
+        if (codes < 0).any():
+            raise ValueError(
+                f"the recording of {(codes < 0).sum()} windows is unknown: name it, or leave them out"
+            )
         order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
         starts = np.cumsum(counts) - counts
         sums = np.add.reduceat(self.probabilities[..., order, :], starts, axis=-2)

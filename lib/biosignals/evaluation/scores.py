@@ -14,6 +14,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 SWAPPED = "targets come first, probabilities second"
+SLACK = 0.01  # beyond 0 and 1, of probabilities that eight bits have rounded
 THRESHOLD = "compare probabilities with a threshold first, as task.out_of_fold(...).decide() does"
 
 
@@ -33,8 +34,9 @@ def aurocs(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
     """Area under the ROC curve, (resamples, classes); NaN where a class lacks positives or negatives.
 
     targets 0 or 1 and probabilities (n, classes), weights (resamples, n). Ties count half (Mann and Whitney).
-    Raises ValueError for targets that are neither.
+    Raises ValueError for targets that are neither, and for another shape.
     """
+    _check_shapes(targets, probabilities)
     _check_yes_or_no(targets, "targets", SWAPPED)
     return np.stack([_auroc(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=1)
 
@@ -47,15 +49,20 @@ def macro_auroc(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndar
 
 
 def brier(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean squared error over records and classes (Brier 1950), (resamples,); arguments as `aurocs`."""
+    """Mean squared error over records and classes (Brier 1950), (resamples,); arguments as `aurocs`.
+
+    Raises ValueError for what is no probability, and for another shape.
+    """
+    _check_probabilities(targets, probabilities)
     return weights @ ((probabilities - targets) ** 2).mean(1) / weights.sum(1)
 
 
 def ece(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = 10) -> np.ndarray:
     """Expected calibration error (Naeini et al. 2015), mean over classes, (resamples,).
 
-    bins: equal steps of probability. Else as `aurocs`.
+    bins: equal steps of probability. Else as `brier`.
     """
+    _check_probabilities(targets, probabilities)
     errors = []
     for target, probability in zip(targets.T, probabilities.T, strict=True):
         members = np.eye(bins)[np.minimum((probability * bins).astype(int), bins - 1)]
@@ -70,6 +77,7 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
     Its value for a guess is the share of positives, not .5. Ties count as one threshold. NaN without
     positives. Arguments as `aurocs`.
     """
+    _check_shapes(targets, probabilities)
     _check_yes_or_no(targets, "targets", SWAPPED)
     return np.mean(
         [_average_precision(t, p, weights) for t, p in zip(targets.T, probabilities.T, strict=True)], axis=0
@@ -79,8 +87,9 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray, weights: n
 def mean_absolute_error(targets: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean distance of numbers predicted from those measured, (resamples,), in their unit.
 
-    targets and predicted (n, outputs), weights (resamples, n).
+    targets and predicted (n, outputs), weights (resamples, n). Raises ValueError for another shape.
     """
+    _check_shapes(targets, predicted)
     return weights @ np.abs(predicted - targets).mean(1) / weights.sum(1)
 
 
@@ -153,6 +162,7 @@ def subset_accuracy(targets: np.ndarray, probabilities: np.ndarray, weights: np.
     """Of classes that do not exclude each other, share of records of which all are right, present being a
     probability above one half, (resamples,); arguments as `aurocs`.
     """
+    _check_shapes(targets, probabilities)
     right = ((probabilities > 0.5) == (targets > 0.5)).all(axis=1)
     return weights @ right / weights.sum(1)
 
@@ -161,6 +171,7 @@ def multilabel_f1(targets: np.ndarray, probabilities: np.ndarray, weights: np.nd
     """F1 at one half, mean over classes that do not exclude each other, (resamples,); 0 for a class that is
     neither there nor found; arguments as `aurocs`.
     """
+    _check_shapes(targets, probabilities)
     found = (probabilities > 0.5).astype(float)
     pairs = zip(targets.T[:, :, None], found.T[:, :, None], strict=True)
     return np.mean([f1(target, decision, weights) for target, decision in pairs], axis=0)
@@ -284,9 +295,19 @@ def by_group(
 
 
 def _in_order(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """A table with a row for each prediction, in its order. ValueError where there is none for one."""
-    named = table.index.is_unique and not isinstance(table.index, pd.RangeIndex)
-    if named and pd.Index(predictions.ids).isin(table.index).all():
+    """A table with a row for each prediction, in its order. ValueError where there is none for one, and where
+    rows that are numbered may be those of the predictions or of the recordings.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(f"groups are the columns of a table, not {type(table).__name__}: pd.DataFrame(...)")
+    ids = pd.Index(predictions.ids)
+    if table.index.is_unique and ids.isin(table.index).all():
+        numbered = isinstance(table.index, pd.RangeIndex) and len(table) == len(ids)
+        if numbered and not ids.equals(table.index):
+            raise ValueError(
+                "the rows of groups are numbered, and so are the recordings, which come in another order: "
+                "index the table by predictions.ids"
+            )
         return table.loc[predictions.ids]
     if len(table) != len(predictions.truth):
         raise ValueError(
@@ -299,8 +320,10 @@ def _in_order(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
 def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Counts and rates per class of decisions `found` against `targets`, both (n, classes) of 0 and 1.
 
-    Raises ValueError for other values.
+    Raises ValueError for other values or shapes.
     """
+    targets, found = np.asarray(targets), np.asarray(found)
+    _check_shapes(targets, found, classes)
     _check_yes_or_no(targets, "targets", SWAPPED)
     _check_yes_or_no(found, "decisions", THRESHOLD)
     truth, found = targets.astype(bool), found.astype(bool)
@@ -322,6 +345,8 @@ def confusion(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) ->
 
 def decisions_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Of records with one label alone (row), the share decided for each class (column); as `confusion`."""
+    targets, found = np.asarray(targets), np.asarray(found)
+    _check_shapes(targets, found, classes)
     alone = targets.sum(1) == 1
     shares = [found[alone & (targets[:, i] > 0)].mean(0) for i in range(len(classes))]
     return pd.DataFrame(shares, index=list(classes), columns=list(classes))
@@ -330,8 +355,10 @@ def decisions_by_label(targets: np.ndarray, found: np.ndarray, classes: Sequence
 def worst_errors(targets: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
     """Positions (count, 2) of the worst errors as (record, class), the largest first, one for each record.
 
-    targets 0 or 1 and probabilities, (n, classes) each.
+    targets 0 or 1 and probabilities, (n, classes) each. Raises ValueError for another shape.
     """
+    targets, probabilities = np.asarray(targets), np.asarray(probabilities)
+    _check_shapes(targets, probabilities)
     errors = np.abs(probabilities - targets)
     records = np.argsort(-errors.max(axis=1), kind="stable")[:count]
     return np.column_stack([records, errors[records].argmax(axis=1)])
@@ -368,6 +395,7 @@ def _average_precision(target: np.ndarray, probability: np.ndarray, weights: np.
 
 def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
     """Weighted true positives, false positives, false negatives, true negatives, (resamples,) each."""
+    _check_shapes(targets, decisions)
     _check_yes_or_no(targets, "targets", SWAPPED)
     _check_yes_or_no(decisions, "decisions", THRESHOLD)
     truth, found = targets.astype(bool), decisions.astype(bool)
@@ -378,6 +406,7 @@ def _counts(targets: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> 
 
 def _right(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
     """Weighted records per class, (resamples, classes) each: given it rightly, of it, given it."""
+    _check_shapes(targets, probabilities)
     truth = targets.astype(bool)
     if (truth.sum(1) != 1).any():
         raise ValueError("every record needs exactly one class: these classes do not exclude each other")
@@ -439,6 +468,28 @@ def _scores_of(metric: Metric, predictions: Predictions, weights: np.ndarray) ->
     drawn = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=len(weights))
     drawn[0] = 1
     return (drawn.T * values).sum(axis=0) / seeds
+
+
+def _check_shapes(targets: np.ndarray, found: np.ndarray, classes: Sequence[str] | None = None) -> None:
+    """ValueError where these are not (n, classes) both: NumPy would spread one over the other unnoticed."""
+    shape = np.shape(targets)
+    if len(shape) != 2 or shape != np.shape(found):
+        raise ValueError(
+            f"targets {shape} and what is scored {np.shape(found)} must be (n, classes) both: of one class, "
+            "x[:, None]"
+        )
+    if classes is not None and len(classes) != shape[1]:
+        raise ValueError(f"{len(classes)} names for {shape[1]} classes")
+
+
+def _check_probabilities(targets: np.ndarray, probabilities: np.ndarray) -> None:
+    """ValueError for another shape, and for values beyond 0 and 1, as logits and percentages are."""
+    _check_shapes(targets, probabilities)
+    if not ((probabilities >= -SLACK) & (probabilities <= 1 + SLACK)).all():
+        raise ValueError(
+            "probabilities must lie between 0 and 1: take the sigmoid or softmax of logits, a hundredth of "
+            "percentages, or metrics that look at ranks alone, as {'auroc': scores.macro_auroc}"
+        )
 
 
 def _check_yes_or_no(values: np.ndarray, what: str, remedy: str) -> None:

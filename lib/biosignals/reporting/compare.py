@@ -60,8 +60,11 @@ def compare(
     `scores.compare`.
 
     Predictions are put into one order by their ids, and only recordings that all have are scored. Raises
-    ValueError where these are none, or have other truths.
+    ValueError where these are none, have other truths, or stand twice, and for a model of one's own that is
+    called `name` too.
     """
+    if name in own:
+        raise ValueError(f"one of your models is called {name!r} as theirs is: give it another name")
     return scores.compare(_on_common_recordings({name: theirs} | dict(own)), name, metrics)
 
 
@@ -85,11 +88,17 @@ def pairs(reference: Path | str, rows: pd.DataFrame, metric: scores.Metric) -> p
 
 def _on_common_recordings(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
     """Predictions of the recordings that all models have, in the order of the first. Raises ValueError for
-    none, and for other truths.
+    none, for those that stand twice, and for other truths.
     """
     ids_of = {name: pd.Index(np.asarray(one.ids).astype(str)) for name, one in models.items()}
     first, *others = ids_of
     ids = ids_of[first]
+    for name, own in ids_of.items():
+        if own.has_duplicates:
+            raise ValueError(
+                f"{name} predicts {own[own.duplicated()][0]} more than once: average the windows of each "
+                "recording first, Predictions.averaged"
+            )
     for name in others:
         ids = ids.intersection(ids_of[name], sort=False)
     if not len(ids):

@@ -125,6 +125,8 @@ def _read(path: Path, sampling_rate: float | None, unit: str | None, record: str
     kind = path.suffix.lower()
     if kind in OTHERS:
         raise InvalidRecording(f"is {OTHERS[kind]}")
+    if path.is_dir():
+        raise InvalidRecording("is a folder: name the files in it")
     if kind not in FILE_TYPES:
         raise InvalidRecording(f"a recording is one of {', '.join(FILE_TYPES)}")
     if not path.is_file():

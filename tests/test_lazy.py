@@ -27,6 +27,7 @@ def loaded(code):
         "import biosignals.training.fit, biosignals.training.cross_validation",
         "from biosignals import Recipe, Task, compare, create, fit",
         "import biosignals; biosignals.training.fit, biosignals.models.names()",
+        "import biosignals.data.sources, biosignals.reporting.parameters",  # by each start of a chapter
     ],
 )
 def test_an_import_does_not_wait_for_what_only_a_fit_or_a_plot_needs(code):

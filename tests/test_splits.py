@@ -43,6 +43,21 @@ def test_a_subject_in_two_folds_is_refused_by_name(table):
         splits.by_fold(table)
 
 
+def test_a_subject_who_is_learnt_from_and_tested_is_refused(table):
+    table["subject"] = table["subject"].replace({19: 3})
+    with pytest.raises(ValueError, match="subject 3 is in split 1 and in split 4"):
+        splits.groups(table)
+    assert len(splits.groups(table[table["fold"] != 10])) == 3  # a set without a test fold has groups too
+
+
+@pytest.mark.parametrize("shift", [-1, 10, np.nan])
+def test_folds_of_other_numbers_are_refused_and_not_left_out(table, shift):
+    table["fold"] = table["fold"].where(table["fold"] > 1, table["fold"] + shift)
+    for deal in (splits.groups, splits.by_fold):
+        with pytest.raises(ValueError, match="fold (0|11|nan): folds are numbered 1 to 9 .*assign_folds"):
+            deal(table)
+
+
 def test_a_subject_in_two_folds_of_one_split_is_no_leak(table):
     table["subject"] = table["subject"].replace({4: 1})  # folds 3 and 1, both of them train
     assert len(splits.by_fold(table)["train"]) == 32
@@ -112,6 +127,13 @@ def test_dealt_folds_keep_subjects_together_and_reach_the_test_share():
 def test_too_few_subjects_to_deal_are_refused(test):
     with pytest.raises(ValueError, match="cannot be dealt"):
         splits.assign_folds(range(24), test, 0)
+
+
+@pytest.mark.parametrize("unknown", [None, np.nan, pd.NA])
+def test_folds_are_not_dealt_to_unknown_subjects(unknown):
+    subjects = [*range(20), unknown, unknown]
+    with pytest.raises(ValueError, match="2 of 22 recordings have no subject"):
+        splits.assign_folds(subjects, 0.2, 0)
 
 
 def test_no_subject_gives_more_than_asked_and_small_ones_give_all():

@@ -26,13 +26,15 @@ def by_fold(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def groups(table: pd.DataFrame, size: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per group of folds, (rows of the other groups, rows of this group), (n,) each, to predict out of fold.
 
-    The groups are `size` folds each, folds 1 to 3, 4 to 6 and 7 to 9; the test fold is in none. Raises
-    ValueError for an empty fold, a subject in two groups, or a size that does not divide nine folds.
+    The groups are `size` folds each, folds 1 to 3, 4 to 6 and 7 to 9; the test fold, where there is one, is
+    in none. Raises ValueError for an empty fold, a subject in two groups or in a group and the test, or a
+    size that does not divide nine folds.
     """
     if size not in (1, 3):
         raise ValueError(f"nine folds make nine groups of 1 or three of 3, not groups of {size}")
     rows = [_rows_in_folds(table, range(first, first + size)) for first in range(1, 10, size)]
-    check_disjoint(table, *rows)
+    test = np.flatnonzero(folds_of(table) == 10)
+    check_disjoint(table, *rows, *([test] if len(test) else []))
     return [(np.sort(np.concatenate(rows[:i] + rows[i + 1 :])), rows[i]) for i in range(len(rows))]
 
 
@@ -62,10 +64,18 @@ def assign_folds(subjects: Iterable, test: float, seed: int) -> np.ndarray:
     """A fold for each row, int (n,): a share `test` of the subjects in fold 10, the others in 1 to 9 in turn.
 
     For sets that come without folds, so that `groups` and `by_fold` serve them too. subjects: one per row,
-    all known; the same subjects get the same folds, in whatever rows they come. Raises ValueError for fewer
-    than nine subjects to train on, a share outside of 0 to 1, or no subject for a test that was asked for.
+    all known; the same subjects get the same folds, in whatever rows they come. Raises ValueError for an
+    unknown subject (NA), fewer than nine subjects to train on, a share outside of 0 to 1, or no subject for a
+    test that was asked for.
     """
-    names, codes = np.unique(list(subjects), return_inverse=True)
+    subjects = list(subjects)
+    unknown = int(pd.isna(pd.Series(subjects, dtype=object)).sum())
+    if unknown:
+        raise ValueError(
+            f"{unknown} of {len(subjects)} recordings have no subject: give each the one it is of, or a name "
+            "of its own where nobody has two"
+        )
+    names, codes = np.unique(subjects, return_inverse=True)
     tested = round(test * len(names))
     if not 0 <= test < 1 or len(names) - tested < 9 or (test and not tested):
         raise ValueError(
@@ -181,11 +191,20 @@ def _rows_in_folds(table: pd.DataFrame, folds: Sequence[int]) -> np.ndarray:
 
 
 def folds_of(table: pd.DataFrame) -> np.ndarray:
-    """The fold of each row, (n,). Raises ValueError for a table without folds, with the remedy."""
+    """The fold of each row, (n,). Raises ValueError, with the remedy, for a table without folds or with
+    others than 1 to 10.
+    """
     if "fold" not in table:
         raise ValueError(
             "the table has no column fold: deal subjects into folds first, with preparation.assign_folds("
             "recordings, test=0.1)"
+        )
+    other = sorted({str(fold) for fold in table["fold"][~table["fold"].isin(range(1, 11))]})
+    if other:
+        raise ValueError(
+            f"fold {', '.join(other[:5])}: folds are numbered 1 to 9 to learn from and 10 for the test, else "
+            "recordings would be left out without a word: number them so, or let preparation.assign_folds("
+            "recordings, test=0.1) deal them"
         )
     return table["fold"].to_numpy()
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from biosignals.signals.filters import resample
 
@@ -34,11 +34,11 @@ def r_peaks(x: np.ndarray, sampling_rate: float, method: str = "energy") -> np.n
     if method != "energy":
         choices = ", ".join(("energy", *NEUROKIT))
         raise ValueError(f"no method {method!r} to find R peaks: choose one of {choices}")
-    sections = signal.butter(2, (5, 20), "bandpass", fs=sampling_rate, output="sos")
-    energy = np.square(signal.sosfiltfilt(sections, np.atleast_2d(x), axis=-1)).sum(axis=0)
+    sections = scipy.signal.butter(2, (5, 20), "bandpass", fs=sampling_rate, output="sos")
+    energy = np.square(scipy.signal.sosfiltfilt(sections, np.atleast_2d(x), axis=-1)).sum(axis=0)
     width = max(int(0.1 * sampling_rate), 1)
     envelope = np.sqrt(np.convolve(energy, np.ones(width) / width, mode="same"))
-    peaks, _ = signal.find_peaks(envelope, distance=max(0.25 * sampling_rate, 1))
+    peaks, _ = scipy.signal.find_peaks(envelope, distance=max(0.25 * sampling_rate, 1))
     if len(peaks) == 0 or envelope.max() < 1e-6:
         return np.empty(0, dtype=np.int64)
     strong = np.quantile(envelope[peaks], 0.9)

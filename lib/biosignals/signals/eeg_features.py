@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy import signal
+import scipy
 
 BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30)}  # Hz
 FLOOR = 1e-3  # uV^2/Hz, so that a flat channel has a logarithm
@@ -53,11 +53,11 @@ def _describe(x: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, np.ndarr
     x = np.asarray(x, dtype=np.float64)
     x = x - x.mean(-1, keepdims=True)
     length = min(round(2 * sampling_rate), x.shape[-1])
-    frequencies, power = signal.welch(x, sampling_rate, nperseg=length)
+    frequencies, power = scipy.signal.welch(x, sampling_rate, nperseg=length)
     bands = [power[..., (frequencies >= low) & (frequencies < high)].mean(-1) for low, high in BANDS.values()]
     rhythm = power[..., (frequencies >= 1) & (frequencies < 30)]
     width = max(round(length / sampling_rate), 1)  # bins of one hertz
-    strongest = signal.convolve(rhythm, np.ones((1, 1, width)), mode="valid").max(-1)
+    strongest = scipy.signal.convolve(rhythm, np.ones((1, 1, width)), mode="valid").max(-1)
     deviation = x.std(-1)
     line_length = np.abs(np.diff(x)).mean(-1) * sampling_rate
     peak = np.abs(x).max(-1) / np.maximum(deviation, FLOOR)

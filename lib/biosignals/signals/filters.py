@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pywt
-from scipy import ndimage, signal
+import scipy
 
 
 def bandpass(
@@ -25,7 +25,7 @@ def bandpass(
     if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
         raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
     kind = "bandpass" if len(edges) == 2 else "lowpass" if low is None else "highpass"
-    sections = signal.butter(
+    sections = scipy.signal.butter(
         order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos"
     )
     return apply_sections(sections, x, zero_phase)
@@ -34,11 +34,12 @@ def bandpass(
 def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:
     """Second-order sections (n, 6) run over the last axis of x: (..., samples), float32 stays float32."""
     x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else float
     if zero_phase:
-        return signal.sosfiltfilt(sections, x, axis=-1).astype(x.dtype if x.dtype.kind == "f" else float)
-    start = signal.sosfilt_zi(sections)
+        return scipy.signal.sosfiltfilt(sections, x, axis=-1).astype(dtype)
+    start = scipy.signal.sosfilt_zi(sections)
     start = start.reshape(len(sections), *[1] * (x.ndim - 1), 2) * x[..., :1]
-    return signal.sosfilt(sections, x, axis=-1, zi=start)[0].astype(x.dtype if x.dtype.kind == "f" else float)
+    return scipy.signal.sosfilt(sections, x, axis=-1, zi=start)[0].astype(dtype)
 
 
 def remove_baseline(x: np.ndarray, sampling_rate: float) -> np.ndarray:
@@ -50,7 +51,7 @@ def remove_baseline(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     for width in (0.2, 0.6):
         samples = 2 * round(width * sampling_rate / 2) + 1
         # In one dimension it is ten times faster than in several.
-        baseline = np.apply_along_axis(ndimage.median_filter, -1, baseline, samples, mode="nearest")
+        baseline = np.apply_along_axis(scipy.ndimage.median_filter, -1, baseline, samples, mode="nearest")
     return x - baseline
 
 
@@ -80,7 +81,7 @@ def resample(x: np.ndarray, sampling_rate: float, new_rate: float) -> np.ndarray
     common = math.gcd(int(sampling_rate), int(new_rate))
     x = np.asarray(x)
     up, down = int(new_rate) // common, int(sampling_rate) // common
-    return signal.resample_poly(x, up, down, axis=-1, padtype="line").astype(
+    return scipy.signal.resample_poly(x, up, down, axis=-1, padtype="line").astype(
         x.dtype if x.dtype.kind == "f" else float
     )
 
@@ -92,7 +93,7 @@ def delay(x: np.ndarray, y: np.ndarray, sampling_rate: float) -> float:
     """
     samples = x.shape[-1]
     segment = min(samples, int(4 * sampling_rate))
-    frequency, cross = signal.csd(x, y, sampling_rate, nperseg=segment, axis=-1)
+    frequency, cross = scipy.signal.csd(x, y, sampling_rate, nperseg=segment, axis=-1)
     cross = cross.reshape(-1, len(frequency)).sum(axis=0)
     band = (frequency >= 2) & (frequency <= 30)
     angle, weight = np.unwrap(np.angle(cross[band])), np.abs(cross[band])

@@ -8,7 +8,7 @@ second peak after a notch, "1L" one early peak, "3" none of these.
 from itertools import pairwise
 
 import numpy as np
-from scipy import interpolate, signal
+import scipy
 
 from biosignals.signals.filters import apply_sections, bandpass, resample
 
@@ -16,7 +16,6 @@ SAMPLING_RATE = 100  # Hz, of all pulses
 TYPES = ("1", "2E", "2L", "1L", "3")
 SHORTEST, LONGEST = 40, 200  # samples of a pulse: 150 and 30 beats a minute
 FEWEST = 19  # samples that the zero-phase filter needs
-LOW_PASS = signal.butter(5, 10, fs=SAMPLING_RATE, output="sos")  # designed once: pulses come by the thousand
 
 
 def smooth(ppg: np.ndarray, sampling_rate: float) -> np.ndarray:
@@ -42,7 +41,7 @@ def feet(ppg: np.ndarray) -> np.ndarray:
     depth = np.subtract(*np.percentile(beats, [90, 10])) / 3
     if depth < 1e-9 * np.abs(ppg).max(initial=0) or depth == 0:
         return np.empty(0, dtype=np.int64)
-    return signal.find_peaks(-ppg, distance=SHORTEST, prominence=depth)[0].astype(np.int64)
+    return scipy.signal.find_peaks(-ppg, distance=SHORTEST, prominence=depth)[0].astype(np.int64)
 
 
 def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -55,7 +54,7 @@ def level(ppg: np.ndarray, positions: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"{len(positions)} feet: a baseline needs two or more; is it a pulse wave, and upright?"
         )
-    baseline = interpolate.CubicSpline(positions, ppg[positions])
+    baseline = scipy.interpolate.CubicSpline(positions, ppg[positions])
     levelled = np.zeros(len(ppg))
     inside = np.arange(positions[0], positions[-1] + 1)
     levelled[inside] = ppg[inside] - baseline(inside)
@@ -92,12 +91,13 @@ def pulse_types(pulses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     rise above zero.
     """
     types = np.empty(len(pulses), dtype="<U2")
+    low_pass = scipy.signal.butter(5, 10, fs=SAMPLING_RATE, output="sos")
     for length in np.unique(lengths):  # pulses of one length are filtered at once
         rows = np.flatnonzero(lengths == length)
         for row in rows:
             _refuse_unusable(pulses[row, :length], f"pulse {row}")
         x = _scaled(pulses[rows, :length].astype(np.float64), rows)
-        x = _scaled(apply_sections(LOW_PASS, x, zero_phase=True), rows)
+        x = _scaled(apply_sections(low_pass, x, zero_phase=True), rows)
         types[rows] = [_type_of(pulse) for pulse in x]
     return types
 
@@ -121,7 +121,7 @@ def _type_of(pulse: np.ndarray) -> str:
     """
     if pulse.min() < -0.3:
         return "3"
-    tall, _ = signal.find_peaks(pulse, prominence=0.004, height=0.35)
+    tall, _ = scipy.signal.find_peaks(pulse, prominence=0.004, height=0.35)
     if len(tall) == 1:
         return _type_of_one_peak(pulse, tall[0])
     if len(tall) == 2:
@@ -154,7 +154,7 @@ def _type_of_two_peaks(pulse: np.ndarray, first: int, second: int) -> str:
 def _extremes(pulse: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """Peaks and troughs of any size strictly between samples `start` and `stop` - 1: positions."""
     part = pulse[start:stop]
-    return signal.find_peaks(part)[0] + start, signal.find_peaks(-part)[0] + start
+    return scipy.signal.find_peaks(part)[0] + start, scipy.signal.find_peaks(-part)[0] + start
 
 
 def _notches(pulse: np.ndarray, first: int, second: int, troughs: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ hardly anything on the length of a record, because recorders differ in all of th
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from biosignals.signals.beats import r_peaks
 from biosignals.signals.filters import bandpass, resample
@@ -122,7 +122,7 @@ def prepare(x: np.ndarray, sampling_rate: float) -> np.ndarray:
     if len(x) < sampling_rate or np.ptp(x) == 0:
         return np.empty(0)
     x = bandpass(resample(np.asarray(x, dtype=float), sampling_rate, RATE), 0.5, 40, RATE)
-    return x * np.sign(stats.skew(x)) / x.std()
+    return x * np.sign(scipy.stats.skew(x)) / x.std()
 
 
 def _describe(record: np.ndarray, sampling_rate: float, detector: str) -> np.ndarray:
@@ -159,7 +159,7 @@ def _interval_features(rr: np.ndarray) -> list[float]:
 def _shannon_entropy(values: np.ndarray) -> float:
     """Entropy of values (n,) in classes 0.05 wide, against that of n different ones: 0 to 1."""
     counts = np.unique(np.rint(values / 0.05), return_counts=True)[1]
-    return stats.entropy(counts) / np.log(len(values))
+    return scipy.stats.entropy(counts) / np.log(len(values))
 
 
 def _sample_entropy(rr: np.ndarray) -> float:

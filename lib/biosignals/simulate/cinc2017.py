@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy import signal
 
 from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise
@@ -104,9 +104,9 @@ def _hands(rng: Generator, samples: int, noisy: bool) -> np.ndarray:
 
 def _recorder(millivolts: np.ndarray) -> np.ndarray:
     """The recorder's own band, 0.5-40 Hz."""
-    band = signal.butter(2, [0.5, 40], "bandpass", fs=SAMPLING_RATE, output="sos")
-    start = signal.sosfilt_zi(band) * millivolts[0]
-    return signal.sosfilt(band, millivolts, zi=start)[0]
+    band = scipy.signal.butter(2, [0.5, 40], "bandpass", fs=SAMPLING_RATE, output="sos")
+    start = scipy.signal.sosfilt_zi(band) * millivolts[0]
+    return scipy.signal.sosfilt(band, millivolts, zi=start)[0]
 
 
 def _clock(rng: Generator) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy import fft, signal
 
 SAMPLING_RATE = 256
 KNOT = 16  # samples between two values of a gain
@@ -119,14 +119,14 @@ def smooth_modes(rng: Generator, electrodes: np.ndarray) -> np.ndarray:
 
 def coloured(rng: Generator, sources: int, samples: int, power) -> np.ndarray:
     """Noise (sources, samples), float32, mean square 1, its spectrum `power` (a function of Hz)."""
-    length = fft.next_fast_len(samples, real=True)
-    shape = np.sqrt(power(fft.rfftfreq(length, 1 / SAMPLING_RATE)))
+    length = scipy.fft.next_fast_len(samples, real=True)
+    shape = np.sqrt(power(scipy.fft.rfftfreq(length, 1 / SAMPLING_RATE)))
     shape[0] = 0
     shape *= length / np.sqrt(4 * (shape**2).sum())
     shape = shape[: np.flatnonzero(shape > 1e-4 * shape.max())[-1] + 1]  # the rest is zero, and costs time
     spectrum = rng.standard_normal((sources, len(shape), 2), dtype=np.float32).view(np.complex64)[..., 0]
     spectrum *= shape.astype(np.float32)
-    return fft.irfft(spectrum, length, overwrite_x=True)[:, :samples]
+    return scipy.fft.irfft(spectrum, length, overwrite_x=True)[:, :samples]
 
 
 def wandering(rng: Generator, sources: int, seconds: float, scale: float) -> np.ndarray:
@@ -135,7 +135,7 @@ def wandering(rng: Generator, sources: int, seconds: float, scale: float) -> np.
     memory = np.exp(-1 / (scale * KNOTS_PER_SECOND))
     steps = rng.normal(0, np.sqrt(1 - memory**2), (sources, count))
     steps[:, 0] = rng.normal(0, 1, sources)
-    return signal.lfilter([1], [1, -memory], steps)
+    return scipy.signal.lfilter([1], [1, -memory], steps)
 
 
 def add(total: np.ndarray, fields: np.ndarray, sources: np.ndarray, gains: np.ndarray) -> None:
@@ -333,7 +333,7 @@ def _add_rhythms(rng: Generator, subject: Subject, total: np.ndarray, sleep) -> 
 
 
 def _rise_and_fall(rng: Generator, samples: int) -> np.ndarray:
-    return signal.windows.tukey(samples, rng.uniform(0.2, 0.9))
+    return scipy.signal.windows.tukey(samples, rng.uniform(0.2, 0.9))
 
 
 def _add_muscle(rng: Generator, subject: Subject, total: np.ndarray, sleep, seizures) -> None:
@@ -350,7 +350,7 @@ def _add_muscle(rng: Generator, subject: Subject, total: np.ndarray, sleep, seiz
 
     for at in moments(rng, 35 * subject.restlessness, 1.05 - sleep):
         length = round(np.exp(rng.normal(0.8, 0.9)) * KNOTS_PER_SECOND) + 4
-        strain(at, np.exp(rng.normal(np.log(22), 0.8)) * signal.windows.tukey(length, 0.5))
+        strain(at, np.exp(rng.normal(np.log(22), 0.8)) * scipy.signal.windows.tukey(length, 0.5))
     for at in moments(rng, 8 * subject.restlessness, 1 - sleep):
         phase = course(rng, *rng.uniform(0.9, 2.4, 2), rng.uniform(5, 45))
         size = np.exp(rng.normal(np.log(35), 0.5))
@@ -401,7 +401,7 @@ def _add_electrodes(rng: Generator, subject: Subject, total: np.ndarray, sleep) 
 
     moving = np.zeros((4, len(sleep)))
     for at in moments(rng, 24 * subject.restlessness, 1.05 - sleep):
-        shape = signal.windows.tukey(round(rng.uniform(1, 12) * KNOTS_PER_SECOND), 0.6)
+        shape = scipy.signal.windows.tukey(round(rng.uniform(1, 12) * KNOTS_PER_SECOND), 0.6)
         first = round(at * KNOTS_PER_SECOND)
         here = moving[:, first : first + len(shape)]
         here += np.exp(rng.normal(np.log(100), 0.6, (4, 1))) * shape[: here.shape[1]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy import signal
 
 from biosignals.progress import tqdm
 from biosignals.simulate import chbmit, eeg, files
@@ -145,7 +145,7 @@ def _add_doubtful(rng: Generator, total: np.ndarray, level: float) -> list[Disch
     runs = []
     for at in eeg.moments(rng, 12, np.ones(round(seconds * eeg.KNOTS_PER_SECOND))):
         phase = eeg.course(rng, *np.repeat(rng.uniform(0.8, 4), 2), rng.uniform(4, 20))
-        shape = eeg.uneven(rng, phase, 0.4) * signal.windows.tukey(len(phase), 0.5)
+        shape = eeg.uneven(rng, phase, 0.4) * scipy.signal.windows.tukey(len(phase), 0.5)
         place = eeg.field(rng.choice(eeg.ELECTRODES), rng.uniform(0.1, 0.6))
         eeg.put(total, at, place * level * rng.uniform(0.8, 2.5), shape * eeg.wave("sine", phase))
         runs.append(Discharge(at, at + len(phase) / eeg.SAMPLING_RATE, -3.0))

@@ -3,13 +3,14 @@
 from functools import cache
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy import signal
 
 
 @cache
 def _muscle_band(sampling_rate: float) -> np.ndarray:
-    band = signal.butter(1, [20, min(120, 0.45 * sampling_rate)], "bandpass", fs=sampling_rate, output="sos")
+    edges = [20, min(120, 0.45 * sampling_rate)]
+    band = scipy.signal.butter(1, edges, "bandpass", fs=sampling_rate, output="sos")
     return band.astype(np.float32)
 
 
@@ -36,7 +37,7 @@ def mains(rng: Generator, channels: int, samples: int, sampling_rate: float) -> 
 def muscle(rng: Generator, channels: int, samples: int, sampling_rate: float) -> np.ndarray:
     """Tremor between 20 and 120 Hz, (channels, samples), root mean square about 1."""
     white = rng.standard_normal((channels, samples), dtype=np.float32)
-    return signal.sosfilt(_muscle_band(sampling_rate), white) * np.float32(np.sqrt(sampling_rate / 200))
+    return scipy.signal.sosfilt(_muscle_band(sampling_rate), white) * np.float32(np.sqrt(sampling_rate / 200))
 
 
 def bursts(rng: Generator, samples: int, sampling_rate: float) -> np.ndarray:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.random import Generator
-from scipy import signal, stats
 
 from biosignals.progress import tqdm
 from biosignals.simulate import files, heart, noise, scp_statements
@@ -24,7 +24,6 @@ COLUMNS = (
     "electrodes_problems", "extra_beats", "pacemaker", "strat_fold", "filename_lr", "filename_hr",
 )  # fmt: skip
 SECONDS, HIGH, LOW = 10, 500, 100
-ANTI_ALIAS = signal.firwin(121, 42, fs=HIGH)  # 50 dB down at 50 Hz
 
 # Share of records, effect of 17 years of age and of male sex on the liability (in standard deviations).
 GROUPS = ("MI", "STTC", "CD", "HYP", "AFIB")
@@ -131,7 +130,7 @@ def _draw_records(rng: Generator, records: int) -> pd.DataFrame:
     liability = np.sqrt(0.85) * lasting[patient] + np.sqrt(0.15) * passing
     liability += BY_AGE * ((age - 60) / 17)[:, None] + BY_MALE * (male - 0.52)[:, None]
     spread = np.sqrt(1 + BY_AGE**2 * 1.05 + BY_MALE**2 / 4)
-    excess = liability - (stats.norm.ppf(1 - SHARE) * spread - 0.03 * BY_AGE)
+    excess = liability - (scipy.stats.norm.ppf(1 - SHARE) * spread - 0.03 * BY_AGE)
 
     height = np.where(male, 174, 162) + rng.normal(0, 7.5, patients)[patient]
     weight = 26 * (height / 100) ** 2 * np.exp(rng.normal(0, 0.16, patients))[patient]
@@ -330,7 +329,8 @@ def _pick(rng: Generator, options: tuple):
 
 def _decimate(millivolts: np.ndarray) -> np.ndarray:
     """500 to 100 Hz with a linear-phase filter that lets nothing of the mains through."""
-    return signal.resample_poly(millivolts, 1, HIGH // LOW, axis=1, window=ANTI_ALIAS, padtype="line")
+    anti_alias = scipy.signal.firwin(121, 42, fs=HIGH)  # 50 dB down at 50 Hz
+    return scipy.signal.resample_poly(millivolts, 1, HIGH // LOW, axis=1, window=anti_alias, padtype="line")
 
 
 # --- what the reader writes -------------------------------------------------------------------------------

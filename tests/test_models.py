@@ -30,7 +30,7 @@ from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 from biosignals.models.layers.image_blocks import EncoderBlock, PatchEmbedding, StochasticDepth
 from biosignals.models.layers.onnx_s4 import as_convolutions
 from biosignals.models.layers.standardised import Standardised
-from biosignals.models.rhythm_resnet import normalised
+from biosignals.models.resnet1d import normalised
 from biosignals.models.s4 import DiagonalKernel, long_convolution
 from biosignals.models.scalogram_net import ScalogramNet
 from biosignals.models.swin import Swin
@@ -283,7 +283,10 @@ def test_the_last_step_of_a_tcn_sees_the_whole_input(samples, stride):
     assert field == net.receptive_field(kernel=5) >= samples // stride
 
 
-@pytest.mark.parametrize("name", ["resnet1d-small", "resnet1d-rhythm", "eeg-small-normalised"])
+BLIND_TO_GAIN = ["resnet1d-small", "resnet1d-rhythm", "resnet1d-wang-normalised", "eeg-small-normalised"]
+
+
+@pytest.mark.parametrize("name", BLIND_TO_GAIN)
 def test_gain_and_offset_of_a_recorder_make_no_difference(name):
     net, (x, *features) = build(name, channels=2, samples=400), inputs(name, 3, 2, 400)
     gain, offset = (

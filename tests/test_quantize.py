@@ -13,6 +13,8 @@ import small_net
 from biosignals.compression import export, quantize
 from biosignals.data.recordings import Recordings
 from biosignals.models.layers.high_pass import HighPass
+from biosignals.models.layers.standardised import Standardised
+from biosignals.models.resnet1d import normalised
 from biosignals.training.cross_validation import Examples
 
 
@@ -21,9 +23,10 @@ def net():
     return small_net.build()
 
 
-@pytest.fixture
-def exported(net, tmp_path):
-    return export.export(net, small_net.signals(2), tmp_path / "net.onnx")
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    place = tmp_path_factory.mktemp("exported") / "net.onnx"
+    return export.export(small_net.build(), small_net.signals(2), place)
 
 
 def test_files_that_cannot_be_made_smaller_are_refused(exported, tmp_path):
@@ -107,6 +110,28 @@ def test_a_high_pass_stays_in_floats_and_is_no_layer(tmp_path):
     dynamic = quantize.to_dynamic_int8(exported, tmp_path / "dynamic.onnx")
     for path in (dynamic, quantize.to_int8(exported, tmp_path / "static.onnx", x.numpy())):
         np.testing.assert_allclose(small_net.run(path, x + 5), small_net.run(path, x), atol=1e-3)
+        assert quantize.quantized_layers(path) == (4, 4)
+
+
+class BlindToGain(torch.nn.Module):
+    """A net on recordings that are each divided by their own deviation."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = small_net.build().net
+
+    def forward(self, x):
+        return self.net(normalised(x))
+
+
+def test_a_division_by_the_recordings_own_deviation_stays_in_floats(tmp_path):
+    x = small_net.signals(50)
+    net = Standardised(BlindToGain(), 0.0, 0.5, HighPass(1.0, 100.0)).eval()
+    exported = export.export(net, x[:2], tmp_path / "net.onnx")
+    dynamic = quantize.to_dynamic_int8(exported, tmp_path / "dynamic.onnx")
+    for path in (dynamic, quantize.to_int8(exported, tmp_path / "static.onnx", x.numpy())):
+        for gain in (0.1, 10):  # ten times what calibrated would leave the range of eight bits
+            np.testing.assert_allclose(small_net.run(path, gain * x), small_net.run(path, x), atol=1e-3)
         assert quantize.quantized_layers(path) == (4, 4)
 
 

@@ -109,7 +109,7 @@ def to_dynamic_int8(source: Path, target: Path) -> Path:
         model = _prepared(source)
         quantize_dynamic(
             model, place, weight_type=QuantType.QInt8, reduce_range=True,
-            nodes_to_exclude=[node.name for node in _high_pass(model.graph)],
+            nodes_to_exclude=[node.name for node in _before_the_layers(model.graph)],
         )  # fmt: skip
         return save_model(onnx.load(place), target)
 
@@ -139,7 +139,7 @@ def to_int8(
             model, place, _Reader(calibration), quant_format=QuantFormat.QDQ,
             per_channel=per_channel, reduce_range=True, activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8, calibrate_method=methods[method],
-            nodes_to_exclude=[node.name for node in _high_pass(model.graph)],
+            nodes_to_exclude=[node.name for node in _before_the_layers(model.graph)],
         )  # fmt: skip
         return save_model(onnx.load(place), target)
 
@@ -179,7 +179,7 @@ def quantized_layers(path: Path) -> tuple[int, int]:
     for node in graph.node:  # in the order in which they run: weights may be reshaped first
         if node.input and set(node.input) - {""} <= constants:
             constants |= set(node.output)
-    before = [node.name for node in _high_pass(graph)]
+    before = [node.name for node in _before_the_layers(graph)]
     layers = [
         node.op_type
         for node in graph.node
@@ -189,16 +189,24 @@ def quantized_layers(path: Path) -> tuple[int, int]:
     return integers, integers + sum(name in IN_FLOATS for name in layers)
 
 
-def _high_pass(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The products with slow cosines (`models.layers.high_pass`) between the input and the normalisation.
+def _before_the_layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """What stands between the input and the first layer that learns: a high-pass, which is products with slow
+    cosines (`models.layers.high_pass`), and divisions by a deviation.
 
-    They stay in floats: in 8 bits an offset of some mV would leave nothing of a signal beside it.
+    It stays in floats: in 8 bits an offset of some mV would leave nothing of a signal beside it, and another
+    gain would leave the range of the recordings that calibrate.
     """
-    tensors, found = {graph.input[0].name}, []
+    signals, found = {graph.input[0].name}, []
+    high_passed = set(signals)
     for node in graph.node:
-        if node.op_type == "MatMul" and node.input[0] in tensors:
-            tensors.update(node.output)
-            found.append(node)
+        if not signals & set(node.input):
+            continue
+        if node.op_type == "MatMul" and node.input[0] in high_passed:
+            high_passed.update(node.output)
+        elif node.op_type in IN_INTEGERS | IN_FLOATS | {"QuantizeLinear"}:
+            break
+        signals.update(node.output)
+        found.append(node)
     return found
 
 

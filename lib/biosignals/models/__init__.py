@@ -32,6 +32,7 @@ _CONSTRUCTORS = {
     "plain-cnn": _net("plain_cnn.PlainCnn"),
     "inception-cnn": _net("inception_cnn.InceptionCnn"),
     "resnet1d-wang": _net("resnet1d.Resnet1dWang"),
+    "resnet1d-wang-normalised": _net("resnet1d.NormalisedResnet1dWang"),
     "xresnet1d": _net("resnet1d.XResnet1d"),
     "s4": _net("s4.S4"),
     **{name: _net("cnn_family.CnnFamily", widths=widths) for name, widths in SIZES.items()},

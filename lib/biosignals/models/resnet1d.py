@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from .layers.convolution import convolution
 
@@ -24,6 +25,15 @@ class Resnet1dWang(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(max_and_mean(self.blocks(self.stem(x))))
+
+
+class NormalisedResnet1dWang(Resnet1dWang):
+    """The same net on recordings that are each divided by their own deviation, over time and channels: a
+    recorder's gain makes no difference, and how large a heart's waves are is not seen.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(normalised(x))
 
 
 class BasicBlock(nn.Module):
@@ -84,6 +94,13 @@ class XBlock(nn.Module):
 
 def _unit(channels: int, width: int, kernel: int = 5, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(*convolution(channels, width, kernel, stride))
+
+
+def normalised(x: Tensor) -> Tensor:
+    """x (batch, channels, samples) less each record's mean, over its deviation: the same shape; a flat one is
+    zero.
+    """
+    return layer_norm(x, x.shape[1:], eps=1e-10)
 
 
 def max_and_mean(x: Tensor) -> Tensor:

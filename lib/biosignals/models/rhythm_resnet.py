@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
 
 from .layers.convolution import convolution
-from .resnet1d import BasicBlock, max_and_mean
+from .resnet1d import BasicBlock, max_and_mean, normalised
 
 WIDTH = 96
 
@@ -45,13 +44,6 @@ class Resnet1dRhythm(nn.Module):
             raise ValueError("resnet1d-rhythm takes two inputs: signals and features of the rhythm")
         waves = max_and_mean(self.body(normalised(x)))
         return self.head(torch.cat([waves, self.rhythm(features)], dim=1))
-
-
-def normalised(x: Tensor) -> Tensor:
-    """x (batch, channels, samples) less each record's mean, over its deviation: the same shape; a flat one is
-    zero.
-    """
-    return layer_norm(x, x.shape[1:], eps=1e-10)
 
 
 def _body(channels: int) -> nn.Sequential:

@@ -124,10 +124,13 @@ def download() -> None:
 
 
 def cards() -> dict[str, dict]:
-    """What the page needs of each model's card, by the model's name."""
+    """What the page needs of each model's card, by the model's name; those that see
+    most channels come first.
+    """
     from biosignals.deployment.card import read_card
 
     found = {p.stem: read_card(p) for p in sorted(MODELS.glob("*.onnx"))}
+    found = dict(sorted(found.items(), key=lambda item: -len(item[1].channels)))
     return {
         name: {key: dataclasses.asdict(card)[key] for key in DESCRIBES}
         for name, card in found.items()

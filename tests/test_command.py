@@ -74,6 +74,17 @@ def test_without_a_model_the_command_asks_all_that_fit(model, tmp_path):
     assert "name one with --model" in ask(tmp_path / "record.csv", "--models", tmp_path / "empty").stderr
 
 
+def test_of_several_models_for_one_task_that_of_most_leads_answers(model, tmp_path):
+    made_model.copy(model, tmp_path / "two.onnx", model="two")
+    made_model.write(tmp_path / "one.onnx", model="one", channels=("I",))
+    made_model.copy(model, tmp_path / "af.onnx", model="af-net", task="af")
+    both = ask(csv(tmp_path, "I", "II"), "--models", tmp_path)
+    assert both.returncode == 0 and not both.stderr
+    assert "superclass, two" in both.stdout and "af, af-net" in both.stdout and "one" not in both.stdout
+    alone = ask(csv(tmp_path, "I", "V1"), "--models", tmp_path)
+    assert "superclass, one" in alone.stdout and "two" not in alone.stdout
+
+
 def test_neither_the_library_nor_an_answer_waits_for_what_it_does_not_need(model, tmp_path):
     record = write_wfdb(tmp_path, ecg(rate=300), 300, ("I", "II"))
     code = "import sys, biosignals; assert 'onnxruntime' not in sys.modules"

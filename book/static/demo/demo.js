@@ -118,7 +118,9 @@ const answer = async (files, given) => {
     const about = `${title}: ${channels.length} channel${channels.length === 1 ? "" : "s"}, ${clock(values[0].length / rate)}.`;
     say(`${about} Asking the models ...`);
     await pause();
-    for (const model of Object.keys(constants.models)) {
+    const most = {}; // channels that a task was answered from: models that see more come first
+    for (const [model, described] of Object.entries(constants.models)) {
+      if (most[described.task] > described.channels.length) continue;
       try {
         const before = performance.now(), opened = await loadModel(model), loaded = performance.now();
         await pause();
@@ -133,6 +135,7 @@ const answer = async (files, given) => {
             "Each window's probabilities, thresholds dashed; the piece above is shaded."));
         answers.append(section);
         explained.push([opened, piece, figure]);
+        most[described.task] ??= described.channels.length;
       } catch (error) {
         if (!(error instanceof InvalidRecording)) throw error;
         reasons[model] = error;

@@ -112,7 +112,9 @@ def _answer(
 def _reply(
     name: str, signal: readers.Signal, models: dict[str, Path], arguments: argparse.Namespace
 ) -> output.Reply:
-    """What all models that were made for such a recording predict; refused where none is."""
+    """What the models that were made for such a recording predict, of several for one task those that see
+    most of its channels; refused where none is.
+    """
     predictions, reasons = {}, {}
     for stem, model in models.items():
         try:
@@ -125,11 +127,19 @@ def _reply(
             for stem, error in reasons.items()
             if not isinstance(error, predict.MissingChannels)
         }
-        return output.Reply(name, predictions, silent=silent)
+        return output.Reply(name, _of_most_channels(predictions), silent=silent)
     if arguments.model:
         return output.Reply(name, refused=str(next(iter(reasons.values()))))
     why = [f"  {stem}: {error}" for stem, error in reasons.items()]
     return output.Reply(name, refused="\n".join([f"no model in {arguments.models} answers:", *why]))
+
+
+def _of_most_channels(predictions: dict[str, predict.Prediction]) -> dict[str, predict.Prediction]:
+    """Those but of models for whose task another one saw more channels, and so knows better."""
+    most: Counter[str] = Counter()
+    for one in predictions.values():
+        most[one.card.task] = max(most[one.card.task], len(one.card.channels))
+    return {stem: one for stem, one in predictions.items() if len(one.card.channels) == most[one.card.task]}
 
 
 def _how(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def saliency_page(
     """The page of `plots.ecg_page` with a dot on each sample that speaks for a class, the larger the more.
 
     x: (12, samples), at least 10 s, in mV; weights: (12, samples), see `evaluation.saliency.saliency`; what
-    is not positive, or below a fiftieth of the largest, has no dot.
+    is not positive, or below a twentieth of the largest, has no dot.
     """
     ax = ecg_page(x, sampling_rate, leads, title, ax)
     by_name = {name: (signal, weight) for name, signal, weight in zip(leads, x, weights)}
@@ -197,8 +197,8 @@ def saliency_strips(
 def _dots(
     ax: Axes, signal: np.ndarray, weight: np.ndarray, largest: float, sampling_rate: float, row: int
 ) -> None:
-    """A dot on each sample of a row's signal (samples,) that has a weight above a fiftieth of the largest."""
-    own = np.flatnonzero(weight > 0.02 * largest)
+    """A dot on each sample of a row's signal (samples,) that has a weight above a twentieth of the largest."""
+    own = np.flatnonzero(weight > 0.05 * largest)
     ax.scatter(
         MM_PER_SECOND * own / sampling_rate,
         MM_PER_MV * signal[own] - ROW * row,

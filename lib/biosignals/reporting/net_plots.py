@@ -17,7 +17,7 @@ from biosignals.reporting.plots import GREY, PALETTE
 SILENT = (nn.Dropout, nn.Identity, nn.Flatten)  # change neither shape nor, in use, values
 RECURRENT = ("LSTM", "GRU")
 TALLEST = 3.2  # of a box, where the shortest is 0.5
-MOST_IN_A_ROW = 9  # boxes whose texts do not overlap
+MOST_IN_A_ROW = 8  # boxes whose texts do not overlap
 STEP = 1.35  # from one box to the next
 
 
@@ -89,7 +89,7 @@ def architecture(net: nn.Module, channels: int, samples: int) -> Axes:
         ax.add_patch(plt.Rectangle((x - width / 2, y - height / 2), width, height, color=colour, alpha=0.8))
         size = f"{box.channels} × {box.samples}" if box.samples > 1 else f"{box.channels}"
         ax.text(x, y + height / 2 + 0.1, size, ha="center", va="bottom", fontsize="small")
-        ax.text(x, y - TALLEST / 2 - 0.15, box.layers, ha="center", va="top", fontsize="x-small")
+        ax.text(x, y - TALLEST / 2 - 0.15, box.layers, ha="center", va="top", fontsize="small")
     for row in range(1, rows):
         ax.text(STEP * (in_a_row - 0.45), -row_height * (row - 1), "→", ha="center", va="center")
         ax.text(-0.55 * STEP, -row_height * row, "→", ha="center", va="center")

@@ -197,7 +197,7 @@ def saliency_strips(
 def _dots(
     ax: Axes, signal: np.ndarray, weight: np.ndarray, largest: float, sampling_rate: float, row: int
 ) -> None:
-    """A dot on each sample of a row's signal (samples,) that has a weight above a twentieth of the largest."""
+    """A dot on each sample of a row's signal (samples,) with a weight above a twentieth of the largest."""
     own = np.flatnonzero(weight > 0.05 * largest)
     ax.scatter(
         MM_PER_SECOND * own / sampling_rate,

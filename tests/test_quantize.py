@@ -15,6 +15,7 @@ from biosignals.data.recordings import Recordings
 from biosignals.models.layers.high_pass import HighPass
 from biosignals.models.layers.standardised import Standardised
 from biosignals.models.resnet1d import normalised
+from biosignals.training import augmentation
 from biosignals.training.cross_validation import Examples
 
 
@@ -237,6 +238,10 @@ def test_files_of_each_group_are_calibrated_with_what_its_net_learnt_from(net, t
     learnt = {window.tobytes() for window in signals[20:, :, 30:90]}
     assert len(windows) == 5 and {window.tobytes() for window in windows} <= learnt
     assert len(quantize.calibration_windows(examples, examples.groups[0][0])) == 20
+    halved = quantize.calibration_windows(examples, rows, 5, augment=augmentation.Scale(0.5, 0.5))
+    assert np.array_equal(halved, quantize.calibration_windows(examples, rows, 5) / 2)
+    some = [quantize.calibration_windows(examples, rows, 5, augment=augmentation.Noise(0.1)) for _ in "ab"]
+    assert np.array_equal(*some)
     files = quantize.out_of_fold_files(examples, [[net, net]], tmp_path, 8)
     ((whole, same),), ((first, second),) = files["float32"], files["int8"]
     assert whole == same and first != second

@@ -7,7 +7,7 @@ Of 255 x 64 + 255 x 64 = 32,640 they lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,31 +56,39 @@ def float_and_int8(net: nn.Module, windows: np.ndarray, folder: Path) -> dict[st
 
 
 def calibration_windows(
-    examples: Examples, rows: np.ndarray, count: int = 128, crop: int | None = None
-) -> np.ndarray:
+    examples: Examples, rows: np.ndarray, count: int = 128, crop: int | None = None,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> np.ndarray:  # fmt: skip
     """Windows to calibrate a net with that has learnt from `rows`, (n,), of some recordings and targets:
     float32 (count, channels, samples).
 
     count: of how many recordings (see `calibration_rows`), of fewer all. crop: samples of a window, from the
-    middle of each recording; None: whole recordings. Raises ValueError as `calibration_rows`.
+    middle of each recording; None: whole recordings. augment: the augmentation that the net has learnt with,
+    so that the range of its activations is found too; it draws the same random numbers each time. Raises
+    ValueError as `calibration_rows`.
     """
     some = calibration_rows(examples.targets, rows, min(count, len(rows)))
     signals = examples.recordings.physical(some)
     start = 0 if crop is None else (signals.shape[-1] - crop) // 2
-    return signals[..., start:][..., :crop]
+    windows = signals[..., start:][..., :crop]
+    if augment is None:
+        return windows
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return augment(torch.from_numpy(windows)).numpy()
 
 
 def out_of_fold_files(
     examples: Examples, nets: Sequence[Sequence[nn.Module]], folder: Path, count: int = 128,
-    crop: int | None = None
+    crop: int | None = None, augment: Callable[[torch.Tensor], torch.Tensor] | None = None
 ) -> dict[str, list[list[Path]]]:  # fmt: skip
     """The files "float32" and "int8" (see `float_and_int8`) of the nets of an out-of-fold fit: of each a list
     for each seed, in it one for each group of folds, calibrated with recordings that its net has learnt from.
 
-    count, crop: as in `calibration_windows`. Raises ValueError as that and `float_and_int8`, and for another
-    number of nets than of groups.
+    count, crop, augment: as in `calibration_windows`. Raises ValueError as that and `float_and_int8`, and for
+    another number of nets than of groups.
     """
-    windows = [calibration_windows(examples, rows, count, crop) for rows, _ in examples.groups]
+    windows = [calibration_windows(examples, rows, count, crop, augment) for rows, _ in examples.groups]
     pairs = [
         [float_and_int8(net, of_group, folder) for net, of_group in zip(of_seed, windows, strict=True)]
         for of_seed in nets

@@ -43,7 +43,7 @@ def project(tmp_path) -> Path:
         text = (library / place).read_text() + block(f"lib/biosignals/{place}")
         text = text.replace("from biosignals.data import ", "from biosignals.data import wards, ")
         (library / place).write_text(text)
-    profile = block("notebooks/profiles/quick.yml")
+    profile = "03_baseline:\n" + block("notebooks/profiles/quick.yml")
     (tmp_path / "notebooks/profiles/quick.yml").write_text(profile)
     return tmp_path
 
@@ -119,7 +119,7 @@ def test_one_key_of_a_profile_puts_the_net_into_chapter_3(project):
     nets = (
         "plain-cnn, inception-cnn, student, resnet1d-wang, gru"  # the chapter looks at the first four closely
     )
-    assert profile.read_text() == f"03_baseline: {{nets: [{nets}]}}\n"
+    assert profile.read_text() == f"03_baseline:\n  nets: [{nets}]\n"
     profile.write_text("03_baseline: {nets: [resnet1d-wang, gru], sizes: [], ptbxl_records: 60, trees: 2}\n")
     chapter = project / "notebooks/03_baseline.ipynb"
     notebook = nbformat.read(chapter, as_version=4)

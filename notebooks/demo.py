@@ -2,34 +2,27 @@
 book/static/demo and the exported models that it links: ONNX Runtime, what the library
 knows of names, units and limits, and recordings to try.
 
-The runtime comes from npm once, is checked, and stays in the cache; without it the page
-says so in a sentence.
+The runtime comes from npm; without it the page says so in a sentence.
 """
 
 import dataclasses
-import hashlib
 import io
 import json
 import re
-import shutil
-import subprocess
-import sys
-import tarfile
 import tempfile
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import npm
 from chapters import ROOT
 
-PACKAGE = "onnxruntime-web@1.30.0"  # MIT; its wasm build runs on the processor alone
+RUNTIME = "onnxruntime-web@1.30.0"  # MIT; its wasm build runs on the processor alone
 FILES = {  # SHA-256 of what the page needs of it
-    "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",  # noqa: E501
-    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",  # noqa: E501
+    "dist/ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",  # noqa: E501
+    "dist/ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",  # noqa: E501
 }
-IMPATIENT = ("--fetch-retries=0", "--fetch-timeout=60000")  # ms
-CACHE = ROOT / "cache/onnxruntime-web"
 MODELS = ROOT / "book/reference/models"
 LARGEST_FILE, MOST_SECONDS = 1 << 25, 600  # of what is dropped on the page
 DESCRIBES = (  # of a card, what the page needs
@@ -57,7 +50,7 @@ def pages(runtime: dict[str, bytes] | None) -> dict[str, str | bytes]:
     known = constants() | {"models": cards(), "samples": samples}
     script = f"export default {json.dumps(known, ensure_ascii=False)};\n"
     licences = Path(find_spec("onnxruntime").origin).parent
-    served = {f"onnxruntime/{as_script(name)}": runtime[name] for name in FILES}
+    served = {f"onnxruntime/{as_script(name)}": runtime[name] for name in runtime}
     for name in ("LICENSE", "ThirdPartyNotices.txt"):
         content = (licences / name).read_bytes()
         served[f"onnxruntime/{Path(name).stem}.txt"] = content
@@ -66,58 +59,16 @@ def pages(runtime: dict[str, bytes] | None) -> dict[str, str | bytes]:
     return there | {"try-it.html": THERE}
 
 
-def as_script(name: str) -> str:
-    """A name that every server knows for a script's."""
-    return name.replace(".mjs", ".js")
-
-
-# The runtime
-
-
 def fetch_runtime() -> dict[str, bytes] | None:
-    """The runtime's files by name, from the cache or else from npm; None, with the
-    reason on stderr, where they cannot be had.
+    """The runtime's files by their paths; None, with the reason on stderr, where they
+    cannot be had.
     """
-    try:
-        if not all(is_right(CACHE / name, digest) for name, digest in FILES.items()):
-            download()
-        return {name: (CACHE / name).read_bytes() for name in FILES}
-    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-        why = f"{PACKAGE} could not be fetched from npm ({error})"
-        print(
-            f"the page to try models in a browser is left out: {why}", file=sys.stderr
-        )
-        return None
+    return npm.fetch(RUNTIME, FILES)
 
 
-def is_right(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
-
-
-def download() -> None:
-    """Fetch the package and keep those of its files that are needed. Raises ValueError
-    for files other than expected, OSError or SubprocessError where npm does not work.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FileNotFoundError("npm is not installed")
-    CACHE.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        command = [npm, "pack", PACKAGE, "--ignore-scripts", *IMPATIENT]
-        subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, timeout=300
-        )
-        (archive,) = Path(folder).glob("*.tgz")
-        found = Path(folder) / "files"
-        found.mkdir()
-        with tarfile.open(archive) as opened:
-            for name, digest in FILES.items():
-                content = opened.extractfile(f"package/dist/{name}").read()
-                (found / name).write_bytes(content)
-                if not is_right(found / name, digest):
-                    raise ValueError(f"{name} is another file than expected")
-        shutil.rmtree(CACHE, ignore_errors=True)
-        found.rename(CACHE)
+def as_script(path: str) -> str:
+    """The name of a file, for scripts one that every server knows for a script's."""
+    return Path(path).name.replace(".mjs", ".js")
 
 
 # What the library knows

@@ -26,6 +26,7 @@ EVERYWHERE = (
     "book/reference/results.json",
     "notebooks/assemble.py",
     "notebooks/demo.py",
+    "notebooks/npm.py",
 )
 OPTIONS = (
     "--config _config.yml --toc book/_toc.yml --path-output book -W -n --keep-going"

@@ -23,7 +23,7 @@ settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-RUNTIME = "cache/onnxruntime-web"  # of the page to try models in a browser
+FROM_NPM = "cache/npm"  # what the pages in a browser need
 FOLDER = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
@@ -113,8 +113,8 @@ def render(
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
     (project / "lib/biosignals").mkdir(parents=True)
     (project / "runs").mkdir()
-    if (ROOT / RUNTIME).is_dir():  # else each project fetches it anew
-        shutil.copytree(ROOT / RUNTIME, project / RUNTIME)
+    if (ROOT / FROM_NPM).is_dir():  # else each project fetches it anew
+        shutil.copytree(ROOT / FROM_NPM, project / FROM_NPM)
     if run is not None:
         (project / "runs/latest").write_text(f"{run}\n")
     (project / "ready").touch()

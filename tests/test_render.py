@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -168,47 +170,47 @@ def test_after_a_warning_all_is_rendered_again_until_there_is_none(render, proje
     assert not (project / "book/_build/html/half.html").exists()
 
 
-# What runs models in the browser
+# What comes from npm
 
 
 @pytest.fixture
-def demo(project, monkeypatch):
-    """The script, for a package of one small file."""
-    module = made_project.load(project, "demo", monkeypatch)
-    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
-    monkeypatch.setattr(module, "FILES", {"ort.wasm.bundle.min.mjs": digest})
-    return module
+def npm(project, monkeypatch):
+    """The script that fetches packages."""
+    return made_project.load(project, "npm", monkeypatch)
+
+
+FILES = {"dist/x.mjs": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}  # of "x"
 
 
 def stand_in(folder, content, monkeypatch):
     """A program called npm that packs the content; it notes that it ran."""
     package = folder / "package/dist"
     package.mkdir(parents=True)
-    (package / "ort.wasm.bundle.min.mjs").write_text(content)
+    (package / "x.mjs").write_text(content)
     (folder / "npm").write_text(f"#!/bin/sh\ntouch '{folder}/ran'\ntar czf made.tgz -C '{folder}' package\n")
     (folder / "npm").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def test_the_runtime_is_fetched_once(demo, tmp_path_factory, monkeypatch):
+def test_a_package_is_fetched_once(npm, tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("npm")
     stand_in(folder, "x", monkeypatch)
-    assert demo.fetch_runtime() == {"ort.wasm.bundle.min.mjs": b"x"}
+    assert npm.fetch("made@1.0", FILES) == {"dist/x.mjs": b"x"}
     (folder / "ran").unlink()
-    assert demo.fetch_runtime() == {"ort.wasm.bundle.min.mjs": b"x"}
+    assert npm.fetch("made@1.0", FILES) == {"dist/x.mjs": b"x"}
     assert not (folder / "ran").exists()
+    assert npm.fetch("made@1.1", FILES) and (folder / "ran").exists()
 
 
-def test_another_runtime_than_the_one_that_was_chosen_is_not_used(
-    demo, tmp_path_factory, monkeypatch, capsys
-):
+def test_another_file_than_the_one_that_was_chosen_is_not_used(npm, tmp_path_factory, monkeypatch, capsys):
     stand_in(tmp_path_factory.mktemp("npm"), "y", monkeypatch)
-    assert demo.fetch_runtime() is None
-    assert "ort.wasm.bundle.min.mjs is another file than expected" in capsys.readouterr().err
-    assert not demo.CACHE.exists()
+    assert npm.fetch("made@1.0", FILES) is None
+    assert "dist/x.mjs is another file than expected" in capsys.readouterr().err
+    assert not list(npm.CACHE.rglob("*.mjs"))
 
 
-def test_without_npm_the_page_says_what_is_missing(demo, monkeypatch, capsys):
+def test_without_npm_the_page_says_what_is_missing(project, monkeypatch, capsys):
+    demo = made_project.load(project, "demo", monkeypatch)
     monkeypatch.setenv("PATH", "")
     found = demo.fetch_runtime()
     assert "npm is not installed" in capsys.readouterr().err
@@ -218,5 +220,14 @@ def test_without_npm_the_page_says_what_is_missing(demo, monkeypatch, capsys):
     )
 
 
-def test_regular_expressions_for_the_browser_take_letters_of_every_language(demo):
+def test_pictures_to_look_closer_at_work_without_npm(assemble, monkeypatch):
+    whole = (Path(find_spec("plotly").origin).parent / "package_data/plotly.min.js").read_bytes()
+    monkeypatch.setenv("PATH", "")
+    assert assemble.fetch_plotly() == whole
+    version = assemble.PLOTLY.rpartition("@")[2]
+    assert f"plotly.js v{version}".encode() in whole[:100]
+
+
+def test_regular_expressions_for_the_browser_take_letters_of_every_language(project, monkeypatch):
+    demo = made_project.load(project, "demo", monkeypatch)
     assert demo.in_javascript(r"\w+[\"']\W") == "[\\p{L}\\p{N}_]+[\"'][^\\p{L}\\p{N}_]"

@@ -10,6 +10,7 @@ from biosignals.training.augmentation import (
     FrequencyMask,
     Noise,
     Offset,
+    Polarity,
     Scale,
     Shift,
     TimeMask,
@@ -22,6 +23,7 @@ STEPS = [
     Noise(0.1),
     Wander(0.5),
     Offset(0.5),
+    Polarity(),
     Shift(),
     TimeMask(0.3),
     FrequencyMask(0.7, 3),
@@ -51,6 +53,13 @@ def test_every_augmentation_keeps_shape_and_input_and_follows_the_seed(step, x):
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert eval(repr(step)) == step  # the repr says all there is to know
+
+
+def test_polarity_turns_half_of_the_records_upside_down(x):
+    turned = Polarity()(x)
+    upside_down = (turned == -x).all(dim=(1, 2))
+    assert torch.equal(turned[~upside_down], x[~upside_down])
+    assert 20 < upside_down.sum() < 44  # of 64
 
 
 def test_scale_multiplies_each_record_by_a_factor_of_its_own(x):

@@ -5,7 +5,15 @@ from wfdb.processing import xqrs_detect
 
 from biosignals.data.ptbxl import LEADS
 from biosignals.evaluation import beats
-from biosignals.signals.beats import NEUROKIT, median_beat, most_typical, qrs_axis, r_peaks, wave_limits
+from biosignals.signals.beats import (
+    NEUROKIT,
+    median_beat,
+    most_typical,
+    qrs_axis,
+    r_peaks,
+    wave_limits,
+    wave_peaks,
+)
 from biosignals.signals.filters import bandpass
 
 
@@ -91,6 +99,17 @@ def test_waves_are_found_where_they_are(sampling_rate):
     order = ["P_onset", "P_peak", "P_offset", "QRS_onset", "QRS_offset", "T_onset", "T_peak", "T_offset"]
     assert list(limits) == order and sorted(order, key=limits.get) == order
     assert 0.06 < limits["QRS_offset"] - limits["QRS_onset"] < 0.13
+
+
+@pytest.mark.parametrize("sampling_rate", [100, 500])
+def test_waves_peak_beat_by_beat_where_they_are(sampling_rate):
+    lead, peaks = beats_of_bumps(sampling_rate)
+    found = wave_peaks(lead, peaks, sampling_rate)
+    for wave in ("P", "T"):
+        places = peaks + WAVES[wave][0] * sampling_rate
+        assert len(found[wave]) >= len(peaks) - 2  # the first and the last may be missed
+        assert np.abs(found[wave][:, None] - places).min(axis=1).max() <= 0.02 * sampling_rate
+    assert all(len(none) == 0 for none in wave_peaks(np.zeros(1000), np.array([100]), 100).values())
 
 
 def test_what_is_not_there_is_nan():

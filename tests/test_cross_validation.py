@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from biosignals import caching
 from biosignals.caching import Cache
@@ -169,6 +170,32 @@ def test_each_group_of_folds_may_have_a_classifier_of_its_own():
         np.testing.assert_array_equal(found.mean[own], data.classify(forest, features).mean[own])
     with pytest.raises(ValueError, match="2 estimators for 3 groups"):
         data.classify(forests[:2], features)
+
+
+class Threads(DecisionTreeClassifier):
+    """A tree that notes how many threads it was to take."""
+
+    def __init__(self, n_jobs=-1):
+        super().__init__()
+        self.n_jobs = n_jobs
+
+    def fit(self, x, y):
+        taken.append(self.n_jobs)
+        return super().fit(x, y)
+
+
+taken = []
+
+
+@pytest.mark.parametrize(("given", "expected"), [("1", 1), ("3", 3), (None, -1)])
+def test_classifiers_take_no_more_threads_than_they_are_given(monkeypatch, given, expected):
+    taken.clear()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    own = examples()
+    own.classify(make_pipeline(StandardScaler(), Threads()), own.recordings.physical()[:, 0, :5])
+    assert taken == [expected] * 3
 
 
 def test_a_classifier_needs_features():

@@ -3,7 +3,14 @@ import pytest
 import pywt
 from scipy import signal
 
-from biosignals.signals.filters import bandpass, delay, denoise_wavelet, remove_baseline, resample
+from biosignals.signals.filters import (
+    bandpass,
+    delay,
+    denoise_wavelet,
+    fir_bandpass,
+    remove_baseline,
+    resample,
+)
 
 TIME = np.arange(5000) / 500
 MIDDLE = slice(1000, 4000)
@@ -23,6 +30,13 @@ def test_bandpass_keeps_its_band_and_removes_the_rest(zero_phase):
     assert rms(kept[MIDDLE]) == pytest.approx(rms(sine(10)), rel=0.02)
     for frequency in (0.1, 120):
         assert rms(bandpass(sine(frequency), 1, 40, 500, order=4, zero_phase=zero_phase)[MIDDLE]) < 0.02
+
+
+def test_the_finite_filter_keeps_its_band_in_place_and_removes_the_rest():
+    kept = fir_bandpass(sine(10) + 3, 0.5, 40, 500)
+    np.testing.assert_allclose(kept[MIDDLE], sine(10)[MIDDLE], atol=0.01)
+    for frequency in (0.05, 120):
+        assert rms(fir_bandpass(sine(frequency), 0.5, 40, 500)[MIDDLE]) < 0.02
 
 
 def test_only_the_zero_phase_filter_leaves_a_wave_in_its_place():
@@ -61,7 +75,7 @@ def test_wavelet_denoising_brings_a_real_ecg_closer_to_itself():
 @pytest.mark.parametrize("length", [999, 1000, 1001])
 @pytest.mark.parametrize("change", [
     lambda x: bandpass(x, 0.5, 40, 100), lambda x: bandpass(x, 0.5, 40, 100, zero_phase=False),
-    lambda x: remove_baseline(x, 100), denoise_wavelet,
+    lambda x: remove_baseline(x, 100), denoise_wavelet, lambda x: fir_bandpass(x, 0.5, 40, 100),
 ])  # fmt: skip
 def test_every_signal_is_filtered_by_itself_and_keeps_its_shape(change, length):
     x = np.random.default_rng(0).normal(size=(2, 3, length)).astype(np.float32)
@@ -96,7 +110,7 @@ def test_delay_is_found_to_a_fraction_of_a_sample(seconds):
 @pytest.mark.parametrize("wrong", [
     lambda: bandpass(TIME, 1, 60, 100), lambda: bandpass(TIME, 0, 10, 100),
     lambda: bandpass(TIME, 10, 1, 100), lambda: bandpass(TIME, None, None, 100),
-    lambda: resample(TIME, 100, 33.3),
+    lambda: resample(TIME, 100, 33.3), lambda: fir_bandpass(TIME, 1, 60, 100),
 ])  # fmt: skip
 def test_impossible_requests_are_refused(wrong):
     with pytest.raises(ValueError):

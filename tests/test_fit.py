@@ -85,6 +85,13 @@ def test_a_finished_fit_is_found_again_and_is_the_same(tmp_path, counted):
     pd.testing.assert_frame_equal(first.history, second.history)
 
 
+def test_without_a_cache_a_fit_is_trained_once(counted):
+    fitted = fit(None)
+    fitted.export(weights=True)
+    fitted.predict(recordings()[0], np.arange(5), export=True)
+    assert len(fitted.history) == 2 and len(counted) == 1
+
+
 def test_other_data_recipe_or_seed_is_another_fit(tmp_path, counted):
     fit(tmp_path)
     fit(tmp_path, recordings(seed=1))

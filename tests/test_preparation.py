@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,6 +211,17 @@ def test_z_scores_forget_gain_and_offset_of_each_channel():
     np.testing.assert_allclose(found.signals[[0, 2, 3]].mean(-1), 0, atol=1e-5)
     np.testing.assert_allclose(found.signals[[0, 2, 3]].std(-1), 1, atol=1e-5)
     assert (found.signals[1, 0] == 0).all() and found.unit == "SD"
+
+
+def test_what_is_filtered_and_scaled_forgets_gain_offset_and_drift():
+    source = waves()
+    moved = replace(source, signals=2 * source.physical() + 5, scale=1.0)
+    found, again = (preparation.filter_and_scale(one, 0.5, 40) for one in (source, moved))
+    np.testing.assert_allclose(found.signals, again.signals, atol=1e-4)
+    assert found.signals.min(axis=(1, 2)).tolist() == [0] * len(source)
+    assert found.signals.max(axis=(1, 2)).tolist() == [1] * len(source)
+    flat = preparation.filter_and_scale(replace(source, signals=np.zeros_like(source.signals)), 0.5, 40)
+    assert not flat.signals.any()
 
 
 def test_a_scalogram_with_phase_has_magnitude_real_and_imaginary_part_of_each_lead():

@@ -270,6 +270,19 @@ def fit_length(recordings: Recordings, width: int, how: str) -> Recordings:
     return replace(recordings, signals=signals, scale=1.0, table=table)
 
 
+def filter_and_scale(recordings: Recordings, low: float, high: float) -> Recordings:
+    """What lies between `low` and `high` Hz, each recording's smallest value at 0 and its largest at 1,
+    float32 in memory; one that is flat is zero.
+
+    Raises ValueError as `filters.fir_bandpass`.
+    """
+    x = filters.fir_bandpass(recordings.physical(), low, high, recordings.sampling_rate)
+    x -= x.min(axis=(1, 2), keepdims=True)
+    largest = x.max(axis=(1, 2), keepdims=True)
+    scaled = np.divide(x, largest, out=np.zeros_like(x), where=largest > 0)
+    return replace(recordings, signals=scaled, scale=1.0, unit="share of the range")
+
+
 def z_score(recordings: Recordings) -> Recordings:
     """Each channel of each recording at mean 0 and deviation 1, float32 in memory; a flat one is zero."""
     return replace(recordings, signals=standardise(recordings.physical()), scale=1.0, unit="SD")

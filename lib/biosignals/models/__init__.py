@@ -42,6 +42,7 @@ _CONSTRUCTORS = {
     "cnn-bilstm": _net("cnn_lstm.CnnLstm", bidirectional=True),
     "tcn": _net("tcn.Tcn"),
     "ecg-transformer": _net("transformer.Transformer1d"),
+    "ecg-transformer-mean": _net("transformer.Transformer1d", attention=False),
     "resnet1d-gru": _net("resnet1d_gru.Resnet1dGru"),
     "signal-vit": _net("signal_vit.SignalViT"),
     # Intervals between beats in the place of samples:

@@ -72,6 +72,21 @@ def most_typical(beats: np.ndarray, chosen: np.ndarray) -> int:
     return int(rows[distance.argmin()])
 
 
+def wave_peaks(x: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> dict[str, np.ndarray]:
+    """Where the P and the T wave of each beat peak in one lead: positions in samples, ascending, int64 (n,)
+    each, of the waves that are found.
+
+    x: (samples,), one lead; peaks: (beats,) positions of its R peaks in samples. Delineated as in
+    `wave_limits`.
+    """
+    found = _delineate(x, peaks, sampling_rate)
+    positions = {}
+    for wave in ("P", "T"):
+        places = np.asarray(found.get(f"ECG_{wave}_Peaks", []), dtype=float) * sampling_rate / FINE_RATE
+        positions[wave] = np.unique(np.rint(places[np.isfinite(places)])).astype(np.int64)
+    return positions
+
+
 def wave_limits(x: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> dict[str, float]:
     """Where P, QRS and T begin, peak and end in one lead: seconds from the R peak, median over its beats.
 
@@ -79,22 +94,30 @@ def wave_limits(x: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> dict[
     P_offset, QRS_onset, QRS_offset, T_onset, T_peak, T_offset; NaN for what is found in no beat. NeuroKit2's
     wavelet delineation, after Martinez et al. (2004), at 500 Hz, to which slower recordings are resampled.
     """
-    import neurokit2  # more than a second, for which others need not wait
-
     names = {"P_Onsets": "P_onset", "P_Peaks": "P_peak", "P_Offsets": "P_offset",
              "R_Onsets": "QRS_onset", "R_Offsets": "QRS_offset",
              "T_Onsets": "T_onset", "T_Peaks": "T_peak", "T_Offsets": "T_offset"}  # fmt: skip
     limits = dict.fromkeys(names.values(), np.nan)
-    rate, fine = FINE_RATE, resample(x, sampling_rate, FINE_RATE)
-    peaks = np.rint(np.asarray(peaks) * rate / sampling_rate).astype(int)
-    if len(peaks) < 3:  # too few for the delineation to tell how far apart beats are
-        return limits
-    _, found = neurokit2.ecg_delineate(fine, peaks, sampling_rate=rate, method="dwt")
+    found = _delineate(x, peaks, sampling_rate)
+    peaks = np.rint(np.asarray(peaks) * FINE_RATE / sampling_rate).astype(int)
     for key, name in names.items():
-        places = np.asarray(found[f"ECG_{key}"][: len(peaks)], dtype=float)
+        places = np.asarray(found.get(f"ECG_{key}", [])[: len(peaks)], dtype=float)
         if np.isfinite(places).any():
-            limits[name] = float(np.nanmedian(places - peaks[: len(places)]) / rate)
+            limits[name] = float(np.nanmedian(places - peaks[: len(places)]) / FINE_RATE)
     return limits
+
+
+def _delineate(x: np.ndarray, peaks: np.ndarray, sampling_rate: float) -> dict[str, list]:
+    """What NeuroKit2 finds around each beat, in samples at FINE_RATE; nothing where there are too few beats
+    to tell how far apart they are.
+    """
+    import neurokit2  # more than a second, for which others need not wait
+
+    fine = resample(x, sampling_rate, FINE_RATE)
+    peaks = np.rint(np.asarray(peaks) * FINE_RATE / sampling_rate).astype(int)
+    if len(peaks) < 3:
+        return {}
+    return neurokit2.ecg_delineate(fine, peaks, sampling_rate=FINE_RATE, method="dwt")[1]
 
 
 def qrs_axis(beats: np.ndarray, sampling_rate: float, leads: Sequence[str]) -> np.ndarray:

@@ -31,6 +31,26 @@ def bandpass(
     return apply_sections(sections, x, zero_phase)
 
 
+def fir_bandpass(x: np.ndarray, low: float, high: float, sampling_rate: float) -> np.ndarray:
+    """Keep what lies between `low` and `high` Hz with a finite impulse response of 3.3 / `low` seconds
+    (Hamming window), without delay.
+
+    x: (..., samples), returned in its shape and float dtype; beyond its ends it is mirrored. Raises
+    ValueError for edges that the sampling rate cannot hold.
+    """
+    if not 0 < low < high < sampling_rate / 2:
+        raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
+    x = np.asarray(x)
+    taps = scipy.signal.firwin(
+        2 * round(1.65 * sampling_rate / low) + 1, [low, high], pass_zero=False, fs=sampling_rate
+    )
+    half = len(taps) // 2
+    ends = [(0, 0)] * (x.ndim - 1) + [(half, half)]
+    wide = np.pad(x, ends, mode="reflect")
+    filtered = scipy.signal.oaconvolve(wide, taps.reshape(*[1] * (x.ndim - 1), -1), mode="valid", axes=-1)
+    return filtered.astype(x.dtype if x.dtype.kind == "f" else float)
+
+
 def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:
     """Second-order sections (n, 6) run over the last axis of x: (..., samples), float32 stays float32."""
     x = np.asarray(x)

@@ -66,16 +66,17 @@ def rhythm_features(
 
 
 def rr_intervals(
-    x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None, count: int = INTERVALS
-) -> np.ndarray:
+    x: np.ndarray, sampling_rate: float, lengths: np.ndarray | None = None, count: int = INTERVALS,
+    detector: str = "neurokit"
+) -> np.ndarray:  # fmt: skip
     """The first intervals between R peaks in seconds, zeros where there are fewer: float32 (N, count).
 
-    x, lengths and errors as in `rhythm_features`.
+    x, lengths, detector and errors as in `rhythm_features`.
     """
     records = _split_records(x, lengths)
     intervals = np.zeros((len(records), count), dtype=np.float32)
     for row, record in zip(intervals, records):
-        found = np.diff(r_peaks(prepare(record, sampling_rate), RATE, "neurokit"))[:count] / RATE
+        found = np.diff(r_peaks(prepare(record, sampling_rate), RATE, detector))[:count] / RATE
         row[: len(found)] = found
     return intervals
 

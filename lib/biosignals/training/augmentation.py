@@ -27,6 +27,14 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Polarity:
+    """Turns about half of the records upside down, as from electrodes or hands that were swapped."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.where(_uniform(x, 0, 1) < 0.5, -x, x)
+
+
+@dataclass(frozen=True)
 class Noise:
     """Adds white noise: a random share, per record, of `level` times the channel's standard deviation."""
 

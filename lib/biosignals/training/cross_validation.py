@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -512,7 +513,7 @@ def class_probabilities(
     that the model never met.
     """
     # Threads would add up a forest's trees in any order, and ties would fall differently in each run.
-    fitted.set_params(**{name: 1 for name in fitted.get_params() if name.split("__")[-1] == "n_jobs"})
+    _set_threads(fitted, 1)
     found = fitted.predict_proba(features)
     if classes is not None:
         return found @ np.eye(classes)[fitted.classes_]
@@ -530,7 +531,16 @@ def _fit_and_predict(
 ) -> np.ndarray:
     from sklearn.base import clone
 
-    return class_probabilities(clone(estimator).fit(features, targets), inputs, classes)
+    fitted = clone(estimator)
+    if threads := os.environ.get("OMP_NUM_THREADS"):  # more than that would wait for the cores of others
+        _set_threads(fitted, int(threads))
+    return class_probabilities(fitted.fit(features, targets), inputs, classes)
+
+
+def _set_threads(estimator: ClassifierMixin, number: int) -> None:
+    """How many threads an estimator and those inside it take."""
+    names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_jobs"]
+    estimator.set_params(**dict.fromkeys(names, number))
 
 
 def _fit_and_predict_class(

@@ -109,11 +109,10 @@ class Fit:
         entry = self.__dict__.get("_found")
         if export is not None or not entry or not any(name.startswith(having) for name in entry[0]):
             make = functools.partial(_train, self)
-            entry = (
-                make()
-                if self.cache is None or self.key is None
-                else self.cache.fetch(self.key, make, having, export)
-            )
+            if self.cache is None or self.key is None:
+                entry = entry or make()
+            else:
+                entry = self.cache.fetch(self.key, make, having, export)
             self._found = entry
         return entry
 

@@ -70,6 +70,12 @@ def test_a_clone_looks_fits_up_without_pretraining(tmp_path, monkeypatch):
     np.testing.assert_array_equal(before.probabilities, later.probabilities)
 
 
+def test_a_frozen_encoder_sees_without_dropout():
+    net, signals = start().train(), recordings()[0]
+    seen = embeddings(net, signals)
+    assert np.array_equal(seen, embeddings(net, signals)) and net.training
+
+
 def test_what_is_not_hidden_is_given_as_it_is(tmp_path):
     signal, filled, hidden = pretrained(tmp_path).fill(0)
     assert signal.shape == filled.shape == (len(recordings()[0].channels), 100)

@@ -209,7 +209,11 @@ def _learn(
 
 
 def embeddings(net: Standardised, recordings: Recordings) -> np.ndarray:
-    """What the head of a signal-vit would see of each recording, the mean over crops: float32 (n, width)."""
+    """What the head of a signal-vit would see of each recording, the mean over crops: float32 (n, width).
+
+    Without dropout, whatever mode the net is in.
+    """
+    net = copy.deepcopy(net).eval()
     inner: SignalViT = net.net
     parts = []
     with torch.no_grad():

@@ -538,8 +538,9 @@ def _fit_and_predict(
 
 
 def _set_threads(estimator: ClassifierMixin, number: int) -> None:
-    """How many threads an estimator and those inside it take."""
-    names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_jobs"]
+    """How many threads an estimator and those inside it take, where they say a number."""
+    given = {name: value for name, value in estimator.get_params().items() if value is not None}
+    names = [name for name in given if name.rpartition("__")[2] == "n_jobs"]
     estimator.set_params(**dict.fromkeys(names, number))
 
 

@@ -82,7 +82,7 @@ def fetch_plotly() -> bytes:
     """
     found = npm.fetch(PLOTLY, PLOTLY_FILE)
     if found is not None:
-        return found[next(iter(PLOTLY_FILE))]
+        return found["plotly-cartesian.min.js"]
     package = Path(find_spec("plotly").origin).parent
     return (package / "package_data/plotly.min.js").read_bytes()
 

@@ -50,7 +50,7 @@ def pages(runtime: dict[str, bytes] | None) -> dict[str, str | bytes]:
     known = constants() | {"models": cards(), "samples": samples}
     script = f"export default {json.dumps(known, ensure_ascii=False)};\n"
     licences = Path(find_spec("onnxruntime").origin).parent
-    served = {f"onnxruntime/{as_script(name)}": runtime[name] for name in runtime}
+    served = {f"onnxruntime/{as_script(name)}": file for name, file in runtime.items()}
     for name in ("LICENSE", "ThirdPartyNotices.txt"):
         content = (licences / name).read_bytes()
         served[f"onnxruntime/{Path(name).stem}.txt"] = content

@@ -21,9 +21,7 @@ def bandpass(
     delay, twice the order, but not causal. The causal filter starts as if the first value had always been
     there. Raises ValueError for edges that the sampling rate cannot hold.
     """
-    edges = [edge for edge in (low, high) if edge is not None]
-    if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
-        raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
+    edges = _edges(low, high, sampling_rate)
     kind = "bandpass" if len(edges) == 2 else "lowpass" if low is None else "highpass"
     sections = scipy.signal.butter(
         order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos"
@@ -38,17 +36,21 @@ def fir_bandpass(x: np.ndarray, low: float, high: float, sampling_rate: float) -
     x: (..., samples), returned in its shape and float dtype; beyond its ends it is mirrored. Raises
     ValueError for edges that the sampling rate cannot hold.
     """
-    if not 0 < low < high < sampling_rate / 2:
-        raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
-    x = np.asarray(x)
-    taps = scipy.signal.firwin(
-        2 * round(1.65 * sampling_rate / low) + 1, [low, high], pass_zero=False, fs=sampling_rate
-    )
-    half = len(taps) // 2
+    edges, x = _edges(low, high, sampling_rate), np.asarray(x)
+    half = round(1.65 * sampling_rate / low)
+    taps = scipy.signal.firwin(2 * half + 1, edges, pass_zero=False, fs=sampling_rate)
     ends = [(0, 0)] * (x.ndim - 1) + [(half, half)]
     wide = np.pad(x, ends, mode="reflect")
     filtered = scipy.signal.oaconvolve(wide, taps.reshape(*[1] * (x.ndim - 1), -1), mode="valid", axes=-1)
     return filtered.astype(x.dtype if x.dtype.kind == "f" else float)
+
+
+def _edges(low: float | None, high: float | None, sampling_rate: float) -> list[float]:
+    """The edges of a band that are given; ValueError where the sampling rate cannot hold them."""
+    edges = [edge for edge in (low, high) if edge is not None]
+    if not edges or min(edges) <= 0 or max(edges) >= sampling_rate / 2 or edges != sorted(set(edges)):
+        raise ValueError(f"band {low} to {high} Hz does not fit between 0 and half of {sampling_rate:g} Hz")
+    return edges
 
 
 def apply_sections(sections: np.ndarray, x: np.ndarray, zero_phase: bool) -> np.ndarray:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from torch.nn.functional import cross_entropy
 
 from biosignals import models
 from biosignals.training import augmentation
-from biosignals.training.recipe import Recipe, read_recipes
+from biosignals.training.recipe import Recipe, averaging, read_recipes
 
 SHARED = Path(__file__).parents[1] / "notebooks/recipes.yml"
 TEXT = """
@@ -46,7 +48,9 @@ def test_a_profile_has_its_epochs_and_all_profiles_the_other_settings(file):
         ("net:", "NoneType"),
         ("net: {epochs: {quick: 2}, augment: {Blur: [1]}}", "no augmentation called Blur"),
         ("net: {epochs: {quick: 2}, augment: {Noise: [-1]}}", "level"),
-        ("net: {epochs: {quick: 2}, augment: 0.1}", "float"),
+        ("net: {epochs: {quick: 2}, augment: 0.1}", "name: its arguments.*0.1"),
+        ("net: {epochs: {quick: 2}, loss: {CrossEntropy: {}}}", "no loss called CrossEntropy"),
+        ("net: {epochs: {quick: 2}, loss: CrossEntropyLoss}", "items"),
     ],
 )
 def test_what_is_no_recipe_is_named_with_its_file(file, line, why):
@@ -63,6 +67,23 @@ def test_augmentations_are_written_by_their_names(file):
     assert recipes["net"] == Recipe(epochs=2, augment=augmentation.ChannelDrop(0.1))
     both = augmentation.Compose((augmentation.Scale(0.5, 2), augmentation.Noise(0.1)))
     assert recipes["other"] == Recipe(epochs=2, augment=both)
+
+
+def test_a_loss_is_written_by_its_name(file):
+    file.write_text(TEXT + "net: {epochs: {quick: 2}, loss: {CrossEntropyLoss: {label_smoothing: 0.1}}}")
+    loss = read_recipes(file, "quick")["net"].loss
+    logits, targets = torch.tensor([[4.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    smoothed = cross_entropy(logits, torch.tensor([[0.95, 0.05]]))
+    torch.testing.assert_close(loss(logits, targets), smoothed)
+
+
+@pytest.mark.parametrize("records", [40, 600, 20_000])
+def test_an_average_of_weights_spans_its_share_of_the_steps(records):
+    recipe = Recipe(epochs=10, batch_size=64)
+    steps = 10 * max(records // 64, 1)
+    decay = averaging(recipe, 0.2, records).weight_average
+    assert 1 / (1 - decay) == pytest.approx(0.2 * steps)
+    assert decay**steps < 0.01  # what is left of the untrained net
 
 
 def test_a_file_that_is_no_yaml_is_named(file):

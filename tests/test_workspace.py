@@ -103,6 +103,19 @@ def test_small_profiles_take_as_many_real_recordings_as_they_would_simulate(proj
     assert list(workspace.load("ptb-xl", 2, "records.txt").table.index) == [2, 5, 7]
 
 
+def test_recordings_to_test_with_are_kept_apart(project):
+    (project / "data").mkdir()
+    names = tiny_sets.write_cinc2017(project / "data/cinc2017", lengths=[3000] * 40, labels="NAO~" * 10)
+    (project / "data/cinc2017/never-read.txt").write_text("\n".join(names[30:]))
+    recordings, apart = open_chapter("05_cnn_lstm", "reference", "data").load_with_test("cinc2017")
+    assert list(recordings.table.index) == names[:30] and list(apart.table.index) == names[30:]
+    assert set(recordings.table.fold) == set(range(1, 10))
+    recordings, apart = open_chapter("05_cnn_lstm", "quick", "data").load_with_test("cinc2017", 20)
+    assert len(recordings) == 20 and not set(recordings.table.index) & set(names[30:])
+    assert list(apart.table.index) == list(recordings.table.index[recordings.table.fold == 10])
+    assert list(recordings.table.subject) == list(recordings.table.index)  # nobody is named
+
+
 def test_outside_of_the_project_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="start Jupyter in the project's folder or in notebooks/"):

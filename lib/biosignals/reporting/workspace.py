@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +16,7 @@ from IPython.display import Markdown, display
 
 from biosignals import caching
 from biosignals.caching import Cache
-from biosignals.data import sources
+from biosignals.data import preparation, sources
 from biosignals.data.recordings import Recordings
 from biosignals.data.sources import Source
 from biosignals.reporting import plots
@@ -81,6 +81,23 @@ class Workspace:
         source = self.locate(dataset, records, listed, **(simulated or {}))
         return sources.load(source, self.signals, **options)
 
+    def load_with_test(
+        self, dataset: str, records: int = 0, listed: str = ""
+    ) -> tuple[Recordings, Recordings]:
+        """The recordings of a set that has no folds of its own, with a column `fold` by subject, and those of
+        them, or beside them, to test with.
+
+        In the profiles of WHOLE_SETS these are what the set itself keeps apart, elsewhere a fifth of the
+        subjects, fold 10. Where subjects are unknown, each recording is one. Raises as `load`.
+        """
+        recordings = _with_subjects(self.load(dataset, records, listed))
+        source = self.locate(dataset, records)
+        aside = sources.ASIDE[dataset](source.root) if self.profile in WHOLE_SETS else []
+        recordings = preparation.assign_folds(recordings, 0 if aside else 0.2)
+        if not aside:
+            return recordings, recordings.take((recordings.table["fold"] == 10).to_numpy())
+        return recordings, _with_subjects(sources.load(replace(source, listed=tuple(aside)), self.signals))
+
     def recipes(self) -> Recipes:
         """How nets are trained in this profile that have no recipe in the chapter itself. Raises ValueError
         as `read_recipes`.
@@ -97,6 +114,13 @@ class Workspace:
         path = self.folder / "results" / f"{self.chapter}.json"
         reporting_records.write(path, records)
         return path
+
+
+def _with_subjects(recordings: Recordings) -> Recordings:
+    """The same; a recording whose subject is unknown is a subject of its own."""
+    subjects = recordings.table["subject"].astype(object)
+    known = subjects.where(subjects.notna(), recordings.table.index.to_series())
+    return replace(recordings, table=recordings.table.assign(subject=known))
 
 
 def open_chapter(chapter: str, profile: str, data: str = "", folder: str = "") -> Workspace:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from biosignals.training import augmentation
 
@@ -85,6 +87,14 @@ class Recipe:
             raise ValueError(f'choose_by is "auroc" or "auprc", not {self.choose_by!r}')
 
 
+def averaging(recipe: Recipe, share: float, records: int) -> Recipe:
+    """The recipe with a `weight_average` that spans this share of the steps which so many records make: of a
+    few hundred steps, a decay of .998 would leave a third of the untrained net in it.
+    """
+    steps = recipe.epochs * max(records // recipe.batch_size, 1)
+    return replace(recipe, weight_average=max(0.0, 1 - 1 / (share * steps)))
+
+
 class Recipes(dict[str, Recipe]):
     """Recipes by the name of a net, of one profile; a net that has none of its own gets that called
     "default".
@@ -108,8 +118,9 @@ class Recipes(dict[str, Recipe]):
 def read_recipes(path: Path | str, profile: str) -> Recipes:
     """The recipes of a YAML file: name of a net > settings of `Recipe`, with epochs by profile.
 
-    Augmentations are written as {name: its arguments}, several of them follow each other. A net without a
-    number for `profile` is left out. Raises ValueError, naming the file, for other settings.
+    Augmentations are written as {name: its arguments}, several of them follow each other; a loss, one of
+    torch.nn, as {name: its settings}. A net without a number for `profile` is left out. Raises ValueError,
+    naming the file, for other settings.
     """
     try:
         settings = yaml.safe_load(Path(path).read_text())
@@ -118,18 +129,30 @@ def read_recipes(path: Path | str, profile: str) -> Recipes:
     recipes = Recipes(Path(path), profile)
     for name, values in settings.items():
         try:
-            augment = {"augment": _augmentation(values["augment"])} if "augment" in values else {}
+            made: dict[str, Any] = {}
+            if "augment" in values:
+                made["augment"] = _augmentation(values["augment"])
+            if "loss" in values:
+                ((loss, settings_of_loss),) = values["loss"].items()
+                made["loss"] = _class("loss", nn, loss)(**settings_of_loss)
             if profile in values["epochs"]:
-                recipes[name] = Recipe(**values | augment | {"epochs": values["epochs"][profile]})
-        except (TypeError, KeyError, ValueError) as error:
+                recipes[name] = Recipe(**values | made | {"epochs": values["epochs"][profile]})
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ValueError(f"{path}: {name} is no recipe ({error})") from error
     return recipes
 
 
 def _augmentation(named: dict[str, list]) -> Callable[[Tensor], Tensor]:
     """The augmentation of {"ChannelDrop": [0.1]}, of several names their composition."""
-    unknown = [name for name in named if not isinstance(getattr(augmentation, name, None), type)]
-    if unknown:
-        raise ValueError(f"there is no augmentation called {unknown[0]}")
-    steps = tuple(getattr(augmentation, name)(*arguments) for name, arguments in named.items())
+    if not isinstance(named, dict):
+        raise ValueError(f"an augmentation is written as {{name: its arguments}}, not {named!r}")
+    steps = tuple(_class("augmentation", augmentation, name)(*arguments) for name, arguments in named.items())
     return steps[0] if len(steps) == 1 else augmentation.Compose(steps)
+
+
+def _class(what: str, module: ModuleType, name: str) -> type:
+    """The class called `name` in a module; ValueError where there is none."""
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        raise ValueError(f"there is no {what} called {name}")
+    return found

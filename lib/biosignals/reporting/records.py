@@ -21,7 +21,8 @@ REQUIRED = ("chapter", "task", "model", "dataset", "kind", "split", "n_test", "m
 VOCABULARY = {
     "task": """superclass af af-episodes rhythm-4 seizure neonatal-seizure pulse-shape hypertension
         blood-pressure identification r-peaks waves""".split(),
-    "dataset": """own ptb-xl cinc2017 ludb cpsc2021 afdb sph chb-mit helsinki wf-ppg bidmc ppg-bp""".split(),
+    "dataset": """own ptb-xl cinc2017 ptb-xl+cinc2017 ludb cpsc2021 afdb sph chb-mit helsinki wf-ppg bidmc
+        ppg-bp""".split(),
     "kind": "real excerpt derived simulated".split(),
     "split": "train validation out-of-fold test".split(),
     "metric": """macro_auroc auroc auprc macro_f1 accuracy balanced_accuracy sensitivity specificity precision

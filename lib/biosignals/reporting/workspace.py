@@ -29,7 +29,7 @@ TITLES = {
     "ptb-xl": "PTB-XL", "cinc2017": "CinC 2017", "sph": "SPH", "chb-mit": "CHB-MIT",
     "helsinki": "Helsinki neonates", "wf-ppg": "WF-PPG", "bidmc": "BIDMC", "ludb": "LUDB",
     "cpsc2021": "CPSC 2021", "afdb": "MIT-BIH AFDB", "ppg-bp": "PPG-BP",
-    "own": "own recordings",
+    "ptb-xl+cinc2017": "PTB-XL and CinC 2017", "own": "own recordings",
 }  # fmt: skip
 
 

@@ -471,3 +471,23 @@ def test_many_recordings_get_the_answers_of_each(net, model):
     np.testing.assert_allclose(
         found, [biosignals.predict(one, model, ("I", "II"), 100).probabilities for one in x], atol=1e-6
     )
+
+
+@pytest.mark.parametrize("change", [None, np.negative])
+def test_recordings_of_any_length_get_the_answers_of_each(tmp_path, change):
+    model = made_model.write_amplitude(tmp_path / "af.onnx", samples=800, step=4.0)
+    lengths = (600, 800, 1500, 2900)
+    x = np.zeros((4, 1, 2900), np.float32)
+    for row, length in zip(x, lengths, strict=True):
+        row[:, :length] = np.linspace(0.2, 1, length) * ecg(length / 100, channels=1, seed=length)
+    table = pd.DataFrame({"subject": range(4), "samples": lengths})
+    recordings = Recordings("made", x, 1.0, "mV", 100.0, ("I",), table)
+    how = training_predict.Inference(800, step=400, own_length=True)
+    found = training_predict.predict_onnx(model, recordings, np.array([3, 0, 1, 2]), how, change)
+    each = [
+        biosignals.predict((x if change is None else change(x))[row, :, : lengths[row]], model, ("I",), 100)
+        for row in (3, 0, 1, 2)
+    ]
+    assert [len(one.windows) for one in each] == [7, 1, 1, 3]
+    np.testing.assert_allclose(found, [one.probabilities for one in each], atol=1e-6)
+    assert np.ptp(found) > 0.1

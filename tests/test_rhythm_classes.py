@@ -39,3 +39,11 @@ def test_a_recording_of_ten_seconds_is_repeated_until_it_fills_a_window(sets):
 def test_sinus_rhythm_with_another_rhythm_is_not_normal(further):
     table = pd.DataFrame({"scp_codes": [f"{{'SR': 0.0, '{further}': 0.0}}", "{'SR': 0.0, 'NORM': 80.0}"]})
     assert rhythm_classes.of_ptbxl(table).tolist() == ["O", "N"]
+
+
+def test_whole_recordings_keep_their_own_lengths(sets):
+    found = rhythm_classes.whole(*sets)
+    assert found.signals.shape == (8, 1, 5000) and found.table.samples.max() == 5000
+    assert found.table.loc["ptb-xl:1", "samples"] == 1000 and not found.signals[0, :, 1000:].any()
+    joined, _ = rhythm_classes.join(*sets)
+    assert np.array_equal(found.signals[0, :, :1000], joined.signals[0, :, :1000])

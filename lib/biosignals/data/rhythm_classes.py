@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,20 @@ def windows(recordings: Recordings) -> Recordings:
     """
     resampled = preparation.resample(recordings, SAMPLING_RATE)
     return preparation.cut_windows(resampled, SECONDS, STEP, repeat=True)
+
+
+def whole(lead: Recordings, hand_held: Recordings) -> Recordings:
+    """The recordings of both sets at 100 Hz as they are, padded with zeros to one length; ids "set:record",
+    see `recordings.concatenate`.
+    """
+    both = [preparation.resample(one, SAMPLING_RATE) for one in (lead, hand_held)]
+    longest = max(one.signals.shape[2] for one in both)
+    return concatenate(
+        [
+            replace(one, signals=np.pad(one.signals, ((0, 0), (0, 0), (0, longest - one.signals.shape[2]))))
+            for one in both
+        ]
+    )
 
 
 def of_ptbxl(table: pd.DataFrame) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +14,12 @@ from torch import Tensor, nn
 
 from biosignals import caching, onnx_files
 from biosignals.caching import Cache, Local, Rows
+from biosignals.data.preparation import cut_windows, mean_per_recording
 from biosignals.data.recordings import Recordings, positions
 from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 BLOCK = 1024  # recordings in memory at a time
 BATCH = 256
@@ -26,7 +31,8 @@ class Inference(NamedTuple):
 
     multiclass: each record is of exactly one class (softmax). cache: where predictions are kept, None:
     nowhere. export: let them travel with the project. step: samples from one crop to the next, None: half a
-    crop or less.
+    crop or less. own_length: of exported files, crops are cut from a recording's own samples, and a shorter
+    recording is repeated until it fills one, as `deployment.predict` does.
     """
 
     crop: int | None = None
@@ -34,6 +40,7 @@ class Inference(NamedTuple):
     cache: Cache | None = None
     export: bool = False
     step: int | None = None
+    own_length: bool = False
 
 
 PLAIN = Inference()  # whole records, every class by itself, nothing kept
@@ -145,10 +152,16 @@ def predict_onnx(
 
     def compute() -> np.ndarray:
         session, parts = onnx_files.open_session(path), []
+        some, places = recordings, rows
+        if change is not None:  # of all together, as of nets: a change may draw other numbers for each
+            changed = change(recordings.physical(rows))
+            some, places = replace(recordings.take(rows), signals=changed, scale=1.0), np.arange(len(rows))
         for start in range(0, len(rows), BATCH):
-            signals = recordings.physical(rows[start : start + BATCH])
-            signals = signals if change is None else change(signals)
-            crops = overlapping_crops(torch.from_numpy(signals), how.crop, how.step)
+            block = places[start : start + BATCH]
+            if how.own_length:
+                parts.append(_mean_over_windows(session, some.take(block), how))
+                continue
+            crops = overlapping_crops(torch.from_numpy(some.physical(block)), how.crop, how.step)
             probabilities = onnx_files.run(session, crops.flatten(0, 1).numpy())
             parts.append(probabilities.reshape(*crops.shape[:2], -1).mean(0))
         return np.concatenate(parts)
@@ -158,10 +171,28 @@ def predict_onnx(
         _crops_of(how),
         recordings.scale,
         Rows(recordings.signals, rows),
-        change,
+        None if change is None else (change, "all together"),
         Local((onnx_files.run, overlapping_crops)),
     )
+    if how.own_length:
+        lengths = recordings.table["samples"].to_numpy()[rows]
+        parts = (*parts, lengths, recordings.sampling_rate, Local(_mean_over_windows))
     return caching.fetch(how.cache, parts, compute, how.export)
+
+
+def _mean_over_windows(
+    session: onnxruntime.InferenceSession, recordings: Recordings, how: Inference
+) -> np.ndarray:
+    """Mean probability (recordings, classes) over the windows of each recording's own samples."""
+    if how.crop is None:
+        raise ValueError("own_length needs a crop: the samples of a window that the file takes")
+    rate = recordings.sampling_rate
+    windows = cut_windows(recordings, how.crop / rate, (how.step or how.crop / 2) / rate, repeat=True)
+    found = [
+        onnx_files.run(session, windows.physical(np.arange(start, min(start + BATCH, len(windows)))))
+        for start in range(0, len(windows), BATCH)
+    ]
+    return mean_per_recording(np.concatenate(found), windows).astype(np.float32)
 
 
 def prepare_for_inference(

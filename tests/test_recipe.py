@@ -81,7 +81,7 @@ def test_a_loss_is_written_by_its_name(file):
 def test_an_average_of_weights_spans_its_share_of_the_steps(records):
     recipe = Recipe(epochs=10, batch_size=64)
     steps = 10 * max(records // 64, 1)
-    decay = averaging(recipe, 0.2, records).weight_average
+    decay = averaging(recipe, records).weight_average
     assert 1 / (1 - decay) == pytest.approx(0.2 * steps)
     assert decay**steps < 0.01  # what is left of the untrained net
 

@@ -146,7 +146,8 @@ def predict_onnx(
     thread.
 
     rows: positions in `recordings`. change: of the signals beforehand, float32 (n, channels, samples) both.
-    The file gives probabilities already: `how.multiclass` is not looked at.
+    The file gives probabilities already: `how.multiclass` is not looked at. Raises ValueError for
+    `how.own_length` without a crop.
     """
     rows = positions(rows, len(recordings))
 
@@ -154,8 +155,8 @@ def predict_onnx(
         session, parts = onnx_files.open_session(path), []
         some, places = recordings, rows
         if change is not None:  # of all together, as of nets: a change may draw other numbers for each
-            changed = change(recordings.physical(rows))
-            some, places = replace(recordings.take(rows), signals=changed, scale=1.0), np.arange(len(rows))
+            changed, table = change(recordings.physical(rows)), recordings.table.iloc[rows]
+            some, places = replace(recordings, signals=changed, scale=1.0, table=table), np.arange(len(rows))
         for start in range(0, len(rows), BATCH):
             block = places[start : start + BATCH]
             if how.own_length:

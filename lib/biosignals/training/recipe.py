@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from biosignals.training import augmentation
 
+AVERAGED = 0.2  # share of the steps that `averaging` spans
 DEFAULT = "default"  # the recipe of nets that have none of their own
 OPTIMIZERS = {
     "adamw": partial(torch.optim.AdamW, fused=True),
@@ -87,12 +88,12 @@ class Recipe:
             raise ValueError(f'choose_by is "auroc" or "auprc", not {self.choose_by!r}')
 
 
-def averaging(recipe: Recipe, share: float, records: int) -> Recipe:
-    """The recipe with a `weight_average` that spans this share of the steps which so many records make: of a
+def averaging(recipe: Recipe, records: int) -> Recipe:
+    """The recipe with a `weight_average` that spans AVERAGED of the steps which so many records make: of a
     few hundred steps, a decay of .998 would leave a third of the untrained net in it.
     """
     steps = recipe.epochs * max(records // recipe.batch_size, 1)
-    return replace(recipe, weight_average=max(0.0, 1 - 1 / (share * steps)))
+    return replace(recipe, weight_average=max(0.0, 1 - 1 / (AVERAGED * steps)))
 
 
 class Recipes(dict[str, Recipe]):

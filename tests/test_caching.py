@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
 from torch import nn
 
 from biosignals import caching, models
@@ -327,6 +328,21 @@ def test_a_clone_takes_predictions_without_fitting_and_says_where_they_come_from
     np.testing.assert_array_equal(clone.predict(found, np.arange(8)), probabilities)
     assert clone.about == first.about and clone.about["commit"] != "other"
     pd.testing.assert_frame_equal(clone.history, first.history)
+
+
+def test_what_travels_is_small_and_the_same_here_and_in_a_clone(tmp_path):
+    here, rng = Cache(tmp_path / "a", tmp_path / "exported"), np.random.default_rng(0)
+    exact = expit(rng.normal(-4, 4, (500, 20))).astype(np.float32)
+    exact[0, :3] = 0, 1, np.nan
+    found = caching.fetch(here, (1,), exact.copy, export=True)
+    clone = replace(here, folder=tmp_path / "b")
+    np.testing.assert_array_equal(caching.fetch(clone, (1,), lambda: pytest.fail("made again"), True), found)
+    np.testing.assert_allclose(found, exact, rtol=2**-12)
+    assert len(np.unique(found)) > 0.9 * exact.size
+    (file,) = (tmp_path / "exported").iterdir()
+    assert file.stat().st_size < 0.65 * exact.nbytes
+    whole = np.arange(5), np.linspace(0, 1, 5)  # other kinds of numbers lose nothing
+    assert all(caching.fetch(here, (k,), lambda x=x: x, True) is x for k, x in enumerate(whole, 2))
 
 
 def test_refit_fits_anew_but_once(tmp_path, monkeypatch):

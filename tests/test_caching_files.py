@@ -207,7 +207,7 @@ def fill(*_, **__):
 
 
 def test_an_entry_that_does_not_fit_on_the_disk_says_how_much_is_needed(tmp_path, monkeypatch):
-    monkeypatch.setattr(np, "savez", fill)
+    monkeypatch.setattr(np.lib.format, "write_array", fill)
     with pytest.raises(DiskFull, match=r"results/\w+\.npz: the disk is full.*about 8 MB\. Make room"):
         caching.fetch(Cache(tmp_path / "results"), ("x",), lambda: np.zeros(1_000_000))
     assert names(tmp_path / "results") == set()

@@ -22,6 +22,7 @@ from .provenance import provenance
 DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 Entry = tuple[dict[str, np.ndarray], dict]  # arrays, and what is known of how they were made
 NUMBERS = "portable_numbers"  # the array of an exported entry that holds its key's numbers
+DROPPED = 11  # of the 23 bits of a float32's fraction, in what travels: at most 1.3e-4 of a number
 
 _written: set[Path] = set()  # by this process: what `refit` need not compute twice
 
@@ -62,10 +63,11 @@ class Cache:
             entry = make()
             _write(own, *entry)
         if export is not None and self.exported is not None:
-            travels = {name: array for name, array in entry[0].items() if name.startswith(export)}
+            travels = {name: rounded(array) for name, array in entry[0].items() if name.startswith(export)}
             if exported is None or not travels.keys() <= exported[0].keys():
                 _write(place, travels | {NUMBERS: _flat(key)}, entry[1], compressed=True)
-            entry = entry[0], entry[1] | {"entry": place.stem}
+            # Rounded here as in any clone, so that all compute the same from it.
+            entry = entry[0] | travels, entry[1] | {"entry": place.stem}
         return entry
 
     def _place(self, key: Key) -> Path:
@@ -124,17 +126,33 @@ def call(cache: Cache | None, function: Callable, *args: Any, **options: Any) ->
     return DataFrame(array)
 
 
+def rounded(array: np.ndarray) -> np.ndarray:
+    """An array (any, shape) of float32 with DROPPED bits less in each number, which compresses well; others
+    as they are.
+    """
+    if array.dtype != np.float32:
+        return array
+    bits = np.ascontiguousarray(array).view(np.uint32) + np.uint32(1 << (DROPPED - 1))
+    short = (bits & np.uint32(-(1 << DROPPED) & 0xFFFFFFFF)).view(np.float32)
+    return np.where(np.isfinite(array), short, array).reshape(array.shape)
+
+
 def _holds(entry: Entry, having: str) -> bool:
     return any(name.startswith(having) for name in entry[0])
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], about: dict, compressed: bool = False) -> None:
     """Write an entry whole or not at all. Weights hardly become smaller, and a short fit takes less time than
-    to compress them: only what travels is compressed.
+    to compress them: only what travels is compressed, by bzip2, which makes it a quarter smaller than NumPy's
+    own way.
     """
-    save = np.savez_compressed if compressed else np.savez
-    with writing(path, sum(array.nbytes for array in arrays.values())) as unfinished:
-        save(unfinished, about=np.array(json.dumps(about)), **arrays)
+    method = zipfile.ZIP_BZIP2 if compressed else zipfile.ZIP_STORED
+    members = {"about": np.array(json.dumps(about)), **arrays}
+    needed = sum(array.nbytes for array in members.values())
+    with writing(path, needed) as unfinished, zipfile.ZipFile(unfinished, "w", method) as file:
+        for name, array in members.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     _written.add(path)
 
 

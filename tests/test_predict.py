@@ -52,6 +52,23 @@ def test_recordings_are_answered_in_the_order_of_the_rows_asked_for():
     np.testing.assert_allclose(predict.predict(net(), many, rows), expected, atol=1e-6)
 
 
+def test_large_recordings_are_predicted_few_at_a_time(monkeypatch):
+    signals = np.random.default_rng(0).normal(size=(20, 2, 120)).astype(np.float32)
+    table = pd.DataFrame({"subject": range(20), "samples": 120})
+    recordings = Recordings("ptb-xl", signals, 1.0, "mV", 100.0, ("I", "II"), table)
+    expected, counts, physical = predict.predict_signals(net(), signals), [], Recordings.physical
+
+    def counted(self, rows=None):
+        counts.append(len(rows))
+        return physical(self, rows)
+
+    monkeypatch.setattr(Recordings, "physical", counted)
+    monkeypatch.setattr(predict, "MEMORY", 3 * signals[0].nbytes)
+    found = predict.predict(net(), recordings, np.arange(20))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert max(counts) == 3
+
+
 def test_no_rows_are_refused():
     signals = np.zeros((3, 2, 120), np.float32)
     table = pd.DataFrame({"subject": range(3), "samples": 120})

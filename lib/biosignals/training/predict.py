@@ -21,8 +21,8 @@ from biosignals.models.layers.conv1d_as_conv2d import Conv1dAsConv2d
 if TYPE_CHECKING:
     import onnxruntime
 
-BLOCK = 1024  # recordings in memory at a time
-BATCH = 256
+BLOCK, BATCH = 1024, 256  # recordings in memory, and in a net, at a time; fewer where they are large:
+MEMORY = 2**27  # bytes of their signals
 
 
 class Inference(NamedTuple):
@@ -87,8 +87,7 @@ def predict_with(
     def compute() -> np.ndarray:
         net = prepare_for_inference(get_net(), recordings.physical(rows[:2])[..., : how.crop], second)
         parts = []
-        for start in range(0, len(rows), BLOCK):
-            block = slice(start, start + BLOCK)
+        for block in _slices(len(rows), recordings.signals.shape[1:], BLOCK):
             more = None if second is None else second[block]
             parts.append(_probabilities_of(net, recordings.physical(rows[block]), more, how))
             caching.release(recordings.signals)
@@ -157,8 +156,8 @@ def predict_onnx(
         if change is not None:  # of all together, as of nets: a change may draw other numbers for each
             changed, table = change(recordings.physical(rows)), recordings.table.iloc[rows]
             some, places = replace(recordings, signals=changed, scale=1.0, table=table), np.arange(len(rows))
-        for start in range(0, len(rows), BATCH):
-            block = places[start : start + BATCH]
+        for batch in _slices(len(rows), recordings.signals.shape[1:], BATCH):
+            block = places[batch]
             if how.own_length:
                 parts.append(_mean_over_windows(session, some.take(block), how))
                 continue
@@ -259,13 +258,18 @@ def fastest_form(net: nn.Module, example: Tensor) -> nn.Module:
         return net
 
 
+def _slices(count: int, shape: tuple[int, ...], most: int) -> list[slice]:
+    """Of `count` float32 signals of a shape, (channels, samples): as many as MEMORY holds, `most` at most."""
+    step = min(max(MEMORY // (4 * math.prod(shape)), 1), most)
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
 def _probabilities_of(
     net: nn.Module, signals: np.ndarray, features: np.ndarray | None, how: Inference
 ) -> np.ndarray:
     device, parts = next(net.parameters()).device, []
     with torch.inference_mode():
-        for start in range(0, len(signals), BATCH):
-            batch = slice(start, start + BATCH)
+        for batch in _slices(len(signals), signals.shape[1:], BATCH):
             x = torch.from_numpy(signals[batch]).to(device)
             more = None if features is None else torch.as_tensor(features[batch]).float().to(device)
             parts.append(crop_probabilities(net, x, more, how.crop, how.multiclass, how.step).cpu())

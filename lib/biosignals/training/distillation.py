@@ -32,7 +32,7 @@ from biosignals.caching import Entry, Local, Rows, provenance
 from biosignals.data.recordings import Recordings
 from biosignals.progress import tqdm
 from biosignals.training.fit import Fit
-from biosignals.training.predict import overlapping_crops, prepare_for_inference
+from biosignals.training.predict import batches, overlapping_crops, prepare_for_inference
 
 
 class LastLayer(NamedTuple):
@@ -197,8 +197,9 @@ def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
     net = prepare_for_inference(fit.net, recordings.physical([0, -1])[..., :crop])
     device = next(net.parameters()).device
     with torch.inference_mode(), _watching(net) as seen:
-        for start in tqdm(range(0, len(recordings), 256), desc="teacher outputs", leave=False):
-            x = torch.from_numpy(recordings.physical(np.arange(start, min(start + 256, len(recordings)))))
+        every = batches(len(recordings), recordings.signals.shape[1:])
+        for batch in tqdm(every, desc="teacher outputs", leave=False):
+            x = torch.from_numpy(recordings.physical(np.arange(len(recordings))[batch]))
             crops = overlapping_crops(x.to(device), crop, fit.recipe.crop_step)
             try:
                 output = net(crops.flatten(0, 1))

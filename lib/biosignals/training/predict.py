@@ -87,7 +87,7 @@ def predict_with(
     def compute() -> np.ndarray:
         net = prepare_for_inference(get_net(), recordings.physical(rows[:2])[..., : how.crop], second)
         parts = []
-        for block in _slices(len(rows), recordings.signals.shape[1:], BLOCK):
+        for block in batches(len(rows), recordings.signals.shape[1:], BLOCK):
             more = None if second is None else second[block]
             parts.append(_probabilities_of(net, recordings.physical(rows[block]), more, how))
             caching.release(recordings.signals)
@@ -156,7 +156,7 @@ def predict_onnx(
         if change is not None:  # of all together, as of nets: a change may draw other numbers for each
             changed, table = change(recordings.physical(rows)), recordings.table.iloc[rows]
             some, places = replace(recordings, signals=changed, scale=1.0, table=table), np.arange(len(rows))
-        for batch in _slices(len(rows), recordings.signals.shape[1:], BATCH):
+        for batch in batches(len(rows), recordings.signals.shape[1:]):
             block = places[batch]
             if how.own_length:
                 parts.append(_mean_over_windows(session, some.take(block), how))
@@ -188,9 +188,10 @@ def _mean_over_windows(
         raise ValueError("own_length needs a crop: the samples of a window that the file takes")
     rate = recordings.sampling_rate
     windows = cut_windows(recordings, how.crop / rate, (how.step or how.crop / 2) / rate, repeat=True)
+    places = np.arange(len(windows))
     found = [
-        onnx_files.run(session, windows.physical(np.arange(start, min(start + BATCH, len(windows)))))
-        for start in range(0, len(windows), BATCH)
+        onnx_files.run(session, windows.physical(places[batch]))
+        for batch in batches(len(windows), windows.signals.shape[1:])
     ]
     return mean_per_recording(np.concatenate(found), windows).astype(np.float32)
 
@@ -230,6 +231,14 @@ def crop_probabilities(
     return probabilities.unflatten(0, (count, len(x))).mean(0)
 
 
+def batches(count: int, shape: tuple[int, ...], most: int = BATCH) -> list[slice]:
+    """Slices of `count` float32 signals of a shape, (channels, samples): each at most `most`, and as many as
+    MEMORY holds.
+    """
+    step = min(max(MEMORY // (4 * math.prod(shape)), 1), most)
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
 def overlapping_crops(x: Tensor, crop: int | None, step: int | None = None) -> Tensor:
     """Crops of x (batch, channels, samples), evenly spaced and `step` samples apart or fewer (None: half a
     crop), the last flush with the end.
@@ -258,18 +267,12 @@ def fastest_form(net: nn.Module, example: Tensor) -> nn.Module:
         return net
 
 
-def _slices(count: int, shape: tuple[int, ...], most: int) -> list[slice]:
-    """Of `count` float32 signals of a shape, (channels, samples): as many as MEMORY holds, `most` at most."""
-    step = min(max(MEMORY // (4 * math.prod(shape)), 1), most)
-    return [slice(start, start + step) for start in range(0, count, step)]
-
-
 def _probabilities_of(
     net: nn.Module, signals: np.ndarray, features: np.ndarray | None, how: Inference
 ) -> np.ndarray:
     device, parts = next(net.parameters()).device, []
     with torch.inference_mode():
-        for batch in _slices(len(signals), signals.shape[1:], BATCH):
+        for batch in batches(len(signals), signals.shape[1:]):
             x = torch.from_numpy(signals[batch]).to(device)
             more = None if features is None else torch.as_tensor(features[batch]).float().to(device)
             parts.append(crop_probabilities(net, x, more, how.crop, how.multiclass, how.step).cpu())

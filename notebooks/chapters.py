@@ -17,9 +17,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lib"))  # the library beside it, before one installed
-# jsonschema needs this for addresses, of which a notebook's schema has none: it would
-# take 2 s of the start of every script that reads notebooks.
-sys.modules.setdefault("rfc3987_syntax", None)
 
 from biosignals.reporting.parameters import stored_parameters
 

@@ -161,20 +161,20 @@ class _Digest:
         them.
         """
         last = None  # what the instruction before this named: attributes of modules are followed
-        for step in dis.get_instructions(code):
+        for operation, named in _instructions(code):
             found = None
-            if isinstance(step.argval, types.CodeType):
-                self._add_code(step.argval, names)
-            elif step.opname == "LOAD_CONST":
-                self.add(step.argval)
+            if isinstance(named, types.CodeType):
+                self._add_code(named, names)
+            elif operation == "LOAD_CONST":
+                self.add(named)
             else:
-                self._token(step.opname, repr(step.argval))
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLOSURE"):
-                found = names.get(step.argval)
-            elif step.opname == "IMPORT_NAME":
-                found = self._add_import(step.argval)
-            elif isinstance(last, types.ModuleType) and isinstance(step.argval, str):
-                found = getattr(last, step.argval, None)
+                self._token(operation, repr(named))
+            if operation in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLOSURE"):
+                found = names.get(named)
+            elif operation == "IMPORT_NAME":
+                found = self._add_import(named)
+            elif isinstance(last, types.ModuleType) and isinstance(named, str):
+                found = getattr(last, named, None)
             if found is not None:
                 self.add(found)
             last = found
@@ -240,6 +240,12 @@ def _settings(x: Any) -> dict[str, Any]:
         if type(value) is type(default) and isinstance(value, SIMPLE) and value == default:
             del settings[field.name]
     return settings
+
+
+@functools.lru_cache(4096)
+def _instructions(code: types.CodeType) -> list[tuple[str, Any]]:
+    """Each instruction's operation and what it names."""
+    return [(step.opname, step.argval) for step in dis.get_instructions(code)]
 
 
 def _is_library(x: Any) -> bool:

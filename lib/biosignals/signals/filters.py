@@ -1,6 +1,7 @@
 """Filters for signals of shape (..., samples): each takes something away, wanted or not."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pywt
@@ -23,10 +24,14 @@ def bandpass(
     """
     edges = _edges(low, high, sampling_rate)
     kind = "bandpass" if len(edges) == 2 else "lowpass" if low is None else "highpass"
-    sections = scipy.signal.butter(
-        order, edges if len(edges) == 2 else edges[0], kind, fs=sampling_rate, output="sos"
-    )
-    return apply_sections(sections, x, zero_phase)
+    return apply_sections(_butterworth(order, tuple(edges), kind, sampling_rate), x, zero_phase)
+
+
+@lru_cache(1024)
+def _butterworth(order: int, edges: tuple[float, ...], kind: str, sampling_rate: float) -> np.ndarray:
+    """Second-order sections (n, 6) of a Butterworth filter; the design takes longer than to filter a beat."""
+    edge = edges if len(edges) == 2 else edges[0]
+    return scipy.signal.butter(order, edge, kind, fs=sampling_rate, output="sos")
 
 
 def fir_bandpass(x: np.ndarray, low: float, high: float, sampling_rate: float) -> np.ndarray:

@@ -160,7 +160,8 @@ def _interval_features(rr: np.ndarray) -> list[float]:
 def _shannon_entropy(values: np.ndarray) -> float:
     """Entropy of values (n,) in classes 0.05 wide, against that of n different ones: 0 to 1."""
     counts = np.unique(np.rint(values / 0.05), return_counts=True)[1]
-    return scipy.stats.entropy(counts) / np.log(len(values))
+    # scipy.stats.entropy gives the same and takes ten times as long for so few.
+    return scipy.special.entr(counts / counts.sum()).sum() / np.log(len(values))
 
 
 def _sample_entropy(rr: np.ndarray) -> float:

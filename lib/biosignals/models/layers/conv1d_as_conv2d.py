@@ -21,11 +21,11 @@ class Conv1dAsConv2d(nn.Module):
 
     def __init__(self, net: nn.Module, x: Tensor):
         super().__init__()
-        net, x = copy.deepcopy(net).eval(), x[:2]
+        own, x = copy.deepcopy(net).eval(), x[:2]
         with torch.no_grad():
-            layers = layers_in_time(net, x)
-            self.net = _replace(copy.deepcopy(net), layers, "")
-            if not torch.allclose(self.eval()(x), net(x), atol=1e-3, rtol=1e-3):
+            layers, expected = layers_in_time(own, x), own(x)
+            self.net = _replace(own, layers, "")
+            if not torch.allclose(self.eval()(x), expected, atol=1e-3, rtol=1e-3):
                 raise ValueError(f"the 1 x k form of {type(net).__name__} computes something else")
 
     def forward(self, x: Tensor) -> Tensor:

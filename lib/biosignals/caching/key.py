@@ -119,7 +119,7 @@ class _Digest:
         return self
 
     def _token(self, *words: str) -> None:
-        self.hash.update(b"".join(f"{len(word)}:{word}".encode() for word in words))
+        self.hash.update(_bytes(*words))
 
     def _add_all(self, kind: str, parts: Any) -> None:
         self._token(kind, str(len(parts)))
@@ -161,14 +161,14 @@ class _Digest:
         them.
         """
         last = None  # what the instruction before this named: attributes of modules are followed
-        for operation, named in _instructions(code):
+        for operation, named, token in _instructions(code):
             found = None
             if isinstance(named, types.CodeType):
                 self._add_code(named, names)
             elif operation == "LOAD_CONST":
                 self.add(named)
             else:
-                self._token(operation, repr(named))
+                self.hash.update(token)
             if operation in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLOSURE"):
                 found = names.get(named)
             elif operation == "IMPORT_NAME":
@@ -242,10 +242,15 @@ def _settings(x: Any) -> dict[str, Any]:
     return settings
 
 
-@functools.lru_cache(4096)
-def _instructions(code: types.CodeType) -> list[tuple[str, Any]]:
-    """Each instruction's operation and what it names."""
-    return [(step.opname, step.argval) for step in dis.get_instructions(code)]
+def _bytes(*words: str) -> bytes:
+    return b"".join(f"{len(word)}:{word}".encode() for word in words)
+
+
+@functools.lru_cache(4096)  # the same functions make many keys
+def _instructions(code: types.CodeType) -> list[tuple[str, Any, bytes]]:
+    """Each instruction's operation, what it names, and both as they are hashed."""
+    steps = dis.get_instructions(code)
+    return [(step.opname, step.argval, _bytes(step.opname, repr(step.argval))) for step in steps]
 
 
 def _is_library(x: Any) -> bool:

@@ -172,9 +172,11 @@ def build(model: str | nn.Module, data: TrainingData, recipe: Recipe, seed: int)
         samples = recipe.crop or data.recordings.signals.shape[-1]
         features = 0 if data.features is None else data.features.shape[1]
         channels, classes = len(data.recordings.channels), data.targets.shape[1]
-        model = models.create(model, channels=channels, classes=classes, samples=samples, features=features)
+        net = models.create(model, channels=channels, classes=classes, samples=samples, features=features)
+    else:
+        net = copy.deepcopy(model)
     high_pass = HighPass(recipe.high_pass, data.recordings.sampling_rate) if recipe.high_pass else None
-    return Standardised(copy.deepcopy(model), *_mean_and_deviation(data, high_pass), high_pass)
+    return Standardised(net, *_mean_and_deviation(data, high_pass), high_pass)
 
 
 def _mean_and_deviation(data: TrainingData, high_pass: HighPass | None) -> tuple[float, float]:

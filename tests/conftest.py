@@ -56,19 +56,15 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Starts the run of every chapter where a test needs it: one, by the first worker. The tests beside it give way,
-    so that it is ready when the last ones wait for it.
-    """
+    """Starts the run of every chapter where a test needs it: one, by the first worker."""
     needed = any("tiny_run" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not needed or session.config.option.collectonly:
-        return
-    if getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0":
+    first = getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0"
+    if needed and first and not session.config.option.collectonly:
         folder = run_folder(session.config)
         process = subprocess.Popen(
             [sys.executable, ROOT / "tests/tiny_run.py", folder], start_new_session=True
         )
         (folder / "process").write_text(str(process.pid))
-    os.nice(4)
 
 
 def pytest_sessionfinish(session):

@@ -160,7 +160,7 @@ def _interval_features(rr: np.ndarray) -> list[float]:
 def _shannon_entropy(values: np.ndarray) -> float:
     """Entropy of values (n,) in classes 0.05 wide, against that of n different ones: 0 to 1."""
     counts = np.unique(np.rint(values / 0.05), return_counts=True)[1]
-    # scipy.stats.entropy gives the same and takes ten times as long for so few.
+    # scipy.stats.entropy gives the same and takes many times as long for so few.
     return scipy.special.entr(counts / counts.sum()).sum() / np.log(len(values))
 
 

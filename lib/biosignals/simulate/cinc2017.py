@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import scipy
 from numpy.random import Generator
 
 from biosignals.progress import tqdm
+from biosignals.signals.filters import bandpass
 from biosignals.simulate import files, heart, noise
 
 SAMPLING_RATE = 300
@@ -104,9 +104,7 @@ def _hands(rng: Generator, samples: int, noisy: bool) -> np.ndarray:
 
 def _recorder(millivolts: np.ndarray) -> np.ndarray:
     """The recorder's own band, 0.5-40 Hz."""
-    band = scipy.signal.butter(2, [0.5, 40], "bandpass", fs=SAMPLING_RATE, output="sos")
-    start = scipy.signal.sosfilt_zi(band) * millivolts[0]
-    return scipy.signal.sosfilt(band, millivolts, zi=start)[0]
+    return bandpass(millivolts, 0.5, 40, SAMPLING_RATE, zero_phase=False)
 
 
 def _clock(rng: Generator) -> str:

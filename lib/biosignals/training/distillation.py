@@ -197,9 +197,9 @@ def _forward(fit: Fit, recordings: Recordings) -> dict[str, np.ndarray]:
     net = prepare_for_inference(fit.net, recordings.physical([0, -1])[..., :crop])
     device = next(net.parameters()).device
     with torch.inference_mode(), _watching(net) as seen:
-        every = batches(len(recordings), recordings.signals.shape[1:])
+        places, every = np.arange(len(recordings)), batches(len(recordings), recordings.signals.shape[1:])
         for batch in tqdm(every, desc="teacher outputs", leave=False):
-            x = torch.from_numpy(recordings.physical(np.arange(len(recordings))[batch]))
+            x = torch.from_numpy(recordings.physical(places[batch]))
             crops = overlapping_crops(x.to(device), crop, fit.recipe.crop_step)
             try:
                 output = net(crops.flatten(0, 1))

@@ -313,6 +313,22 @@ def test_counts_must_be_equal_to_the_last_one(tmp_path):
     assert len(list((tmp_path / "exported").iterdir())) == 2
 
 
+def test_a_new_entry_replaces_none_where_an_earlier_one_was_deleted(tmp_path):
+    cache, x = Cache(tmp_path / "a", tmp_path / "exported"), np.linspace(0, 1, 50, dtype=np.float32)
+
+    def found(number, cache):
+        return caching.fetch(cache, (number * x,), lambda: np.full(1, number), export=True)
+
+    assert [found(1, cache), found(2, cache)] == [1, 2]
+    first, second = sorted((tmp_path / "exported").iterdir())
+    assert first.stem[:-1] == second.stem[:-1]  # told apart by their number alone
+    first.unlink()
+    assert found(3, cache) == 3
+    clone = replace(cache, folder=tmp_path / "b")
+    assert [found(2, clone), found(3, clone)] == [2, 3]
+    assert len(list((tmp_path / "exported").iterdir())) == 2
+
+
 def test_a_clone_takes_predictions_without_fitting_and_says_where_they_come_from(tmp_path, monkeypatch):
     here = Cache(tmp_path / "a", tmp_path / "exported")
     found, _ = recordings(32)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,11 @@ class Cache:
             entry = read_entry(place)
             if entry is not None and _is_close(entry[0].pop(NUMBERS, np.zeros(0)), key):
                 return place, entry
-        return self.exported / f"{key.portable}-{len(places)}.npz", None
+        free = next(number for number in count() if self._numbered(key, number) not in places)
+        return self._numbered(key, free), None
+
+    def _numbered(self, key: Key, number: int) -> Path:
+        return self.exported / f"{key.portable}-{number}.npz"
 
 
 def fetch(

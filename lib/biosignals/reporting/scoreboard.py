@@ -18,7 +18,7 @@ HEADLINES = {  # a task's headline metric, and the task in words
     "seizure": ("event_f1", "seizures as events"),
     "neonatal-seizure": ("auprc", "neonatal seizures"),
     "pulse-shape": ("macro_f1", "pulse shapes"),
-    "hypertension": ("auroc", "hypertension, from age, sex and pulse wave"),
+    "hypertension": ("auroc", "hypertension"),
     "identification": ("accuracy", "identification from PPG"),
 }  # fmt: skip
 NOT_PRESELECTED = "no model chosen beforehand"  # where nothing was held back for choosing
